@@ -1,0 +1,188 @@
+"""What people fill in, read with a schema that refuses what it does not know.
+
+`filled` is for forms: its errors stand beside the fields. `asked` is for addresses: a page's query is either right or
+a plain 400. Nothing that was sent is echoed in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import request
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+from werkzeug.datastructures import MultiDict
+
+from domain.errors import Forbidden, Malformed
+from domain.ports import AccountField
+from integrations import guard
+
+TOKEN = "csrf_token"  # noqa: S105 - the name of Flask-WTF's field
+UNKNOWN = "_schema"
+MESSAGES = {
+    "required": "Please fill this in.",
+    "null": "Please fill this in.",
+    "invalid": "This cannot be read.",
+    "unknown": "This form has no such field.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A form as it came: the value, or what is wrong with which field."""
+
+    value: Any = None
+    errors: Mapping[str, list[str]] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        return not self.errors
+
+
+class Form(Schema):
+    """A form of ours: unknown fields are refused, and messages are for people."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": MESSAGES["unknown"]}  # noqa: RUF012 - marshmallow reads it from the class
+
+
+def text(*, most: int, required: bool = True) -> fields.String:
+    """A line of text that people type."""
+    checks = [validate.Length(max=most, error=f"At most {most} characters.")]
+    if required:
+        checks.insert(0, validate.Length(min=1, error=MESSAGES["required"]))
+    return fields.String(required=required, load_default="", validate=checks, error_messages=MESSAGES) if (
+        not required
+    ) else fields.String(required=True, validate=checks, error_messages=MESSAGES)
+
+
+def _load(schema: Schema, sent: MultiDict[str, str]) -> Filled:
+    data: dict[str, Any] = {}
+    errors: dict[str, list[str]] = {}
+    for name, values in sent.lists():
+        if name == TOKEN:
+            continue
+        if isinstance(schema.fields.get(name), fields.List):
+            data[name] = values
+        elif len(values) > 1:
+            errors[name] = ["This was sent more than once."]
+        else:
+            data[name] = values[0].strip()
+    given = {name: value for name, value in data.items() if isinstance(value, str) and name in schema.fields}
+    try:
+        value = schema.load(data)
+    except ValidationError as error:
+        told = error.messages if isinstance(error.messages, dict) else {UNKNOWN: error.messages}
+        for name, messages in told.items():
+            place = name if name in schema.fields else UNKNOWN  # an unknown field's name is not echoed
+            errors.setdefault(place, _plain(messages))
+        return Filled(None, errors, given)
+    return Filled(None if errors else value, errors, given)
+
+
+def _plain(messages: Any) -> list[str]:
+    """Sentences out of whatever shape marshmallow nested them in."""
+    if isinstance(messages, str):
+        return [messages]
+    parts = messages.values() if isinstance(messages, dict) else messages
+    return list(dict.fromkeys(sentence for part in parts for sentence in _plain(part)))
+
+
+def filled(schema: Schema) -> Filled:
+    """Read the form that was sent."""
+    return _load(schema, request.form)
+
+
+def asked(schema: Schema) -> Any:
+    """Read the query of this page's address. Raises Malformed."""
+    found = _load(schema, request.args)
+    if not found.good:
+        code = "field.unknown" if UNKNOWN in found.errors else "field.invalid"
+        raise Malformed("The address of this page asks for something it does not have.", code=code)
+    return found.value
+
+
+# ---- the forms --------------------------------------------------------------------------------------------
+
+
+class Nothing(Form):
+    """A button: nothing but the token."""
+
+
+class Older(Form):
+    """Which part of a list by time: what came before `before`."""
+
+    before = fields.AwareDateTime(format="iso", default_timezone=None, load_default=None)
+
+    @post_load
+    def to_moment(self, data: dict[str, Any], **_: Any) -> datetime | None:
+        before: datetime | None = data["before"]
+        return before.astimezone(UTC) if before is not None else None
+
+
+class Search(Form):
+    """Who is looked for: the beginning of a name, a number or an address."""
+
+    q = text(most=200, required=False)
+
+    @post_load
+    def to_text(self, data: dict[str, Any], **_: Any) -> str:
+        return str(data["q"])
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of the ledger."""
+
+    action: str
+    before: int | None
+
+
+class LedgerRows(Form):
+    """Which rows of the ledger: whose action begins so, and which came before `before`."""
+
+    action = fields.String(load_default="", validate=validate.Regexp(r"^[a-z_.]{0,40}$"))
+    before = fields.Integer(load_default=None, validate=validate.Range(min=1, max=2**62))
+
+    @post_load
+    def to_rows(self, data: dict[str, Any], **_: Any) -> Rows:
+        return Rows(data["action"], data["before"])
+
+
+class Wanted(Form):
+    """The features an administrator ticked."""
+
+    features = fields.List(fields.String(validate=validate.Regexp(r"^[a-z-]{1,40}$")), load_default=list)
+
+    @post_load
+    def to_slugs(self, data: dict[str, Any], **_: Any) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(data["features"]))
+
+
+class Account(Form):
+    """What a telephony vendor needs to be told; its fields come from the vendor."""
+
+
+def account_form(described: tuple[AccountField, ...], allowed_private_hosts: frozenset[str]) -> Schema:
+    """Make the form of a vendor's account."""
+
+    def address(value: str) -> None:
+        if not value:
+            return
+        try:
+            guard.check_url(value, allowed_private_hosts)
+        except Forbidden as error:
+            raise ValidationError(str(error)) from None
+
+    def made(one: AccountField) -> fields.String:
+        line = text(most=2048 if one.kind == "url" else 500)
+        if one.kind == "url":
+            line.validators.append(address)
+        return line
+
+    return Account.from_dict({one.name: made(one) for one in described}, name="Account")(unknown=RAISE)

@@ -1,0 +1,146 @@
+"""Calls, people and mail as a page shows them: who it was, in words, with the way to their record.
+
+Pages and the agent's panel share these, so that both say the same of the same call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+from console import words
+from console.desk import Here
+from console.words import Word
+from domain import phone
+from domain.contact import Person
+from jobs.services import Services
+from settings import LOOPBACK
+from store.calls import Kept
+from store.connections import Tie
+from store.database import TenantId
+from store.hub import Contact, Whereabouts
+
+SIDES = {"zoho": "Zoho", "google": "Google"}
+MODULES = ("Contacts", "Leads", "Accounts")  # which record is offered first when a person has several
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A way out of the console, to a record where it is kept."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One call as a row of a list."""
+
+    id: UUID
+    direction: Word
+    outcome: Word
+    live: bool
+    who: str  # the contact's name, else the number, else why there is neither
+    company: str
+    number: str  # as people read it; empty when it already stands in `who`
+    contact: UUID | None
+    agent: str
+    queue: str
+    started_at: datetime
+    answered_at: datetime | None
+    talk_seconds: int
+    logged: str
+    activity: Link | None
+
+
+def number(raw: str, region: str) -> str:
+    """A number as people read it, or what it is instead of a number."""
+    read = phone.read(raw, region)
+    if read.kind == "anonymous":
+        return "Number withheld"
+    if read.kind == "extension":
+        return f"Extension {read.extension}"
+    return phone.shown(read.e164) if read.e164 else raw
+
+
+def record_link(ties: Collection[Tie], connection: UUID, module: str, remote_id: str) -> Link | None:
+    """The page of a record in the CRM, when we know where its pages are."""
+    tie = next((tie for tie in ties if tie.id == connection), None)
+    web = str(tie.facts.get("web", "")).rstrip("/") if tie is not None else ""
+    parts = urlsplit(web)
+    if tie is None or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+        return None
+    address = f"{web}/tab/{quote(module, safe='')}/{quote(remote_id, safe='')}"
+    return Link(text=f"Open in {words.vendor(tie.vendor)}", url=address)
+
+
+def record_links(ties: Collection[Tie], places: Sequence[Whereabouts]) -> list[Link]:
+    """The pages of a person's records, the likeliest first."""
+    known = [place for place in places if place.module in MODULES]
+    ordered = sorted(known, key=lambda place: (MODULES.index(place.module), place.remote_id))
+    links = [(place, record_link(ties, place.connection, place.module, place.remote_id)) for place in ordered]
+    return [Link(text=f"{link.text} ({place.module[:-1]})", url=link.url) for place, link in links if link is not None]
+
+
+def lines(services: Services, here: Here, calls: Sequence[Kept], ties: Collection[Tie] = ()) -> list[Line]:
+    """Say of each call what a list shows, with one reading of the people and one of the users."""
+    tenant = here.tenant.id
+    people = services.hub.people(tenant, {kept.contact for kept in calls if kept.contact is not None})
+    names = {user.id: user.name for user in services.tenants.users(tenant)} if calls else {}
+    return [_line(here, kept, people, names, ties) for kept in calls]
+
+
+def _line(
+    here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID, str], ties: Collection[Tie]
+) -> Line:
+    call = kept.call
+    contact = people.get(kept.contact) if kept.contact is not None else None
+    shown = number(call.customer, here.tenant.region)
+    name = contact.person.name if contact is not None else ""
+    agent = names.get(kept.user, "") if kept.user is not None else ""
+    inside = f"Extension {call.agent_extension}" if call.agent_extension else ""
+    crm = next((tie for tie in ties if tie.kind == "crm"), None)
+    logged, activity = "", None
+    if kept.writer:
+        logged = "Zoho, by PhoneBridge" if kept.writer == "bridge" else "Zoho Calls"
+    if kept.activity and crm is not None:
+        activity = record_link(ties, crm.id, "Calls", kept.activity)
+    return Line(
+        id=kept.id,
+        direction=words.direction(call),
+        outcome=words.outcome(call),
+        live=call.state != "ended",
+        who=name or shown,
+        company=contact.person.company if contact is not None and contact.person.company != name else "",
+        number=shown if name else "",
+        contact=contact.id if contact is not None else None,
+        agent=agent or inside or call.agent_email,
+        queue=call.queue,
+        started_at=call.started_at,
+        answered_at=call.answered_at,
+        talk_seconds=call.talk_seconds,
+        logged=logged,
+        activity=activity,
+    )
+
+
+def same_number(services: Services, tenant: TenantId, raw: str, region: str) -> list[Contact]:
+    """Everybody who has this number."""
+    read = phone.read(raw, region)
+    found = services.hub.who(tenant, read.e164) if read.e164 else []
+    people = services.hub.people(tenant, found)
+    return [people[contact] for contact in found if contact in people]
+
+
+def sides(source: Sequence[str]) -> list[str]:
+    """The sides a field came from, by name."""
+    return [SIDES.get(side, side.capitalize()) for side in source]
+
+
+def role(person: Person) -> str:
+    """What somebody is, where: title and company in one line."""
+    company = person.company if person.company != person.name else ""
+    return ", ".join(filter(None, (person.title, company)))

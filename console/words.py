@@ -1,0 +1,189 @@
+"""How things are said on a page: one word, one tone and one shape for each state, and times people can read.
+
+Nothing is looked up here; a state nobody gave a word to is shown as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from domain.call import Call
+from store.connections import Tie
+
+Tone = Literal["good", "bad", "warn", "quiet", "live"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a state is called, how it feels and which shape stands for it, so that colour is never the only sign."""
+
+    text: str
+    tone: Tone = "quiet"
+    icon: str = "dot"
+
+
+DIRECTIONS = {
+    "inbound": Word("Inbound", icon="in"),
+    "outbound": Word("Outbound", icon="out"),
+    "internal": Word("Internal", icon="both"),
+}
+OUTCOMES = {
+    "answered": Word("Answered", "good", "check"),
+    "missed": Word("Missed", "bad", "cross"),
+    "voicemail": Word("Voicemail", "warn", "tape"),
+    "busy": Word("Busy", "warn", "minus"),
+    "no_answer": Word("No answer", "warn", "minus"),
+    "rejected": Word("Rejected", "warn", "minus"),
+    "failed": Word("Failed", "bad", "alert"),
+    "cancelled": Word("Cancelled", "quiet", "minus"),
+}
+LIVE = {"ringing": Word("Ringing", "live", "ring"), "answered": Word("On the line", "live", "ring")}
+
+MATCHES = {
+    "one": "One contact has this number.",
+    "several": "Several contacts have this number; the first of them was taken. Look at the others before you speak.",
+    "nobody": "No contact has this number.",
+    "hidden": "The caller withheld the number.",
+    "unreadable": "This is not a number anybody could be found by.",
+    "internal": "An inside line: colleagues are not looked up.",
+}
+EFFECTS = {
+    "pop": "Show the call in Zoho",
+    "activity.bridge": "Have Zoho write the call (PhoneBridge)",
+    "activity.record": "Write the call into Zoho",
+    "dial": "Ring the agent and dial",
+    "phonebook.put": "Update the phonebook",
+    "phonebook.remove": "Remove from the phonebook",
+}
+STATES = {
+    "due": Word("Waiting", "warn", "clock"),
+    "claimed": Word("On its way", "live", "clock"),
+    "unknown": Word("Being checked", "warn", "clock"),
+    "done": Word("Done", "good", "check"),
+    "dropped": Word("Not needed", "quiet", "minus"),
+    "dead": Word("Given up", "bad", "cross"),
+}
+VENDORS = {"zoho": "Zoho", "google": "Google"}
+KINDS = {"crm": "CRM", "workspace": "Workspace", "telephony": "Telephone system"}
+REASONS = {
+    "consent.lost": "Permission was withdrawn or has run out. Give it again and the waiting work goes on.",
+    "feature.off": "The other side says this connection may not use that feature (edition, role or permission).",
+    "upstream.busy": "The other side is busy or out of reach. We keep trying.",
+    "upstream.unanswered": "The other side did not answer. We check before anything is written again.",
+    "upstream.refused": "The other side refused, and would again.",
+    "sync.held": "A reading would have removed too many contacts at once, so nothing was changed.",
+    "account.incomplete": "The connection has no complete address and key.",
+    "malformed": "It could not be understood.",
+    "url.not_allowed": "Its address is not one we may call.",
+    "interrupted": "It was interrupted half-way and is being checked.",
+    "pop.stale": "It rang too long ago to be shown.",
+    "dial.stale": "It was asked for too long ago to be dialled now.",
+    "call.gone": "The call was erased.",
+}
+
+
+def direction(call: Call) -> Word:
+    return DIRECTIONS[call.direction]
+
+
+def outcome(call: Call) -> Word:
+    """How the call ended, or how it stands while it lives."""
+    if call.state != "ended":
+        return LIVE[call.state]
+    return OUTCOMES.get(call.outcome or "", Word("Ended"))
+
+
+def effect(kind: str) -> str:
+    return EFFECTS.get(kind, kind.replace(".", ": ").replace("_", " ").capitalize())
+
+
+def reason(code: str) -> str:
+    """Say a code in a sentence; one we have no sentence for is named."""
+    return REASONS.get(code, f"The code is {code}." if code else "")
+
+
+def vendor(slug: str, titles: dict[str, str] | None = None) -> str:
+    return VENDORS.get(slug) or (titles or {}).get(slug) or slug.replace("_", " ").capitalize()
+
+
+def health(tie: Tie) -> Word:
+    """How a connection is, in a word."""
+    if tie.state == "needs_consent":
+        return Word("Needs your consent", "bad", "alert")
+    if tie.state == "disconnected":
+        return Word("Disconnected", "quiet", "minus")
+    if tie.troubled:
+        return Word("In trouble", "warn", "alert")
+    if tie.last_ok_at is None:
+        return Word("Waiting for its first sign of life", "quiet", "clock")
+    return Word("Working", "good", "check")
+
+
+def lasting(seconds: float) -> str:
+    """Write a duration the way people say it: 42 s, 3 min 05 s, 1 h 12 min, 30 days."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s" if whole % 60 else f"{whole // 60} min"
+    if whole <= 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min" if whole % 3600 >= 60 else f"{whole // 3600} h"
+    days, hours = divmod(round(whole / 3600), 24)
+    return f"{days} days" + (f" {hours} h" if hours else "") if days > 1 else f"1 day {hours} h"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Moments as read in one place: the tenant's time zone, on the day it is there now."""
+
+    zone: ZoneInfo
+    now: datetime
+
+    @classmethod
+    def of(cls, zone: str, now: datetime) -> Times:
+        """A zone this machine does not know is read as UTC, and says so."""
+        try:
+            return cls(ZoneInfo(zone), now)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return cls(ZoneInfo("UTC"), now)
+
+    @property
+    def name(self) -> str:
+        """The zone by name and as it is written today: Europe/Madrid (CET)."""
+        short = self.now.astimezone(self.zone).strftime("%Z")
+        return self.zone.key if short == self.zone.key else f"{self.zone.key} ({short})"
+
+    @property
+    def midnight(self) -> datetime:
+        """When today began, in UTC."""
+        local = self.now.astimezone(self.zone)
+        return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+    def clock(self, at: datetime) -> str:
+        return at.astimezone(self.zone).strftime("%H:%M")
+
+    def exact(self, at: datetime) -> str:
+        return at.astimezone(self.zone).strftime("%H:%M:%S")
+
+    def day(self, at: datetime) -> str:
+        """Today, Yesterday, Tomorrow, Fri 21 Nov, or 21 Nov 2024."""
+        local, today = at.astimezone(self.zone), self.now.astimezone(self.zone)
+        near = {0: "Today", 1: "Yesterday", -1: "Tomorrow"}
+        if (days := (today.date() - local.date()).days) in near:
+            return near[days]
+        return local.strftime(f"{local:%a} {local.day} {local:%b}" if abs(days) < 180 else f"{local.day} {local:%b %Y}")
+
+    def moment(self, at: datetime) -> str:
+        return f"{self.day(at)}, {self.clock(at)}"
+
+    def ago(self, at: datetime) -> str:
+        """How long ago, roughly."""
+        gone = self.now - at
+        if gone < timedelta(minutes=1):
+            return "just now"
+        if gone < timedelta(hours=1):
+            return f"{gone.seconds // 60} min ago"
+        return self.moment(at)

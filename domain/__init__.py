@@ -1,0 +1,1 @@
+"""What things mean: calls, people, numbers, consent, promises. Nothing here does I/O."""

@@ -1,0 +1,165 @@
+"""A telephone call: what a set of vendor events adds up to.
+
+`fold` is pure and order-free: events may come doubled, late, or hang-up before ring, and the call is the same.
+Nothing is stored, matched or sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+Direction = Literal["inbound", "outbound", "internal"]
+EventType = Literal["ringing", "answered", "ended", "recording", "voicemail"]
+Outcome = Literal["answered", "missed", "voicemail", "busy", "no_answer", "rejected", "failed", "cancelled"]
+State = Literal["ringing", "answered", "ended"]
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+RANK: dict[EventType, int] = {"ringing": 0, "answered": 1, "ended": 2, "voicemail": 2, "recording": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """One thing a vendor told us about one call. Times are aware UTC; numbers are as the vendor wrote them."""
+
+    id: str  # the vendor's event id: the same for every delivery of the same event
+    type: EventType
+    at: datetime  # when it happened, by the vendor's clock
+    call_ref: str
+    leg_ref: str = ""
+    direction: Direction = "inbound"
+    caller: str = ""
+    callee: str = ""
+    agent_email: str = ""
+    agent_extension: str = ""
+    queue: str = ""
+    started_at: datetime | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    recording_url: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain JSON values, for sealing."""
+        return {
+            key: value.isoformat() if isinstance(value, datetime) else value
+            for key, value in asdict(self).items()
+            if value not in (None, "")
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> CallEvent:
+        """Undo `as_data`; a field that a later version added is left at its default."""
+        known = {field.name for field in fields(cls)}
+        values: dict[str, Any] = {
+            key: datetime.fromisoformat(value) if key == "at" or key.endswith("_at") else value
+            for key, value in data.items()
+            if key in known
+        }
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A telephone call as we understand it, whoever carried it."""
+
+    ref: str  # the vendor's own id; unique together with the connection
+    direction: Direction
+    state: State
+    started_at: datetime
+    caller: str = ""
+    callee: str = ""
+    agent_email: str = ""
+    agent_extension: str = ""
+    queue: str = ""
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    recording_url: str = ""
+
+    @property
+    def customer(self) -> str:
+        """The number at the far end: the caller of an inbound call, the callee of any other."""
+        return self.caller if self.direction == "inbound" else self.callee
+
+    @property
+    def talk(self) -> timedelta:
+        """From answer to end; zero when nobody spoke or nobody has hung up yet."""
+        if self.answered_at is None or self.ended_at is None:
+            return timedelta()
+        return max(self.ended_at - self.answered_at, timedelta())
+
+    @property
+    def talk_seconds(self) -> int:
+        return round(self.talk.total_seconds())
+
+    @property
+    def spoke(self) -> bool:
+        return self.outcome == "answered"
+
+
+def fold(events: Iterable[CallEvent]) -> Call:
+    """Add up the events of one call. Raises ValueError when there is none.
+
+    The result depends on the set of events alone: copies are dropped by event id, the rest is put in the order the
+    vendor's clock gives (then by rank and id, so that a tie has one answer too).
+    """
+    once = {event.id: event for event in sorted(events, key=lambda event: (event.at, repr(event)), reverse=True)}
+    told = sorted(once.values(), key=lambda event: (event.at, RANK[event.type], event.id))
+    if not told:
+        raise ValueError("a call needs at least one event")
+
+    answered = [event for event in told if event.type == "answered" or event.answered_at]
+    ended = [event for event in told if event.type in ("ended", "voicemail")]
+    over = any(not event.leg_ref for event in ended) or (bool(ended) and _legs(told) <= _legs(ended))
+    answered_at = min((event.answered_at or event.at for event in answered), default=None)
+    speaker = answered[0] if answered else None
+    started_at = min(
+        [event.started_at for event in told if event.started_at]
+        or [event.at for event in told if event.type == "ringing"]
+        or [event.at for event in told]
+    )
+    direction = told[0].direction
+    return Call(
+        ref=told[0].call_ref,
+        direction=direction,
+        state="ended" if over else "answered" if answered else "ringing",
+        started_at=started_at,
+        caller=_first(told, "caller"),
+        callee=_first(told, "callee"),
+        agent_email=(speaker.agent_email if speaker else "") or _first(told, "agent_email"),
+        agent_extension=(speaker.agent_extension if speaker else "") or _first(told, "agent_extension"),
+        queue=_first(told, "queue"),
+        answered_at=answered_at,
+        ended_at=max(event.ended_at or event.at for event in ended) if over else None,
+        outcome=_outcome(direction, ended, bool(answered)) if over else None,
+        recording_url=_last(told, "recording_url"),
+    )
+
+
+def _legs(events: Iterable[CallEvent]) -> set[str]:
+    """The legs these events speak of; an event that names none speaks for the whole call."""
+    return {event.leg_ref for event in events if event.leg_ref and event.type in ("ringing", "answered", "ended")}
+
+
+def _outcome(direction: Direction, ended: list[CallEvent], answered: bool) -> Outcome:
+    """One outcome for the call: a person spoke, or why not. Nobody reached the inbound caller: missed."""
+    told = {event.outcome for event in ended if event.outcome}
+    if answered or "answered" in told:
+        return "answered"
+    if "voicemail" in told or any(event.type == "voicemail" for event in ended):
+        return "voicemail"
+    if direction == "inbound":
+        return "missed"
+    return next((event.outcome for event in reversed(ended) if event.outcome), "no_answer")
+
+
+def _first(events: list[CallEvent], name: str) -> str:
+    return next((value for event in events if (value := str(getattr(event, name)))), "")
+
+
+def _last(events: list[CallEvent], name: str) -> str:
+    return _first(events[::-1], name)

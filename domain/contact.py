@@ -1,0 +1,146 @@
+"""A person in the hub: what every side says of them, and the one view that comes of it.
+
+`merge` is pure: it adds up what the sides say, field by field, keeping who said it (provenance). `keys` are what two
+records must share to be the same person. Nothing is read or written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain import phone
+
+Side = str  # "zoho", "google", "standard", ...: the vendor of the connection that said it
+NAMES = ("given", "family", "company", "title")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One telephone number of a person: as written, as meant, and what it is called there."""
+
+    raw: str
+    e164: str = ""
+    extension: str = ""
+    label: str = ""
+
+    @classmethod
+    def read(cls, raw: str, label: str = "", region: str = "US") -> Line:
+        """Understand a number written by hand in `region`."""
+        number = phone.read(raw, region)
+        return cls(raw=raw, e164=number.e164, extension=number.extension, label=label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """What one side says of a person, or what all of them together say."""
+
+    given: str = ""
+    family: str = ""
+    company: str = ""
+    title: str = ""
+    lines: tuple[Line, ...] = ()
+    emails: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What to call them on a screen: the name, else the company, else nothing."""
+        return " ".join(filter(None, (self.given, self.family))) or self.company
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain JSON values, for sealing."""
+        data: dict[str, Any] = {name: getattr(self, name) for name in NAMES if getattr(self, name)}
+        if self.lines:
+            data["lines"] = [
+                {key: value for key in Line.__slots__ if (value := getattr(line, key))} for line in self.lines
+            ]
+        if self.emails:
+            data["emails"] = list(self.emails)
+        return data
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Person:
+        """Undo `as_data`."""
+        return cls(
+            **{name: data.get(name, "") for name in NAMES},
+            lines=tuple(Line(**line) for line in data.get("lines", ())),
+            emails=tuple(data.get("emails", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A person as one side keeps them: `module` and `remote_id` name the record there."""
+
+    module: str
+    remote_id: str
+    person: Person
+    etag: str = ""
+    owner: str = ""  # the other side's id of the user who owns the record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A record the other side no longer has."""
+
+    module: str
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """The hub's view of a person and which side each field came from."""
+
+    person: Person
+    source: Mapping[str, tuple[Side, ...]] = field(default_factory=dict)
+
+
+def keys(person: Person) -> frozenset[tuple[str, str]]:
+    """What makes two records the same person: ("number", E.164) and ("email", address)."""
+    numbers = {("number", line.e164) for line in person.lines if line.e164}
+    return frozenset(numbers | {("email", fold_email(address)) for address in person.emails})
+
+
+def fold_email(address: str) -> str:
+    """Spell an address the one way we compare it: trimmed and without capitals."""
+    return address.strip().casefold()
+
+
+def prefixes(person: Person, longest: int = 8) -> frozenset[str]:
+    """The beginnings of a person's names, for search as one types: two letters up to `longest`."""
+    words = " ".join(getattr(person, name) for name in NAMES[:3]).casefold().split()
+    return frozenset(word[:size] for word in words for size in range(2, min(len(word), longest) + 1))
+
+
+def merge(said: Sequence[tuple[Side, Person]], first: Iterable[Side] = ("zoho", "google")) -> Merged:
+    """Add up what the sides say. Names come whole from the first side in `first` that has one; lines and addresses
+    from everybody, each once. The order of `said` does not matter."""
+    rank = {side: place for place, side in enumerate(first)}
+    ordered = sorted(said, key=lambda pair: (rank.get(pair[0], len(rank)), pair[0], repr(pair[1])))
+    view: dict[str, Any] = {}
+    source: dict[str, list[Side]] = {}
+    named = next(((side, person) for side, person in ordered if person.given or person.family), None)
+    for side, person in ordered:
+        for name in NAMES:
+            if name in ("given", "family") and named is not None and named[1] is not person:
+                continue  # half a name from each side would be nobody's name
+            if (value := getattr(person, name)) and name not in view:
+                view[name] = value
+                source[name] = [side]
+    lines: dict[str, Line] = {}
+    emails: dict[str, str] = {}
+    for side, person in ordered:
+        for line in person.lines:
+            lines.setdefault(line.e164 or line.raw, line)
+            _also(source, "lines", side)
+        for address in person.emails:
+            emails.setdefault(fold_email(address), address)
+            _also(source, "emails", side)
+    merged = Person(**view, lines=tuple(lines.values()), emails=tuple(emails.values()))
+    return Merged(person=merged, source={name: tuple(sides) for name, sides in source.items()})
+
+
+def _also(source: dict[str, list[Side]], name: str, side: Side) -> None:
+    if side not in source.setdefault(name, []):
+        source[name].append(side)

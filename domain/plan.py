@@ -1,0 +1,115 @@
+"""What a sync has to do, decided before anything is done.
+
+`read_plan` compares what a side just told us with the links we remember and yields steps; `write_plan` does the same
+for a side we write to. Both are pure, so a table can test them, and both yield nothing when nothing changed.
+A side that is suddenly empty, or a plan that removes too much, raises `Held` before its first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from domain.contact import Gone, Person, Record, keys
+from domain.errors import Trouble
+
+ContactId = str
+Key = tuple[str, str]  # (module, remote id)
+REMOVE_AT_MOST = 0.3  # of a side's records in one run; more asks a person first
+REMOVE_ALWAYS = 10  # so many may go without asking, however small the side is
+
+
+class Held(Trouble):
+    """This run would remove more than it may without being told to; nothing was changed."""
+
+    code = "sync.held"
+
+    def __init__(self, removing: int, known: int) -> None:
+        super().__init__(f"This run would remove {removing} of {known} contacts. Nothing was changed.")
+        self.removing = removing
+        self.known = known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A pair seen before: our contact, their record, and how the record looked then."""
+
+    contact: ContactId
+    module: str
+    remote_id: str
+    mark: Person
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing to do. adopt: a new contact; join: a link to a known one; refresh: the record changed; drop: it went;
+    put and remove: what a side we write to has to be told."""
+
+    do: Literal["adopt", "join", "refresh", "drop", "put", "remove"]
+    contact: ContactId = ""
+    record: Record | None = None
+    link: Link | None = None
+    person: Person | None = None
+
+
+def read_plan(
+    told: Iterable[Record | Gone],
+    links: Mapping[Key, Link],
+    same_person: Callable[[Person], ContactId | None],
+    *,
+    complete: bool,
+    go_on: bool = False,
+) -> Iterator[Step]:
+    """Yield what `told` changes. `complete`: it is the whole side, so what is missing from it is gone.
+
+    `same_person` finds the contact a new record belongs to (by number or address). `go_on`: a person has read the
+    count and said yes, so nothing is held.
+    """
+    latest: dict[Key, Record | Gone] = {(item.module, item.remote_id): item for item in told}
+    gone = {key for key, item in latest.items() if isinstance(item, Gone) and key in links}
+    if complete:
+        gone |= links.keys() - {key for key, item in latest.items() if isinstance(item, Record)}
+    _guard(len(gone), len(links), go_on)
+    fresh: dict[tuple[str, str], Record] = {}  # who this very plan adopts, so that two new records can meet too
+    for key, item in latest.items():
+        if isinstance(item, Gone):
+            continue
+        link = links.get(key)
+        if link is not None:
+            if link.mark != item.person or link.owner != item.owner:
+                yield Step(do="refresh", contact=link.contact, record=item, link=link)
+        elif contact := same_person(item.person):
+            yield Step(do="join", contact=contact, record=item)
+        else:
+            twin = next((fresh[name] for name in sorted(keys(item.person)) if name in fresh), None)
+            yield Step(do="adopt", record=item) if twin is None else Step(do="join", record=item, link=_of(twin))
+            for name in keys(item.person):
+                fresh.setdefault(name, twin or item)
+    for key in sorted(gone):
+        yield Step(do="drop", contact=links[key].contact, link=links[key])
+
+
+def write_plan(
+    wanted: Mapping[ContactId, Person], links: Mapping[ContactId, Link], *, go_on: bool = False
+) -> Iterator[Step]:
+    """Yield what a side we write to has to be told so that it holds `wanted` and nothing else of ours."""
+    gone = links.keys() - wanted.keys()
+    _guard(len(gone), len(links), go_on)
+    for contact, person in sorted(wanted.items()):
+        link = links.get(contact)
+        if link is None or link.mark != person:
+            yield Step(do="put", contact=contact, person=person, link=link)
+    for contact in sorted(gone):
+        yield Step(do="remove", contact=contact, link=links[contact])
+
+
+def _guard(removing: int, known: int, go_on: bool) -> None:
+    if not go_on and removing > max(REMOVE_ALWAYS, known * REMOVE_AT_MOST):
+        raise Held(removing, known)
+
+
+def _of(record: Record) -> Link:
+    """Point at a record that this plan adopts: its contact has no id yet."""
+    return Link(contact="", module=record.module, remote_id=record.remote_id, mark=record.person)

@@ -1,0 +1,293 @@
+"""The sockets outside systems plug into. A vendor folder implements these; jobs and doors know nothing else of it.
+
+Every method may raise what `domain.errors` names under Upstream, and nothing vendor-specific. Times are aware UTC.
+An adapter keeps no state of ours: what it needs comes in as arguments, what it learned goes out as return values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from domain.call import CallEvent, Direction, Outcome
+from domain.contact import Gone, Person, Record
+from domain.mail import Message
+
+
+class Http(Protocol):
+    """What an adapter sends requests with: a pooled, time-limited `requests.Session` or a stand-in for it."""
+
+    @property
+    def request(self) -> Callable[..., Any]:
+        """Send (method, url, **options); return the response."""
+
+
+class Tokens(Protocol):
+    """Where an adapter gets the access token of its connection. Renewing ahead of expiry is the keeper's business."""
+
+    def __call__(self, *, renew: bool = False) -> str:
+        """Return a token; `renew`: the last one was just refused. Raises ConsentLost."""
+
+
+# ---- telephony ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """A request at a vendor's door as it came. Header names are lower case; `url` is ours, never taken from Host."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a vendor can do, so that pages offer nothing that cannot work."""
+
+    dial: bool = False
+    control: bool = False
+    phonebook: bool = False
+    calls: bool = False  # a call list for back-fill and reconciliation
+    recordings: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountField:
+    """One thing a vendor needs to be told by the administrator who connects it."""
+
+    name: str
+    label: str
+    hint: str = ""
+    secret: bool = False
+    kind: Literal["text", "url"] = "text"
+
+
+class PhoneSystem(Protocol):
+    """One account at a telephony vendor: what we ask of it."""
+
+    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
+        """Ring the agent, then `number`; return the vendor's call id. Not idempotent: never repeated by itself."""
+
+    def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
+        """Tell the phonebook (our contact id, person) and which ids are gone. Safe to tell twice."""
+
+    def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
+        """Yield the vendor's own record of calls that ended after that instant, as `ended` events, oldest first."""
+
+
+class TelephonyVendor(Protocol):
+    """A telephony vendor: how its knocks are believed and read, and how an account of it is opened."""
+
+    slug: str
+    title: str
+    traits: Traits
+    account: tuple[AccountField, ...]
+
+    def new_secret(self) -> str:
+        """Make a door secret in the vendor's own format."""
+
+    def verify(self, knock: Knock, secrets: Sequence[str], now: datetime) -> str:
+        """Return the vendor's event id if one of `secrets` signed this knock, else raise Unauthentic."""
+
+    def parse(self, body: bytes, event_id: str) -> CallEvent | None:
+        """Understand a believed body; None for an event we have no use for. Raises Malformed."""
+
+    def open(self, account: Mapping[str, str], http: Http) -> PhoneSystem:
+        """Open an account with what the administrator filled in."""
+
+
+# ---- CRM ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrmUser:
+    """A person who works in the CRM. `remote_id` owns records there; `login_id` is who they are when they sign in."""
+
+    remote_id: str
+    login_id: str
+    email: str
+    name: str
+    admin: bool = False
+    active: bool = True
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organisation:
+    """The organisation behind a CRM connection, as the CRM names it."""
+
+    remote_id: str
+    name: str
+    time_zone: str = "UTC"
+    country: str = ""
+    web: str = ""  # prefix of a record's page: {web}/tab/{module}/{id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """One finished call as it shall stand in the CRM. `marker` is ours: it finds the activity again."""
+
+    marker: str
+    subject: str
+    direction: Direction
+    outcome: Outcome
+    started_at: datetime
+    talk_seconds: int
+    customer: str  # number as dialled or shown
+    agent: str  # extension or number of our side
+    owner: str = ""  # CrmUser.remote_id
+    owner_login: str = ""  # CrmUser.login_id
+    record: tuple[str, str] | None = None  # (module, remote id) it belongs to
+    recording_url: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """What a CRM's own screen is told while a call lives. `call` is the same for all events of the call."""
+
+    call: str
+    direction: Direction
+    state: Literal["ringing", "answered"]
+    customer: str
+    agent: str
+    owner_login: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of one record of a batch: its id there, or why it was refused."""
+
+    remote_id: str = ""
+    refused: str = ""  # the other side's error code
+
+
+class Crm(Protocol):
+    """A CRM organisation seen with one grant."""
+
+    modules: tuple[str, ...]  # where people are kept
+
+    def organisation(self) -> Organisation: ...
+
+    def me(self) -> CrmUser: ...
+
+    def users(self) -> list[CrmUser]: ...
+
+    def people(self, module: str, since: datetime | None = None) -> Iterator[Record]:
+        """Yield the module's records changed since then, or all of them; every page to the end."""
+
+    def people_gone(self, module: str, since: datetime | None = None) -> Iterator[Gone]: ...
+
+    def some_people(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
+        """Re-read the records a notification named."""
+
+    def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
+        """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
+
+    def find_call(self, activity: Activity) -> str:
+        """Return the id of the activity if it is there already, else ""."""
+
+    def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
+        """Ask for notifications at `url`; return when that ends."""
+
+    def unwatch(self, channel: str) -> None: ...
+
+
+class CallBridge(Protocol):
+    """A CRM's own telephony screen (Zoho PhoneBridge): it shows the call and writes the activity itself."""
+
+    def integrate(self) -> None:
+        """Switch it on; idempotent. Raises NotAllowed when this organisation cannot have it."""
+
+    def leave(self) -> None: ...
+
+    def register_dial(self, *, url: str, secret: str, login: str) -> None:
+        """Register the address clicks on numbers go to for one user."""
+
+    def ring(self, ring: Ring) -> None: ...
+
+    def finish(self, activity: Activity) -> None:
+        """Tell it the call is over; the CRM then writes the activity. Raises Unanswered when nobody knows."""
+
+    def find_call(self, activity: Activity) -> str:
+        """Return the id of the activity the CRM wrote for this call, else ""."""
+
+    def dial_failed(self, *, reason: str, agent: str, number: str, login: str) -> None: ...
+
+
+# ---- people and mail of one user ----------------------------------------------------------------------------------
+
+
+class CursorLost(Exception):
+    """The position we remembered is no longer known there: read everything once and compare."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reading:
+    """One incremental read. Iterate `items` to the end; only then are `complete` and `cursor` true."""
+
+    items: Iterator[Record | Gone]
+    complete: bool  # the whole side was read: what is missing is gone
+    cursor: str = ""  # where to go on next time; set when `items` is exhausted
+
+
+class AddressBook(Protocol):
+    """A user's own contacts."""
+
+    def read(self, cursor: str) -> Reading:
+        """Read since `cursor`, or everything when it is empty. Raises CursorLost before the first item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailNews:
+    """What happened in a mailbox since a position."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    cursor: str = ""
+
+
+class Mailbox(Protocol):
+    """A user's mailbox, as far as the consent reaches."""
+
+    def address(self) -> tuple[str, str]:
+        """Return (e-mail address, newest position)."""
+
+    def watch(self, topic: str) -> tuple[str, datetime]:
+        """Ask for pushes; return (position, when that ends)."""
+
+    def unwatch(self) -> None: ...
+
+    def news(self, cursor: str) -> MailNews:
+        """Return what was added and removed since `cursor`, every page. Raises CursorLost."""
+
+    def headers(self, ids: Sequence[str]) -> list[Message]:
+        """Read sender, receivers, date and subject, without bodies; a message that went meanwhile is left out."""
+
+    def message(self, id: str) -> Message | None:
+        """Read one message with its body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """Who somebody is, by an identity provider's word."""
+
+    subject: str
+    email: str = ""
+    name: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Cut `items` into lists of at most `size`."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,113 @@
+"""A user's Google contacts, read completely once and by what changed from then on.
+
+Google names the position only on the last page and forgets it seven days after the full read; what then follows,
+reading everything and comparing, is the caller's decision (CursorLost). Nothing is written: the scope is read-only.
+https://developers.google.com/people/v1/contacts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from domain import phone
+from domain.contact import Gone, Line, Person, Record
+from domain.errors import Refused, TryLater
+from domain.ports import CursorLost, Reading
+from integrations.google.discovery import leaf
+from integrations.google.transport import UserHttp, execute
+
+MODULE = "contacts"
+PAGE_SIZE = 1000  # the most Google gives
+PERSON_FIELDS = "names,phoneNumbers,emailAddresses,organizations,metadata"  # a deletion is told in metadata
+FIELDS = (
+    "nextPageToken,nextSyncToken,connections(resourceName,etag,metadata(deleted,previousResourceNames),"
+    "names(metadata(primary),displayName,givenName,middleName,familyName),"
+    "phoneNumbers(value,canonicalForm,type,formattedType),emailAddresses(value),"
+    "organizations(metadata(primary),name,title))"
+)
+
+
+class GoogleAddressBook:
+    """The contacts of one Google user."""
+
+    def __init__(self, user: UserHttp, root: str = "", region: str = "US") -> None:
+        self._user = user
+        self._connections = leaf(root, "people", "v1", "people.connections")
+        self._region = region  # where numbers without a country code are dialled from
+
+    def read(self, cursor: str) -> Reading:
+        """Read since `cursor`, or everything when it is empty. Raises CursorLost before the first item."""
+        first = self._page(cursor)
+        reading = Reading(items=iter(()), complete=not cursor)
+        reading.items = self._items(reading, cursor, first)
+        return reading
+
+    def _items(self, reading: Reading, cursor: str, page: Mapping[str, Any]) -> Iterator[Record | Gone]:
+        again = False
+        while True:
+            for entry in page.get("connections", ()):
+                yield from _understood(entry, self._region)
+            following = page.get("nextPageToken")
+            if not following:
+                break
+            try:
+                page = self._page(cursor, following)
+            except (CursorLost, Refused):  # the page token died on the way: once more from the top, telling some twice
+                if again:
+                    raise TryLater("Google loses its place in these contacts.") from None
+                again = True
+                page = self._page(cursor)
+        reading.cursor = page.get("nextSyncToken", "")
+
+    def _page(self, cursor: str, following: str = "") -> dict[str, Any]:
+        """Read one page. Apart from the tokens every page must be asked for in the same words."""
+        tokens = {key: value for key, value in (("syncToken", cursor), ("pageToken", following)) if value}
+        request = self._connections.list(
+            resourceName="people/me",
+            personFields=PERSON_FIELDS,
+            pageSize=PAGE_SIZE,
+            requestSyncToken=True,
+            fields=FIELDS,
+            **tokens,
+        )
+        return execute(request, self._user)
+
+
+def _understood(entry: Mapping[str, Any], region: str) -> Iterator[Record | Gone]:
+    """Say what one entry means. A contact that joined a profile has a new name; its old ones are gone."""
+    name, metadata = entry["resourceName"], entry.get("metadata", {})
+    for previous in metadata.get("previousResourceNames", ()):
+        if previous != name:
+            yield Gone(module=MODULE, remote_id=previous)
+    if metadata.get("deleted"):
+        yield Gone(module=MODULE, remote_id=name)
+    else:
+        yield Record(module=MODULE, remote_id=name, person=_person(entry, region), etag=entry.get("etag", ""))
+
+
+def _person(entry: Mapping[str, Any], region: str) -> Person:
+    name = _primary(entry.get("names", ()))
+    given = " ".join(filter(None, (name.get("givenName", ""), name.get("middleName", ""))))
+    family = name.get("familyName", "")
+    work = _primary(entry.get("organizations", ()))
+    return Person(
+        given=given,
+        family=family or ("" if given else name.get("displayName", "")),  # a name nobody took apart
+        company=work.get("name", ""),
+        title=work.get("title", ""),
+        lines=tuple(_line(number, region) for number in entry.get("phoneNumbers", ()) if number.get("value")),
+        emails=tuple(email["value"] for email in entry.get("emailAddresses", ()) if email.get("value")),
+    )
+
+
+def _line(number: Mapping[str, str], region: str) -> Line:
+    """Read one number. Google's canonical form knows the user's own country, so it wins over our guess."""
+    line = Line.read(number["value"], number.get("type") or number.get("formattedType", ""), region)
+    canonical = phone.read(number.get("canonicalForm", ""), region).e164
+    return replace(line, e164=canonical) if canonical else line
+
+
+def _primary(values: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next((value for value in values if value.get("metadata", {}).get("primary")), values[0] if values else {})

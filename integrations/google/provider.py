@@ -1,0 +1,92 @@
+"""Google as an OAuth provider: its addresses, what may be asked for and the sentence an administrator reads for each.
+
+Only `contacts` is asked for when a user connects. Reading the mailbox is a restricted scope and sending mail a
+sensitive one, so each is asked for when somebody switches it on, never before. Google lets the user untick any of them
+(granular consent); what is left decides which features are on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.consent import Feature
+from domain.errors import Unauthentic
+from domain.ports import SignedIn
+from oauth.provider import Client, OAuthProvider
+from settings import Settings
+
+AUTH = "https://www.googleapis.com/auth/"
+
+# Google answers `email` and `profile` under their long names; asked for under those, the granted list compares equal.
+# https://developers.google.com/identity/protocols/oauth2/scopes
+SIGN_IN = ("openid", AUTH + "userinfo.email", AUTH + "userinfo.profile")
+
+FEATURES = (
+    Feature(
+        slug="contacts",
+        title="Google contacts",
+        purpose="Reads your Google contacts so that you see who is calling.",
+        scopes=frozenset({AUTH + "contacts.readonly"}),
+        without="Callers who are only in your Google contacts stay unknown.",
+    ),
+    Feature(
+        slug="mailbox",
+        title="Mail beside calls",
+        purpose="Reads messages you exchanged with a caller and shows them beside the call; none stays over 24 hours.",
+        scopes=frozenset({AUTH + "gmail.readonly"}),
+        without="Messages you exchanged with a caller are not shown beside the call.",
+        optional=True,
+    ),
+    Feature(
+        slug="send-mail",
+        title="Send mail",
+        purpose="Sends a message from your address when you write one to a caller; it reads none.",
+        scopes=frozenset({AUTH + "gmail.send"}),
+        without="Writing to a caller opens your own mail program instead.",
+        optional=True,
+    ),
+)
+
+
+def provider(settings: Settings) -> OAuthProvider:
+    """Describe Google to the consent flow."""
+    return OAuthProvider(
+        slug="google",
+        title="Google",
+        client=Client(id=settings.google_client_id, secret=settings.google_client_secret),
+        authorize_url=settings.google_auth_uri,
+        token_url=settings.google_token_uri,
+        revoke_url=settings.google_revoke_uri,
+        features=FEATURES,
+        sign_in_scopes=SIGN_IN,
+        # Without prompt=consent a second connection of the same user brings no refresh token. include_granted_scopes is
+        # left out on purpose: it would pour scopes of other grants into this one.
+        # https://developers.google.com/identity/protocols/oauth2/web-server
+        authorize_params={"access_type": "offline", "prompt": "consent"},
+        # The second: the user's administrator has switched off a service we have a scope for.
+        errors_that_end=frozenset({"invalid_grant", "admin_policy_enforced"}),
+    )
+
+
+def signed_in(claims: Mapping[str, Any]) -> SignedIn:
+    """Say who the verified claims of an ID token speak of.
+
+    `sub` is the person, for ever; an address can be given to somebody else, and one that Google did not verify is left
+    out. `hd`, the Workspace domain, is there only for members of one.
+    """
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject:
+        raise Unauthentic("The ID token names nobody.")
+    verified = claims.get("email_verified") is True
+    return SignedIn(
+        subject=subject,
+        email=_text(claims, "email") if verified else "",
+        name=_text(claims, "name"),
+        extra={"hd": domain} if (domain := _text(claims, "hd")) else {},
+    )
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,65 @@
+"""Google's understudy: the OAuth pages, Gmail, People and Pub/Sub push that Linekeeper talks to, played on one origin.
+
+It imports Flask and the standard library only, so it cannot share a mistake of ours, and production code never knows of
+it: only `GOOGLE_AUTH_URI`, `GOOGLE_TOKEN_URI`, `GOOGLE_REVOKE_URI`, `GOOGLE_CERTS_URI` and `GOOGLE_API_ROOT` differ. It
+keeps state, holds callers to the documented scopes, limits and error bodies, signs with a key of its own making, and
+misbehaves on request. Facts come from the pages of Google named beside each rule and from the discovery documents
+gmail.v1 and people.v1.
+
+    accounts, grants, scopes, tokens    consent, codes and tokens, what scopes open, RS256
+    api, quota, masks, batch            what all methods share: the gate, the price, `fields`, multipart batches
+    gmail, mailbox, query, mime, push   mail and the notifications about it
+    people, phonebook, persons          contacts and their sync
+    frontdoor, faults, knobs, control   the stage's side: what goes wrong, what can be turned, `/_stage/`
+
+Not played here: service accounts, uploads and drafts, the add-on host, RISC, the Marketplace.
+
+The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts):
+
+    POST reset                          empty everything
+    POST clock      {advance}           turn the clock forward by seconds
+    POST clients    {client_id, client_secret, redirect_uris, project?}
+    POST users      {email, name, hd?, admin_blocks_app?}
+    POST account    {user, event}       consent_withdrawn, password_changed, access_expired, disabled, enabled
+    POST contacts   {user, contacts, other?}; contacts/edit {user, resourceName, person};
+                    contacts/delete {user, resourceName | resourceNames}; contacts/rename {user, resourceName}
+    GET  contacts   ?user=&other=
+    POST mail       {user, from, to?, cc?, subject?, text?, html?, date?, headers?, labels?, attachments?, message_id?,
+                    in_reply_to?}; mail/delete {user, id}
+    GET  mail, sent, tokens             ?user=
+    POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
+    POST keys/rotate                    sign with a new key from now on
+    POST knobs      {name: value}; GET  see `knobs.py`
+    POST faults     {match, action, times?, status?, seconds?, body?, headers?}; GET; DELETE releases what hangs
+    GET  requests                       counts per "METHOD /path/{template}" and the last ones; DELETE
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from flask import Flask
+
+from . import accounts, api, batch, control, gmail, people
+from .frontdoor import FrontDoor
+from .world import World
+
+SERVERS = ("google",)
+
+
+def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time) -> dict[str, Flask]:
+    """Build the understudy for the origin it will be served from."""
+    world = World(origins["google"], now)
+    app = Flask("google-understudy", static_folder=None)
+    api.install_errors(app)
+    accounts.install(app, world)
+    gmail.install(app, world)
+    people.install(app, world)
+    batch.install(app)
+    control.install(app, world)
+    app.wsgi_app = FrontDoor(app, world)  # type: ignore[method-assign]  # Flask documents wrapping it in place
+    return {"google": app}
+
+
+__all__ = ["SERVERS", "create_apps"]

@@ -1,0 +1,131 @@
+"""The platform's own API, and the ways it can be told to misbehave."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from flask import Flask, Response, abort, g, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from integrations.telephony.standard.sandbox.world import Account, World, body, instant, iso
+
+MOST_CONTACTS = 500
+REFUSALS = (400, 401, 404, 405, 415, 422)
+
+
+def rest(app: Flask, world: World) -> None:
+    """The platform's own API."""
+
+    @app.before_request
+    def misbehave_before() -> ResponseReturnValue | None:
+        if request.path.startswith("/_stage/"):
+            return None
+        g.fault = world.fault(f"{request.method} {request.path}")
+        match g.fault:
+            case {"action": "status"}:
+                headers = {"Retry-After": str(g.fault["retry_after"])} if "retry_after" in g.fault else {}
+                return jsonify(error="made to fail"), int(g.fault.get("status", 503)), headers
+            case {"action": "html"}:
+                return "<!doctype html><title>Maintenance</title>", int(g.fault.get("status", 200))
+            case {"action": "slow"}:
+                world.let_go.wait(g.fault.get("seconds", 5))
+        return None
+
+    @app.after_request
+    def misbehave_after(response: Response) -> Response:
+        if request.path.startswith("/_stage/"):
+            return response
+        with world.lock:
+            world.counts[f"{request.method} {request.path}"] += 1
+            world.requests.append(
+                {"line": f"{request.method} {request.path}", "status": response.status_code, "at": world.now()}
+            )
+        fault = g.get("fault") or {}
+        if fault.get("action") == "hang_after":
+            world.let_go.wait(fault.get("seconds", 5))
+        if fault.get("action") == "drop_after":
+            response = Response(cut_off(), response.status_code, {"Content-Length": "1000"})
+        return response
+
+    for status in REFUSALS:
+        app.register_error_handler(status, lambda error: (jsonify(error=error.description), error.code))
+
+    def caller() -> Account:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        with world.lock:
+            if scheme != "Bearer" or key not in world.accounts:
+                abort(401, "unknown key")
+            return world.accounts[key]
+
+    @app.post("/calls")
+    def dial() -> ResponseReturnValue:
+        account, wish = caller(), body()
+        wanted, number = wish.get("agent") or {}, wish.get("to")
+        agent = next(
+            (
+                agent
+                for name in ("extension", "email")
+                for agent in account.agents
+                if agent.get(name) and agent[name] == wanted.get(name)
+            ),
+            None,
+        )
+        if agent is None or not isinstance(number, str) or not number:
+            abort(422, "no such agent, or no number")
+        at = datetime.fromtimestamp(world.now(), UTC)
+        data = {
+            "call_id": f"call-{secrets.token_hex(6)}",
+            "leg_id": "1",
+            "direction": "outbound",
+            "from": agent["extension"],
+            "to": number,
+            "agent": agent,
+            "started_at": iso(at),
+        }
+        with world.lock:
+            account.live[data["call_id"]] = data
+        event = world.tell(account, "call.ringing", at, data)
+        threading.Thread(
+            target=world.deliver, args=(account, *event), daemon=True
+        ).start()  # it rings after we answered
+        return jsonify(call_id=data["call_id"]), 201
+
+    @app.get("/calls")
+    def calls() -> ResponseReturnValue:
+        account = caller()
+        after = instant(request.args.get("ended_after", ""))
+        start = request.args.get("cursor", "0")
+        if not start.isdecimal():
+            abort(400, "unknown cursor")
+        with world.lock:
+            rows = [row for row in account.cdr if instant(row["ended_at"]) > after]
+        rows.sort(key=lambda row: instant(row["ended_at"]))
+        end = int(start) + account.page
+        return jsonify(calls=rows[int(start) : end], next_cursor=str(end) if end < len(rows) else None)
+
+    @app.get("/contacts")
+    def contacts() -> ResponseReturnValue:
+        return jsonify(contacts=list(caller().phonebook.values()))
+
+    @app.put("/contacts")
+    def put_contacts() -> ResponseReturnValue:
+        account, wish = caller(), body()
+        put, removed = wish.get("contacts", []), wish.get("removed", [])
+        if len(put) + len(removed) > MOST_CONTACTS or not all(
+            isinstance(card.get("id"), str) and isinstance(card.get("numbers"), list) for card in put
+        ):
+            abort(422, "at most 500 contacts, each with an id and its numbers")
+        with world.lock:
+            account.phonebook.update((card["id"], card) for card in put)
+            for id in removed:
+                account.phonebook.pop(id, None)
+        return jsonify(put=len(put), removed=len(removed))
+
+
+def cut_off() -> Iterator[bytes]:
+    """Begin an answer and lose the connection."""
+    yield b"{"
+    raise ConnectionAbortedError("the fault asked for this")

@@ -1,0 +1,143 @@
+"""A finished call as a row of Zoho's Calls module: written in batches, found again by our marker.
+
+Zoho has no idempotency key and no upsert for calls
+(https://www.zoho.com/crm/developer/docs/api/v8/upsert-records.html), so a line of the description carries the marker.
+Whether to write at all is decided elsewhere: with PhoneBridge on, Zoho writes the row itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from domain.call import Outcome
+from domain.errors import NotAllowed, Unanswered
+from domain.ports import Activity, Written
+from integrations.zoho.client import CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
+
+BATCH = 100
+SUBJECT_LENGTH = 255
+DESCRIPTION_LENGTH = 32_000
+URL_LENGTH = 450  # of a website field
+STATUS = "Outgoing_Call_Status"  # metadata and reads spell it so, a sample in the documentation "Outbound_..."
+STATUSES = (STATUS, "Outbound_Call_Status")
+NEEDS_WORDS: Mapping[Outcome, str] = {  # what Call_Type cannot say
+    "voicemail": "Left a voicemail.",
+    "busy": "The line was busy.",
+    "no_answer": "Nobody answered.",
+    "rejected": "The call was rejected.",
+    "failed": "The call could not be connected.",
+    "cancelled": "The caller gave up.",
+}
+
+
+class Calls:
+    """The Calls module of one organisation."""
+
+    def __init__(self, client: ZohoClient) -> None:
+        self._client = client
+        self._status = ""
+
+    def log(self, activities: Sequence[Activity]) -> list[Written]:
+        """Create the activities; answers come in the same order. Raises Unanswered when nobody knows."""
+        if not activities:
+            return []
+        if len(activities) > BATCH:
+            raise ValueError(f"Zoho takes at most {BATCH} records at once")
+        dialled = any(activity.direction != "inbound" for activity in activities)
+        status = self._status_field() if dialled else ""
+        data = {"data": [as_row(activity, status) for activity in activities], "trigger": ["workflow"]}
+        answer = self._client.write("POST", f"{CRM}/Calls", json=data, items="data")
+        told = answer.get("data")
+        if not isinstance(told, list) or len(told) != len(activities):
+            if (code := code_of(answer)) != "UNKNOWN":  # one error for the whole request, wrapped in `data`
+                raise refusal(code)
+            raise Unanswered("Zoho did not say what became of every call.")
+        return [_written(item) for item in told]
+
+    def find(self, activity: Activity) -> str:
+        """Return the id of the row that carries the activity's marker, else ""."""
+        for row in self._candidates(activity):
+            if tag(activity.marker) in str(row.get("Description") or "").splitlines():
+                return str(row.get("id"))
+        return ""
+
+    def _candidates(self, activity: Activity) -> Iterator[Body]:
+        """Yield the rows that start when the call did; the owner's first, for a workflow may have moved one."""
+        started = f"Call_Start_Time = {literal(stamp(activity.started_at))}"
+        if activity.owner:
+            owned = f"({started} and Owner = {literal(activity.owner)})"
+            yield from self._client.query("id, Description", "Calls", owned)
+        yield from self._client.query("id, Description", "Calls", started)
+
+    def _status_field(self) -> str:
+        """Return what this organisation calls the status of an outgoing call, asked once."""
+        if not self._status:
+            try:
+                answer = self._client.read(f"{CRM}/settings/fields", {"module": "Calls"})
+                names = {field.get("api_name") for field in rows_of(answer, "fields")}
+            except NotAllowed:
+                names = set()
+            self._status = next((name for name in STATUSES if name in names), STATUS)
+        return self._status
+
+
+def as_row(activity: Activity, status_field: str = STATUS) -> Body:
+    """Write an activity as Zoho's Calls module wants it."""
+    inbound = activity.direction == "inbound"
+    answered = activity.outcome == "answered"
+    missed = inbound and not answered
+    # Zoho refuses a duration of zero, except for a missed call ("Call Duration can not be zero.").
+    seconds = 0 if missed else max(activity.talk_seconds, 1) if answered else 1
+    row: Body = {
+        "Subject": activity.subject[:SUBJECT_LENGTH],
+        "Call_Type": "Missed" if missed else "Inbound" if inbound else "Outbound",
+        "Call_Start_Time": stamp(activity.started_at),
+        # Pages disagree whether this is mm:ss or HH:mm; the seconds beside it are what Zoho reads back.
+        "Call_Duration": f"{seconds // 60:02d}:{seconds % 60:02d}",
+        "Call_Duration_in_seconds": seconds,
+        "Description": _description(activity),
+    }
+    if not inbound and status_field:
+        row[status_field] = "Completed"
+    if activity.owner:
+        row["Owner"] = {"id": activity.owner}
+    if 0 < len(activity.recording_url) <= URL_LENGTH:
+        row["Voice_Recording__s"] = activity.recording_url
+    return row | _belongs_to(activity.record)
+
+
+def _belongs_to(record: tuple[str, str] | None) -> Body:
+    """Tie a call to a record: a contact is its Who, anything else its What."""
+    if record is None:
+        return {}
+    module, remote_id = record
+    if module == "Contacts":
+        return {"Who_Id": {"id": remote_id}}
+    return {"What_Id": {"id": remote_id}, "$se_module": module}
+
+
+def tag(marker: str) -> str:
+    """Return the line that finds an activity again."""
+    if not marker or not marker.isprintable() or "]" in marker:
+        raise ValueError("a marker is printable and holds no bracket")
+    return f"[linekeeper:{marker}]"
+
+
+def _description(activity: Activity) -> str:
+    """What happened, what was noted and, on a line of its own that no note can imitate, our marker."""
+    words = "" if activity.outcome == "answered" else NEEDS_WORDS.get(activity.outcome, "")
+    note = activity.note.replace("[linekeeper:", "(linekeeper:")
+    text = "\n".join(filter(None, (words, note)))
+    line = tag(activity.marker)
+    return "\n".join(filter(None, (text[: DESCRIPTION_LENGTH - len(line) - 1], line)))
+
+
+def _written(item: Any) -> Written:
+    """Read what became of one record."""
+    if not isinstance(item, dict):
+        return Written(refused="UNKNOWN")
+    details = item.get("details")
+    if item.get("status") == "success" and isinstance(details, dict) and details.get("id"):
+        return Written(remote_id=str(details["id"]))
+    return Written(refused=code_of(item))

@@ -1,0 +1,180 @@
+"""A Zoho organisation as our jobs see a CRM: its people, its users, its calls and its notifications."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from domain.contact import Gone, Record
+from domain.errors import Refused, TryLater
+from domain.ports import Activity, CrmUser, Http, Organisation, Tokens, Written
+from integrations.zoho.bridge import ZohoPhoneBridge
+from integrations.zoho.calls import Calls
+from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
+from integrations.zoho.datacentres import crm_web
+from integrations.zoho.people import MODULES, PAGE, People
+
+WATCH = f"{CRM}/actions/watch"
+LONGEST_WATCH = timedelta(days=7) - timedelta(minutes=5)  # asked for more, Zoho silently gives one hour
+TOKEN_LENGTH = 50
+ADMINISTRATOR = "Administrator"  # the profile every organisation has; others may carry any name
+
+
+class ZohoCrm:
+    """A Zoho organisation seen with one grant. Worth keeping: it remembers what it learned of the organisation."""
+
+    modules: tuple[str, ...] = MODULES
+
+    def __init__(
+        self, client: ZohoClient, *, region: str, web: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._client = client
+        self._web = web
+        self._now = now
+        self._people = People(client, region)
+        self._calls = Calls(client)
+
+    def organisation(self) -> Organisation:
+        """Read what the organisation says of itself."""
+        org = _first(rows_of(self._client.read(f"{CRM}/org"), "org"), "organisation")
+        return Organisation(
+            remote_id=_text(org, "zgid") or _text(org, "id"),
+            name=_text(org, "company_name"),
+            time_zone=_text(org, "time_zone") or "UTC",
+            country=_text(org, "country_code").upper(),
+            web=f"{self._web}/crm/{_text(org, 'domain_name')}",
+        )
+
+    def me(self) -> CrmUser:
+        """Return the user who gave the consent."""
+        answer = self._client.read(f"{CRM}/users", {"type": "CurrentUser"})
+        return _user(_first(rows_of(answer, "users"), "current user"))
+
+    def users(self) -> list[CrmUser]:
+        """Return everybody who works or worked in the organisation."""
+        found: list[CrmUser] = []
+        page = 1
+        while True:
+            params = {"type": "AllUsers", "page": str(page), "per_page": str(PAGE)}
+            answer = self._client.read(f"{CRM}/users", params)
+            found += map(_user, rows_of(answer, "users"))
+            if not ((answer or {}).get("info") or {}).get("more_records"):
+                return found
+            page += 1
+
+    def people(self, module: str, since: datetime | None = None) -> Iterator[Record]:
+        """Yield the module's records changed since then, or all of them; every page to the end."""
+        return self._people.changed(module, since)
+
+    def people_gone(self, module: str, since: datetime | None = None) -> Iterator[Gone]:
+        """Yield what was deleted since then; read `people` to the end first, it sees leads become contacts."""
+        return self._people.gone(module, since)
+
+    def some_people(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
+        """Re-read the records a notification named."""
+        return self._people.some(module, ids)
+
+    def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
+        """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
+        return self._calls.log(activities)
+
+    def find_call(self, activity: Activity) -> str:
+        """Return the id of the activity if it is there already, else ""."""
+        return self._calls.find(activity)
+
+    def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
+        """Ask for notifications at `url`; return when that ends. Asked again, the channel is replaced."""
+        if not re.fullmatch(r"[0-9]{1,18}", channel) or not 0 < len(token) <= TOKEN_LENGTH:
+            raise ValueError(f"a channel is a number and its token has at most {TOKEN_LENGTH} characters")
+        ends = min(until, self._now() + LONGEST_WATCH).astimezone(UTC).replace(microsecond=0)
+        wanted = {
+            "channel_id": channel,
+            "events": [f"{module}.all" for module in self.modules],
+            "notify_url": url,
+            "token": token,
+            "channel_expiry": stamp(ends),
+            "return_affected_field_values": False,
+            "notify_on_related_action": False,
+        }
+        try:
+            told = self._watch("PUT", wanted)
+        except Refused as error:
+            if error.code != "zoho.not_subscribed":
+                raise
+            told = self._watch("POST", wanted)
+        return min([ends, *_expiries(told)])
+
+    def unwatch(self, channel: str) -> None:
+        """End a channel; ended already is fine."""
+        try:
+            answer = self._client.write(
+                "DELETE", WATCH, params={"channel_ids": channel}, repeatable=True, items="watch"
+            )
+            _raise_refused(answer)
+        except Refused as error:
+            if error.code != "zoho.not_subscribed":
+                raise
+
+    def _watch(self, method: str, wanted: Body) -> Body:
+        answer = self._client.write(method, WATCH, json={"watch": [wanted]}, repeatable=True, items="watch")
+        _raise_refused(answer)
+        return answer
+
+
+def open_crm(
+    *, http: Http, api_domain: str, tokens: Tokens, region: str = "US", web: str = "", timeout: float = 20.0
+) -> ZohoCrm:
+    """Open an organisation. `region` reads numbers without a country; `web` is where people see the CRM."""
+    client = ZohoClient(http=http, api_domain=api_domain, tokens=tokens, timeout=timeout)
+    return ZohoCrm(client, region=region, web=web or crm_web(api_domain))
+
+
+def open_bridge(*, http: Http, api_domain: str, tokens: Tokens, timeout: float = 20.0) -> ZohoPhoneBridge:
+    """Open the organisation's PhoneBridge."""
+    return ZohoPhoneBridge(ZohoClient(http=http, api_domain=api_domain, tokens=tokens, timeout=timeout))
+
+
+def _first(rows: list[Body], what: str) -> Body:
+    if not rows:
+        raise TryLater(f"Zoho did not name its {what}.")
+    return rows[0]
+
+
+def _text(row: Body, name: str) -> str:
+    value = row.get(name)
+    return str(value).strip() if isinstance(value, str | int) else ""
+
+
+def _user(row: Body) -> CrmUser:
+    profile: Any = row.get("profile")
+    return CrmUser(
+        remote_id=_text(row, "id"),
+        login_id=_text(row, "zuid"),
+        email=_text(row, "email"),
+        name=_text(row, "full_name"),
+        admin=isinstance(profile, dict) and profile.get("name") == ADMINISTRATOR,
+        active=_text(row, "status") == "active",
+        time_zone=_text(row, "time_zone") or "UTC",
+    )
+
+
+def _raise_refused(answer: Body) -> None:
+    """Raise the error of the one channel we asked about."""
+    told = answer.get("watch")
+    for item in told if isinstance(told, list) else []:
+        if isinstance(item, dict) and item.get("status") == "error":
+            raise refusal(code_of(item))
+
+
+def _expiries(answer: Body) -> Iterator[datetime]:
+    """Yield when Zoho says each event's channel ends."""
+    told = answer.get("watch")
+    for item in told if isinstance(told, list) else []:
+        details = item.get("details") if isinstance(item, dict) else None
+        for event in (details.get("events") or []) if isinstance(details, dict) else []:
+            try:
+                yield datetime.fromisoformat(event["channel_expiry"]).astimezone(UTC)
+            except (KeyError, TypeError, ValueError):
+                continue

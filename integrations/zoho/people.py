@@ -1,0 +1,148 @@
+"""Contacts and Leads as people: every number, every address, whoever owns them.
+
+Read in the order they changed, so that a reading can be taken up again from the last one seen. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.contact import Gone, Line, Person, Record
+from domain.errors import Refused
+from domain.ports import in_batches
+from integrations.zoho.client import CRM, Body, ZohoClient, info_of, rows_of
+
+OVERLAP = timedelta(seconds=120)  # changes may appear a little after the time they carry
+PAGE = 200
+IDS = 100
+TOO_FAR = frozenset(  # 100,000 rows by page token, 2,000 by page number, and a token lives a day
+    {"zoho.pagination_limit_exceeded", "zoho.discrete_pagination_limit_exceeded", "zoho.expired_value"}
+)
+
+LINES: Mapping[str, str] = {
+    "Phone": "work",
+    "Mobile": "mobile",
+    "Home_Phone": "home",
+    "Other_Phone": "other",
+    "Asst_Phone": "assistant",
+}
+EMAILS = ("Email", "Secondary_Email")
+SHARED = ("First_Name", "Last_Name", *EMAILS, "Owner", "Modified_Time")
+FIELDS: Mapping[str, tuple[str, ...]] = {  # a list answers at most 50 fields, and none that was not asked for
+    "Contacts": (*SHARED, *LINES, "Title", "Account_Name"),
+    "Leads": (*SHARED, "Phone", "Mobile", "Designation", "Company", "Converted__s"),
+}
+MODULES = tuple(FIELDS)
+
+
+class People:
+    """The people of one organisation. Numbers without a country are read as dialled from `region`."""
+
+    def __init__(self, client: ZohoClient, region: str) -> None:
+        self._client = client
+        self._region = region
+        self._converted: dict[str, Gone] = {}
+
+    def changed(self, module: str, since: datetime | None) -> Iterator[Record]:
+        """Yield what changed since then, or everything."""
+        before: set[tuple[str, str]] = set()
+        start = since - OVERLAP if since else None
+        while True:
+            newest = ""
+            try:
+                for page in self._pages(module, start):
+                    for row in page:
+                        newest = str(row.get("Modified_Time") or newest)
+                        told = self._read(module, row)
+                        if isinstance(told, Gone):
+                            self._converted[told.remote_id] = told
+                        elif (told.remote_id, told.etag) not in before:  # a page may begin with the last one's end
+                            yield told
+                    before = {(str(row.get("id")), str(row.get("Modified_Time"))) for row in page}
+                return
+            except Refused as error:
+                # This is as far as one listing goes; the next one starts where it ended.
+                further = datetime.fromisoformat(newest) - timedelta(seconds=1) if newest else None
+                if error.code not in TOO_FAR or further is None or (start and further <= start):
+                    raise
+                start = further
+
+    def gone(self, module: str, since: datetime | None) -> Iterator[Gone]:
+        """Yield what was deleted since then, and the leads `changed` has met that became contacts meanwhile."""
+        for gone in list(self._converted.values()):
+            if gone.module == module:
+                yield self._converted.pop(gone.remote_id)
+        start = since - OVERLAP if since else None
+        params = {"type": "all", "per_page": str(PAGE)}
+        number = 1
+        while True:
+            answer = self._client.read(f"{CRM}/{module}/deleted", {**params, "page": str(number)}, since=start)
+            for row in rows_of(answer, "data"):
+                yield Gone(module=module, remote_id=str(row.get("id")))
+            if not answer or not info_of(answer).get("more_records"):
+                return
+            number += 1
+
+    def some(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
+        """Read these records again; one that is not there any more is Gone."""
+        known = dict.fromkeys(id for id in ids if re.fullmatch(r"[0-9]{1,20}", id))
+        for batch in in_batches(known, IDS):
+            params = _listing(module, converted=True) | {"ids": ",".join(batch)}
+            rows = rows_of(self._client.read(f"{CRM}/{module}", params), "data")
+            there = {str(row.get("id")): self._read(module, row) for row in rows}
+            yield from (there.get(id) or Gone(module=module, remote_id=id) for id in batch)
+
+    def _pages(self, module: str, start: datetime | None) -> Iterator[list[Body]]:
+        """Yield page after page. A page token keeps its place while people edit; a page number would not."""
+        order = {"sort_by": "Modified_Time", "sort_order": "asc", "per_page": str(PAGE)}
+        params = _listing(module, converted=start is not None) | order
+        place: dict[str, str] = {}
+        number = 1
+        while True:
+            answer = self._client.read(f"{CRM}/{module}", params | place, since=start)
+            yield rows_of(answer, "data")
+            info = info_of(answer or {})
+            if not info.get("more_records"):
+                return
+            number += 1
+            token = info.get("next_page_token")
+            place = {"page_token": str(token)} if token else {"page": str(number)}
+
+    def _read(self, module: str, row: Body) -> Record | Gone:
+        """Understand one row. A converted lead lives on as a contact, so as a lead it is gone."""
+        remote_id = str(row.get("id"))
+        if row.get("Converted__s") is True or row.get("$converted") is True:
+            return Gone(module=module, remote_id=remote_id)
+        lead = module == "Leads"
+        company: Any = row.get("Company") if lead else _part(row.get("Account_Name"), "name")
+        person = Person(
+            given=_text(row.get("First_Name")),
+            family=_text(row.get("Last_Name")),
+            company=_text(company),
+            title=_text(row.get("Designation" if lead else "Title")),
+            lines=tuple(
+                Line.read(raw, label, self._region) for field, label in LINES.items() if (raw := _text(row.get(field)))
+            ),
+            emails=tuple(address for field in EMAILS if (address := _text(row.get(field)))),
+        )
+        owner = _text(_part(row.get("Owner"), "id"))
+        return Record(
+            module=module, remote_id=remote_id, person=person, etag=_text(row.get("Modified_Time")), owner=owner
+        )
+
+
+def _listing(module: str, *, converted: bool) -> dict[str, str]:
+    """What a listing of a module asks for; converted leads stay out of it unless it is to show what became of them."""
+    params = {"fields": ",".join(FIELDS[module])}
+    return params | {"converted": "both"} if converted and module == "Leads" else params
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+
+
+def _part(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None

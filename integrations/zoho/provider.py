@@ -1,0 +1,95 @@
+"""Zoho as an OAuth provider: its addresses and habits, and what each permission is for in an administrator's words.
+
+The flow itself is `oauth.flow`; no token is kept here. Facts: https://www.zoho.com/accounts/protocol/oauth.html
+"""
+
+from __future__ import annotations
+
+from domain.consent import Feature
+from domain.errors import ConsentLost, TryLater
+from domain.ports import Http, SignedIn
+from integrations.zoho.client import ZohoClient
+from integrations.zoho.datacentres import DataCentres
+from oauth.provider import Client, OAuthProvider
+from settings import Settings
+
+ORGANISATION = frozenset({"ZohoCRM.org.READ", "ZohoCRM.users.READ"})
+FIND_CALLS = frozenset({"ZohoCRM.modules.calls.READ", "ZohoCRM.coql.READ"})
+
+FEATURES = (
+    Feature(
+        slug="calls",
+        title="Log calls",
+        purpose="Write every finished call into Zoho CRM once, under the person who took it.",
+        scopes=ORGANISATION | FIND_CALLS | {"ZohoCRM.modules.calls.CREATE", "ZohoCRM.settings.fields.READ"},
+        without="Calls are not written into Zoho CRM.",
+    ),
+    Feature(
+        slug="contacts",
+        title="Know who is calling",
+        purpose="Read names, companies and numbers of contacts and leads, so that a caller has a name.",
+        scopes=ORGANISATION | {"ZohoCRM.modules.contacts.READ", "ZohoCRM.modules.leads.READ"},
+        without="Callers who are in Zoho CRM only show as a number.",
+    ),
+    Feature(
+        slug="notifications",
+        title="Hear of changes at once",
+        purpose="Let Zoho CRM tell us when a contact or lead changes, so that a new number is known within seconds.",
+        scopes=frozenset({f"ZohoCRM.notifications.{verb}" for verb in ("CREATE", "UPDATE", "DELETE")}),
+        without="Changes in Zoho CRM are noticed at the next regular reading, not at once.",
+    ),
+    Feature(
+        slug="phonebridge",
+        title="Call pop-ups in Zoho",
+        purpose="Show calls in Zoho's own call bar, dial with a click, and let Zoho write the call itself.",
+        # Both are in the documented request: https://www.zoho.com/phonebridge/developer/v3/auth-request.html
+        scopes=ORGANISATION | FIND_CALLS | {"PhoneBridge.call.log", "PhoneBridge.zohoone.search"},
+        without="Zoho shows no call pop-ups, and numbers in Zoho cannot be dialled with a click.",
+        optional=True,
+    ),
+)
+
+
+def provider(settings: Settings, http: Http) -> OAuthProvider:
+    """Describe Zoho with this installation's client. Its list of data centres is read when first needed."""
+    centres = DataCentres(settings.zoho_serverinfo_url, http, timeout=settings.request_timeout_seconds)
+    return OAuthProvider(
+        slug="zoho",
+        title="Zoho",
+        client=Client(
+            id=settings.zoho_client_id,
+            secret=settings.zoho_client_secret,
+            secrets=settings.zoho_client_secrets,  # each data centre has its own unless the console says otherwise
+        ),
+        authorize_url="{home}/oauth/v2/auth",
+        token_url="{home}/oauth/v2/token",  # noqa: S106 - an address, not a password
+        revoke_url="{home}/oauth/v2/token/revoke",
+        revoke_in_query=True,
+        features=FEATURES,
+        sign_in_scopes=("openid", "email", "profile"),
+        scope_separator=",",
+        authorize_params={"access_type": "offline", "prompt": "consent"},  # else a second consent brings no refresh
+        home=centres.first,
+        homes=centres.homes,
+        home_from_callback=("location", "accounts-server"),
+        keep_from_token=("api_domain",),
+        trusted_api=centres.trusts,
+        errors_that_end=frozenset({"invalid_code"}),
+        errors_that_pass=frozenset({"Access Denied"}),  # too many renewals in ten minutes, not a revocation
+    )
+
+
+def signed_in(http: Http, home: str, token: str, *, timeout: float = 20.0) -> SignedIn:
+    """Ask the data centre at `home`, which must be one of the provider's, whose token this is."""
+
+    def only_this(*, renew: bool = False) -> str:
+        if renew:
+            raise ConsentLost("Zoho does not say who signed in.")
+        return token
+
+    told = ZohoClient(http=http, api_domain=home, tokens=only_this, timeout=timeout).read("/oauth/v2/userinfo") or {}
+    subject = told.get("sub")
+    if not isinstance(subject, str | int) or not str(subject):
+        raise TryLater("Zoho did not say who signed in.")
+    name = told.get("name") or " ".join(filter(None, (told.get("first_name"), told.get("last_name"))))
+    return SignedIn(subject=str(subject), email=str(told.get("email") or ""), name=str(name), extra={"home": home})

@@ -1,0 +1,222 @@
+"""The modules and fields of a freshly opened Zoho CRM, as `/settings/modules` and `/settings/fields` tell them.
+
+Field sets follow Zoho's v8 modules-fields pages and its data-model export of Calls; they satisfy the official SDK.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+JSON_TYPES = {
+    "boolean": "boolean",
+    "integer": "integer",
+    "lookup": "jsonobject",
+    "ownerlookup": "jsonobject",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column: what may be written into it, and what its metadata says."""
+
+    api_name: str
+    data_type: str = "text"
+    length: int = 255
+    mandatory: bool = False
+    read_only: bool = False
+    choices: tuple[str, ...] = ()
+    lookup: str = ""  # the module it points to; se_module: whichever $se_module names
+    cti: bool = False  # written by telephony only; whether the API may is unconfirmed, so it is a knob
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One tab of the CRM."""
+
+    api_name: str
+    singular: str
+    display: str  # the field its records are called by
+    fields: dict[str, Field]
+    duplicate_field: str = ""  # the system's own duplicate check on upsert; none: upsert is not supported
+    is_activity: bool = False
+
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """Name the phone columns."""
+        return tuple(field.api_name for field in self.fields.values() if field.data_type == "phone")
+
+
+def _text(*names: str, length: int = 255) -> list[Field]:
+    return [Field(name, length=length) for name in names]
+
+
+def _phones(*names: str) -> list[Field]:
+    return [Field(name, "phone", 30) for name in names]
+
+
+def _pick(name: str, *choices: str, mandatory: bool = False) -> Field:
+    return Field(name, "picklist", 120, mandatory=mandatory, choices=choices)
+
+
+SYSTEM = [
+    Field("id", "bigint", 20, read_only=True),
+    Field("Owner", "ownerlookup", 120),
+    Field("Created_By", "ownerlookup", 120, read_only=True),
+    Field("Modified_By", "ownerlookup", 120, read_only=True),
+    Field("Created_Time", "datetime", 120, read_only=True),
+    Field("Modified_Time", "datetime", 120, read_only=True),
+    Field("Last_Activity_Time", "datetime", 120, read_only=True),
+    Field("Record_Status__s", "picklist", 120, read_only=True, choices=("Available", "Draft", "Trash")),
+    Field("Locked__s", "boolean", 5, read_only=True),
+]
+PERSON = [
+    _pick("Salutation", "Mr.", "Mrs.", "Ms.", "Dr.", "Prof."),
+    *_text("First_Name", length=40),
+    Field("Last_Name", length=80, mandatory=True),
+    Field("Full_Name", read_only=True),
+    Field("Email", "email", 100),
+    Field("Secondary_Email", "email", 100),
+    *_phones("Phone", "Mobile", "Fax"),
+    _pick("Lead_Source", "Advertisement", "Cold Call", "External Referral", "Web Download", "Chat"),
+    Field("Email_Opt_Out", "boolean", 5),
+    Field("Description", "textarea", 32000),
+    *_text("Mailing_Street", "Mailing_City", "Mailing_Country"),
+]
+RELATED = [Field("Who_Id", "lookup", lookup="Contacts"), Field("What_Id", "lookup", lookup="se_module")]
+
+
+def _module(name: str, singular: str, display: str, fields: Iterable[Field], **rest: Any) -> Module:
+    return Module(name, singular, display, {field.api_name: field for field in [*SYSTEM, *fields]}, **rest)
+
+
+_CONTACT = [
+    *PERSON,
+    *_phones("Home_Phone", "Other_Phone", "Asst_Phone"),
+    *_text("Title", length=100),
+    *_text("Department"),
+    Field("Account_Name", "lookup", lookup="Accounts"),
+]
+_LEAD = [
+    *PERSON,
+    Field("Company", length=200, mandatory=True),
+    *_text("Designation", length=100),
+    Field("Website", "website"),
+    _pick("Lead_Status", "Attempted to Contact", "Contacted", "Junk Lead", "Lost Lead", "Not Contacted"),
+    Field("Converted__s", "boolean", 5, read_only=True),
+    Field("Converted_Date_Time", "datetime", 120, read_only=True),
+    Field("Converted_Contact", "lookup", read_only=True, lookup="Contacts"),
+    Field("Converted_Account", "lookup", read_only=True, lookup="Accounts"),
+]
+_ACCOUNT = [
+    Field("Account_Name", length=200, mandatory=True),
+    *_phones("Phone", "Fax"),
+    Field("Website", "website"),
+    Field("Description", "textarea", 32000),
+]
+_CALL = [
+    Field("Subject", mandatory=True),
+    _pick("Call_Type", "Inbound", "Outbound", "Missed", mandatory=True),
+    Field("Call_Start_Time", "datetime", 120, mandatory=True),
+    Field("Call_Duration", length=120, mandatory=True),
+    Field("Call_Duration_in_seconds", "integer", 9),
+    *RELATED,
+    Field("Description", "textarea", 32000),
+    _pick("Call_Purpose", "Prospecting", "Administrative", "Negotiation", "Demo", "Project", "Desk"),
+    _pick("Call_Result", "Interested", "Not interested", "No response/Busy", "Requested more info", "Invalid number"),
+    _pick("Outgoing_Call_Status", "Scheduled", "Completed", "Overdue", "Cancelled"),
+    Field("Scheduled_In_CRM", "picklist", 120, read_only=True),
+    *_text("Call_Agenda"),
+    _pick("Reminder", "5 mins before", "10 mins before", "15 mins before"),
+    Field("Voice_Recording__s", "website", 450),
+    Field("CTI_Entry", "boolean", 5, cti=True),
+    Field("Caller_ID", cti=True),
+    Field("Dialled_Number", cti=True),
+]
+_TASK = [
+    Field("Subject", mandatory=True),
+    Field("Due_Date", "date", 20),
+    _pick("Status", "Not Started", "Deferred", "In Progress", "Completed", "Waiting for input"),
+    _pick("Priority", "High", "Highest", "Low", "Lowest", "Normal"),
+    *RELATED,
+    Field("Description", "textarea", 32000),
+    Field("Closed_Time", "datetime", 120, read_only=True),
+]
+_NOTE = [
+    Field("Note_Title", length=120),
+    Field("Note_Content", "textarea", 32000, mandatory=True),
+    Field("Parent_Id", "lookup", mandatory=True, lookup="se_module"),
+]
+
+MODULES = {
+    module.api_name: module
+    for module in (
+        _module("Leads", "Lead", "Full_Name", _LEAD, duplicate_field="Email"),
+        _module("Contacts", "Contact", "Full_Name", _CONTACT, duplicate_field="Email"),
+        _module("Accounts", "Account", "Account_Name", _ACCOUNT, duplicate_field="Account_Name"),
+        _module("Tasks", "Task", "Subject", _TASK, is_activity=True),
+        _module("Calls", "Call", "Subject", _CALL, is_activity=True),
+        _module("Notes", "Note", "Note_Title", _NOTE),
+    )
+}
+
+
+def module_id(prefix: str, name: str) -> str:
+    """Number a module, the same each time within one organisation."""
+    return f"{prefix}{2100 + list(MODULES).index(name) if name in MODULES else 2099:012d}"
+
+
+def describe_module(prefix: str, module: Module) -> dict[str, Any]:
+    """Write a module as `/settings/modules` does."""
+    return {
+        "api_name": module.api_name,
+        "module_name": module.api_name,
+        "singular_label": module.singular,
+        "plural_label": module.api_name,
+        "id": module_id(prefix, module.api_name),
+        "api_supported": True,
+        "creatable": True,
+        "deletable": True,
+        "editable": True,
+        "viewable": True,
+        "visible": True,
+        "show_as_tab": module.api_name != "Notes",
+        "generated_type": "default",
+        "status": "visible",
+    }
+
+
+def describe_field(prefix: str, module: Module, field: Field, *, writable: bool, mandatory: bool, unique: bool) -> Any:
+    """Write a field as `/settings/fields` does."""
+    number = f"{prefix}{list(MODULES).index(module.api_name) * 200 + list(module.fields).index(field.api_name):012d}"
+    picks: list[dict[str, Any]] = [
+        {"actual_value": choice, "display_value": choice, "reference_value": choice, "id": f"{number[:-5]}{70000 + i}"}
+        | {"sequence_number": i + 1, "type": "used", "colour_code": None}
+        for i, choice in enumerate(field.choices)
+    ]
+    lookup: dict[str, Any] = {}
+    if field.lookup:
+        target = {"api_name": field.lookup, "id": module_id(prefix, field.lookup)}
+        lookup = {"display_label": module.api_name, "api_name": None, "id": None, "module": target}
+    return {
+        "api_name": field.api_name,
+        "field_label": field.api_name.removesuffix("__s").replace("_", " "),
+        "display_label": field.api_name.removesuffix("__s").replace("_", " "),
+        "id": number,
+        "data_type": field.data_type,
+        "json_type": JSON_TYPES.get(field.data_type, "string"),
+        "length": field.length,
+        "system_mandatory": mandatory,
+        "read_only": not writable,
+        "field_read_only": not writable,
+        "custom_field": False,
+        "visible": True,
+        "filterable": field.data_type != "textarea",
+        "searchable": True,
+        "sortable": field.data_type != "textarea",
+        "unique": {"casesensitive": "false"} if unique else {},
+        "pick_list_values": picks,
+        "lookup": lookup,
+        "operation_type": dict.fromkeys(("web_update", "api_create", "web_create", "api_update"), writable),
+        "type": "used",
+        "created_source": "default",
+    }

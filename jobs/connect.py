@@ -1,0 +1,409 @@
+"""Connecting and disconnecting: what happens when a consent comes back, and when one is taken away.
+
+An install founds a tenant for a Zoho organisation, or finds it again: the same organisation is the same tenant, with
+its mappings, cursors and history. Disconnecting destroys first and asks the provider afterwards, so a provider that
+is down keeps nothing alive.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from sqlalchemy import delete, select, update
+
+from domain.consent import Feature, Standing, scopes_for, standing
+from domain.errors import ConsentLost, Forbidden, NotAllowed, Refused, TryLater, Upstream
+from domain.ports import SignedIn, Tokens
+from integrations import guard
+from integrations.google.provider import signed_in as google_signed_in
+from integrations.zoho import crm as zoho_crm
+from integrations.zoho.provider import signed_in as zoho_signed_in
+from jobs.services import Services
+from oauth.flow import Granted
+from oauth.provider import OAuthProvider
+from store.connections import Tie
+from store.database import TenantId
+from store.tables import deliveries, effects, links
+from store.tenants import User
+
+log = structlog.get_logger()
+
+Purpose = Literal["install", "sign_in", "connect"]
+GOOGLE_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
+DAY = 86_400
+RENEW_SECONDS = 1_800
+WATCH_SECONDS = 43_200  # half of a day: well inside Gmail's seven days and Zoho's week
+SECRET_OVERLAP_SECONDS = DAY  # both door secrets are good while the vendor changes over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A consent that was taken in. `user` is who may be signed in now."""
+
+    purpose: Purpose
+    user: User
+    connection: UUID | None
+    standings: list[Standing]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDoor:
+    """A phone system's door and the secret it signs with, shown once."""
+
+    tie: UUID
+    url: str
+    secret: str
+
+
+# ---- asking -----------------------------------------------------------------------------------------------------
+
+
+def begin(
+    services: Services,
+    *,
+    provider: str,
+    purpose: Purpose,
+    browser: str,
+    features: Sequence[str] = (),
+    user: User | None = None,
+    connection: UUID | None = None,
+) -> str:
+    """Return the address of the consent page. No `features`: every feature that is not optional, and at Zoho all."""
+    asked = _provider(services, provider)
+    if purpose == "sign_in":
+        scopes: Sequence[str] = asked.sign_in_scopes
+    else:
+        wanted = [feature for feature in asked.features if _wanted(feature, features, everything=purpose == "install")]
+        extra = asked.sign_in_scopes if purpose == "connect" else ()  # whose account it is
+        scopes = (*extra, *scopes_for(wanted))
+    return services.consent.begin(
+        asked,
+        scopes,
+        browser=browser,
+        ticket={
+            "purpose": purpose,
+            "features": sorted(features),
+            "user": str(user.id) if user is not None else "",
+        },
+        tenant=user.tenant if user is not None else None,
+        connection=connection,
+    )
+
+
+def _wanted(feature: Feature, named: Sequence[str], *, everything: bool) -> bool:
+    return feature.slug in named if named else everything or not feature.optional
+
+
+def _provider(services: Services, slug: str) -> OAuthProvider:
+    if slug not in services.providers:
+        raise Forbidden("There is no such provider.", code="not_found")
+    return services.providers[slug]
+
+
+def complete(
+    services: Services, *, provider: str, query: Mapping[str, Sequence[str]], browser: str, user: User | None
+) -> Completed:
+    """Take in what the callback brought. Raises BadConsent, Forbidden, or an Upstream error; nothing is half done."""
+    asked = _provider(services, provider)
+    granted = services.consent.complete(asked, query, browser=browser)
+    purpose: Purpose = granted.ticket["purpose"]
+    if purpose == "sign_in":
+        return _sign_in(services, asked, granted)
+    if purpose == "install":
+        return _install(services, asked, granted)
+    if user is None or granted.tenant != user.tenant or granted.ticket["user"] != str(user.id):
+        raise Forbidden("Whoever began this consent has to finish it.", code="oauth.other_user")
+    return _connect_google(services, asked, granted, user)
+
+
+def _sign_in(services: Services, provider: OAuthProvider, granted: Granted) -> Completed:
+    """Let somebody in whom a tenant knows; nothing of this consent is kept."""
+    who = zoho_signed_in(services.http, granted.home, granted.answer.access)
+    entry = services.directory.find("login", f"{provider.slug}:{who.subject}")
+    user = services.tenants.user(entry.tenant, entry.user) if entry is not None and entry.user is not None else None
+    if user is None or not user.active:
+        raise Forbidden(
+            "Nobody has connected your organisation yet, or you no longer work in it.", code="sign_in.unknown"
+        )
+    services.ledger.note(user.tenant, "signed_in", actor=f"user:{user.id}")
+    return Completed(purpose="sign_in", user=user, connection=None, standings=[])
+
+
+# ---- Zoho: a tenant -----------------------------------------------------------------------------------------------
+
+
+def _install(services: Services, provider: OAuthProvider, granted: Granted) -> Completed:
+    """Found the tenant of a Zoho organisation, or find it again, and put its duties on the timetable."""
+    crm = zoho_crm.open_crm(
+        http=services.http,
+        api_domain=granted.answer.extra.get("api_domain", ""),
+        tokens=_only(granted.answer.access),
+        timeout=services.settings.request_timeout_seconds,
+    )
+    organisation, me = crm.organisation(), crm.me()
+    if not me.admin:
+        raise Forbidden("Only an administrator of the Zoho organisation can connect it.", code="install.not_admin")
+    known = services.directory.find("organisation", f"{provider.slug}:{organisation.remote_id}")
+    tenant = known.tenant if known else services.tenants.create(organisation, profile=services.settings.policy_profile)
+    tie = services.connections.of_subject(tenant, provider.slug, organisation.remote_id)
+    connection = (
+        tie.id
+        if tie is not None
+        else services.connections.add(
+            tenant, "crm", provider.slug, label=organisation.name, subject=organisation.remote_id, web=organisation.web
+        )
+    )
+    services.directory.put("organisation", f"{provider.slug}:{organisation.remote_id}", tenant, connection=connection)
+    learn_users(services, tenant, connection, [*crm.users()])
+    user = services.tenants.user_by_remote(tenant, me.remote_id)
+    assert user is not None  # the organisation's own list of users names who just consented
+    standings = _keep(services, provider, granted, tenant, connection, user)
+    on = {item.feature.slug for item in standings if item.on}
+    _choose_writer(services, tenant, connection, bridge="phonebridge" in on)
+    duties = [("renew", "contacts", RENEW_SECONDS), ("users", "contacts", DAY)]
+    if "contacts" in on:
+        duties.append(("read.crm", "contacts", services.settings.contacts_sync_seconds))
+    if "notifications" in on:
+        duties.append(("watch.crm", "contacts", WATCH_SECONDS))
+    _put_on_timetable(services, tenant, connection, duties)
+    return Completed(purpose="install", user=user, connection=connection, standings=standings)
+
+
+def learn_users(services: Services, tenant: TenantId, connection: UUID, people: Sequence[Any]) -> int:
+    """Take over the CRM's users and let the active ones sign in."""
+    count = services.tenants.learn_users(tenant, connection, people)
+    for user in services.tenants.users(tenant):
+        if user.login_id and user.active:
+            services.directory.put("login", f"zoho:{user.login_id}", tenant, connection=connection, user=user.id)
+        elif user.login_id:
+            services.directory.strike("login", f"zoho:{user.login_id}")
+    return count
+
+
+def _choose_writer(services: Services, tenant: TenantId, connection: UUID, *, bridge: bool) -> None:
+    """PhoneBridge writes the activities where the organisation has it; elsewhere we do. Never both."""
+    tie = services.connections.get(tenant, connection)
+    writer, reason = "records", "bridge.not_granted"
+    if bridge:
+        try:
+            services.bridge(tie).integrate()
+            _register_dial(services, tie)
+            writer, reason = "bridge", ""
+        except (NotAllowed, Refused) as error:
+            reason = error.code
+        except (TryLater, ConsentLost) as error:
+            reason = error.code
+            log.info("bridge_not_now", tenant=str(tenant), reason=reason)
+    services.tenants.set(tenant, call_writer=writer)
+    services.connections.set_facts(tenant, connection, bridge=reason or "on")
+
+
+def _register_dial(services: Services, tie: Tie) -> None:
+    """Have every user's clicks on numbers come to a door of this tenant, with a secret that proves it was Zoho."""
+    bridge = services.bridge(tie)
+    secret = uuid.uuid4().hex + uuid.uuid4().hex
+    door = services.directory.new("door", tie.tenant, connection=tie.id)
+    services.connections.add_secret(tie.tenant, tie.id, "dial", secret)
+    for user in services.tenants.users(tie.tenant):
+        if user.active and user.login_id:
+            try:
+                bridge.register_dial(
+                    url=f"{services.settings.origin}/webhooks/zoho/dial/{door}", secret=secret, login=user.login_id
+                )
+            except (Refused, NotAllowed) as error:  # one user without telephony does not stop the others
+                log.info("dial_not_registered", tenant=str(tie.tenant), user=str(user.id), reason=error.code)
+
+
+# ---- Google: a user's contacts and mail ---------------------------------------------------------------------------
+
+
+def _connect_google(services: Services, provider: OAuthProvider, granted: Granted, user: User) -> Completed:
+    """Tie a Google user to the tenant. Which features are on is what was really ticked."""
+    claims = services.google_keys.verify(granted.answer.id_token, audience=provider.client.id, issuers=GOOGLE_ISSUERS)
+    who: SignedIn = google_signed_in(claims)
+    tie = services.connections.of_subject(user.tenant, provider.slug, who.subject)
+    if granted.connection is not None and (tie is None or tie.id != granted.connection):
+        raise Forbidden("That is another Google account than the one that was connected.", code="oauth.other_account")
+    connection = (
+        tie.id
+        if tie is not None
+        else services.connections.add(
+            user.tenant, "workspace", provider.slug, label=who.email or who.name, subject=who.subject
+        )
+    )
+    standings = _keep(services, provider, granted, user.tenant, connection, user)
+    on = {item.feature.slug for item in standings if item.on}
+    duties = [("renew", "contacts", RENEW_SECONDS)]
+    if "contacts" in on:
+        duties.append(("read.book", "contacts", services.settings.contacts_sync_seconds))
+    if "mailbox" in on:
+        if who.email:
+            services.directory.put("mailbox", who.email.casefold(), user.tenant, connection=connection)
+        duties.append(("watch.mail", "mail", WATCH_SECONDS))
+        duties.append(("read.mail", "mail", services.settings.contacts_sync_seconds))
+    _put_on_timetable(services, user.tenant, connection, duties)
+    return Completed(purpose="connect", user=user, connection=connection, standings=standings)
+
+
+def _keep(
+    services: Services, provider: OAuthProvider, granted: Granted, tenant: TenantId, connection: UUID, user: User
+) -> list[Standing]:
+    standings = standing(provider.features, granted.answer.scopes)
+    services.grants.keep(
+        tenant,
+        connection,
+        provider,
+        granted.answer,
+        home=granted.home,
+        location=granted.location,
+        granted_by=user.id,
+        purposes=[item.feature.slug for item in standings if item.on],
+        policy_version=services.profiles.get(services.tenants.get(tenant).profile).version,
+    )
+    services.connections.ok(tenant, connection)
+    services.effects.wake(tenant, connection)
+    return standings
+
+
+def _put_on_timetable(
+    services: Services, tenant: TenantId, connection: UUID, duties: Sequence[tuple[str, str, int]]
+) -> None:
+    for kind, lane, seconds in duties:
+        services.chores.set_up(tenant, connection, kind, lane=lane, every_seconds=seconds)  # type: ignore[arg-type]
+    services.ring(tenant, "contacts", "mail")
+
+
+def features(services: Services, tenant: TenantId, tie: Tie) -> list[Standing]:
+    """Which features of a connection are on, and why the others are not."""
+    if tie.vendor not in services.providers:
+        return []
+    grant = services.grants.get(tenant, tie.id)
+    return standing(services.providers[tie.vendor].features, grant.scopes if grant is not None else ())
+
+
+def _only(token: str) -> Tokens:
+    """A token fresh from the exchange, before there is a grant that could renew it."""
+
+    def tokens(*, renew: bool = False) -> str:
+        if renew:
+            raise ConsentLost("The provider refused the permission it has just given.")
+        return token
+
+    return tokens
+
+
+# ---- a phone system -------------------------------------------------------------------------------------------------
+
+
+def add_phone_system(services: Services, *, user: User, vendor: str, account: Mapping[str, str]) -> NewDoor:
+    """Tie a phone system to the tenant: a door of its own and a secret to sign with. Raises Forbidden for an address
+    we will not send to."""
+    made = services.telephony.get(vendor)
+    if made is None:
+        raise Forbidden("There is no such telephony vendor.", code="vendor.unknown")
+    for asked in made.account:
+        if asked.kind == "url" and account.get(asked.name):
+            guard.check_url(account[asked.name], services.settings.allowed_private_hosts)
+    tie = services.connections.add(user.tenant, "telephony", vendor, label=made.title, account=dict(account))
+    secret = made.new_secret()
+    services.connections.add_secret(user.tenant, tie, "door", secret)
+    door = services.directory.new("door", user.tenant, connection=tie)
+    if made.traits.phonebook:
+        every = services.settings.contacts_sync_seconds
+        services.chores.set_up(user.tenant, tie, "write.phonebook", lane="contacts", every_seconds=every)
+    services.ledger.note(
+        user.tenant, "connection.added", actor=f"user:{user.id}", subject=f"connections:{tie}", vendor=vendor
+    )
+    services.ring(user.tenant, "contacts")
+    return NewDoor(tie=tie, url=f"{services.settings.origin}/webhooks/telephony/{door}", secret=secret)
+
+
+def rotate_secret(services: Services, *, user: User, tie: UUID) -> str:
+    """Give a phone system a new door secret; the old one stays good for a day."""
+    connection = services.connections.get(user.tenant, tie)
+    secret = services.telephony[connection.vendor].new_secret()
+    services.connections.add_secret(user.tenant, tie, "door", secret, overlap_seconds=SECRET_OVERLAP_SECONDS)
+    services.ledger.note(user.tenant, "secret.rotated", actor=f"user:{user.id}", subject=f"connections:{tie}")
+    return secret
+
+
+# ---- taking away ----------------------------------------------------------------------------------------------------
+
+
+def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
+    """End a connection: destroy what it brought, forget how to reach it, withdraw at the provider, certify it.
+
+    Returns the certificate. The provider is asked last; its answer is in the certificate, it decides nothing.
+    """
+    connection = services.connections.get(user.tenant, tie)
+    tenant = user.tenant
+    counts: dict[str, int] = {}
+    if connection.kind == "workspace":
+        counts["messages"] = services.mail.disconnect(tenant)
+    if connection.kind == "crm":
+        _leave_crm(services, connection)
+    with services.db.tenant(tenant) as database:
+        held = services.grants.end(database, tenant, tie)
+        services.connections.turn(database, tenant, tie, "disconnected")
+        services.connections.let_go(database, tenant, tie)
+        touched = set(
+            database.execute(
+                select(links.c.contact_id).where(links.c.tenant_id == tenant, links.c.connection_id == tie)
+            ).scalars()
+        )
+        counts["links"] = database.execute(
+            delete(links).where(links.c.tenant_id == tenant, links.c.connection_id == tie)
+        ).rowcount
+        services.hub.remerge(database, tenant, touched)
+        counts["deliveries"] = database.execute(
+            update(deliveries)
+            .where(deliveries.c.tenant_id == tenant, deliveries.c.connection_id == tie, deliveries.c.body.is_not(None))
+            .values(state="ignored", reason="disconnected", body=None)
+        ).rowcount
+        counts["effects"] = database.execute(
+            update(effects)
+            .where(
+                effects.c.tenant_id == tenant,
+                effects.c.connection_id == tie,
+                effects.c.state.in_(("due", "claimed", "unknown")),
+            )
+            .values(state="dropped", reason="disconnected", payload=None)
+        ).rowcount
+    services.directory.strike_all(tenant, connection=tie)
+    if connection.kind == "crm":  # who may sign in does not depend on the consent to read contacts
+        for person in services.tenants.users(tenant):
+            if person.active and person.login_id:
+                services.directory.put("login", f"zoho:{person.login_id}", tenant, user=person.id)
+    revoked = "not needed"
+    if held is not None:
+        home, token = held
+        done = services.grants.revoke(services.providers[connection.vendor], home, token)
+        revoked = "withdrawn" if done else "not confirmed"
+    services.chores.hurry(tenant, "write.phonebook")
+    services.ring(tenant, "contacts")
+    return services.certificates.issue(
+        tenant,
+        "disconnect",
+        profile=services.tenants.get(tenant).profile,
+        counts=counts,
+        actor=f"user:{user.id}",
+        subject=f"connections:{tie}",
+        provider=connection.vendor,
+        revocation=revoked,
+    )
+
+
+def _leave_crm(services: Services, tie: Tie) -> None:
+    """Tell the CRM to stop sending; it does not matter if it does not listen."""
+    try:
+        services.bridge(tie).leave()
+        channel = services.connections.cursor(tie.tenant, tie.id, "watch.channel")
+        if channel:
+            services.crm(tie).unwatch(channel)
+    except Upstream as error:
+        log.info("crm_not_told", tenant=str(tie.tenant), reason=error.code)

@@ -1,0 +1,196 @@
+"""The tools a story takes: what is kept, what is outside, and how one leads to the other.
+
+`open_services` is called once a process; nothing is opened on import. A test passes its own tools instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import requests
+from store.certificates import Certificates
+from store.mailbox import MailCache
+
+import integrations
+from domain.errors import ConsentLost
+from domain.ports import AddressBook, CallBridge, Crm, Mailbox, PhoneSystem, TelephonyVendor
+from domain.profile import Profiles
+from integrations import guard
+from integrations.google.gmail import GmailMailbox
+from integrations.google.people import GoogleAddressBook
+from integrations.google.provider import provider as google
+from integrations.google.tokens import GoogleKeys
+from integrations.google.transport import Sessions, UserHttp
+from integrations.zoho import crm as zoho_crm
+from integrations.zoho.provider import provider as zoho
+from oauth.flow import Consent
+from oauth.grants import Grants
+from oauth.provider import OAuthProvider
+from settings import BadSettings, Settings
+from store.bell import Bell
+from store.calls import Calls
+from store.chores import Chores
+from store.connections import Connections, Tie
+from store.database import Database, TenantId
+from store.directory import Directory
+from store.effects import Effects
+from store.hub import Hub
+from store.inbox import Inbox
+from store.lanes import Lanes
+from store.ledger import Ledger
+from store.tenants import Tenants
+from store.vault import KeyRing, Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a story, a door or a page may use."""
+
+    settings: Settings
+    db: Database
+    vault: Vault
+    directory: Directory
+    tenants: Tenants
+    connections: Connections
+    inbox: Inbox
+    effects: Effects
+    lanes: Lanes
+    chores: Chores
+    calls: Calls
+    hub: Hub
+    ledger: Ledger
+    certificates: Certificates
+    profiles: Profiles
+    mail: MailCache
+    bell: Bell
+    grants: Grants
+    consent: Consent
+    providers: Mapping[str, OAuthProvider]
+    telephony: Mapping[str, TelephonyVendor]
+    google_keys: GoogleKeys
+    http: requests.Session  # to Zoho and Google: pooled
+    guarded: requests.Session  # to addresses a tenant supplied
+    google_http: Sessions
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    # -- outside systems, opened with a connection's consent
+
+    def crm(self, tie: Tie) -> Crm:
+        """The CRM organisation behind a connection. Raises ConsentLost."""
+        return zoho_crm.open_crm(
+            http=self.http,
+            api_domain=self._extra(tie, "api_domain"),
+            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            region=self.tenants.get(tie.tenant).region,
+            timeout=self.settings.request_timeout_seconds,
+        )
+
+    def bridge(self, tie: Tie) -> CallBridge:
+        """The CRM's own telephony screen."""
+        return zoho_crm.open_bridge(
+            http=self.http,
+            api_domain=self._extra(tie, "api_domain"),
+            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            timeout=self.settings.request_timeout_seconds,
+        )
+
+    def address_book(self, tie: Tie) -> AddressBook:
+        """A Google user's contacts."""
+        region = self.tenants.get(tie.tenant).region
+        return GoogleAddressBook(self._google_user(tie), self.settings.google_api_root, region)
+
+    def mailbox(self, tie: Tie) -> Mailbox:
+        """A Google user's mailbox."""
+        return GmailMailbox(self._google_user(tie), self.settings.google_api_root)
+
+    def phone_system(self, tie: Tie) -> PhoneSystem:
+        """An account at a telephony vendor."""
+        return self.telephony[tie.vendor].open(tie.account, self.guarded)
+
+    def _google_user(self, tie: Tie) -> UserHttp:
+        return UserHttp(self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]), self.google_http)
+
+    def _extra(self, tie: Tie, name: str) -> str:
+        grant = self.grants.get(tie.tenant, tie.id)
+        if grant is None:
+            raise ConsentLost("This connection has no permission any more. Connect it again.")
+        return grant.extra.get(name, "")
+
+    def ring(self, tenant: TenantId, *lanes: str) -> None:
+        """Wake workers for lanes, best effort: the sweep finds what nobody heard."""
+        for lane in lanes:
+            self.bell.ring(tenant, lane)  # type: ignore[arg-type]  # lanes come from store.inbox.LANES
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
+    """Open every tool. Raises BadSettings for what is missing, UnsafeRole for a database role that may too much."""
+    missing = [
+        f"{name} is not set. `linekeeper up` starts embedded servers and sets it for its processes."
+        for name, value in {
+            "DATABASE_URL": settings.database_url,
+            "REDIS_URL": settings.redis_url,
+            "MAIL_REDIS_URL": settings.mail_redis_url,
+            "KEYRING": settings.keyring,
+        }.items()
+        if not value
+    ]
+    if missing:
+        raise BadSettings(missing)
+    _prepare_oauthlib(settings)
+    timeout = float(settings.request_timeout_seconds)
+    db = Database(settings.database_url, pool_size=pool_size)
+    db.check_role()
+    vault = Vault(db, KeyRing(settings.keyring))
+    ledger = Ledger(db)
+    connections = Connections(db, vault)
+    mail = MailCache(db, vault, settings.mail_redis_url, cache_seconds=settings.mail_cache_seconds)
+    http = guard.pooled(timeout)
+    providers = {"zoho": zoho(settings, http), "google": google(settings)}
+
+    def on_lost(tenant: TenantId, tie: UUID) -> None:
+        if connections.get(tenant, tie).kind == "workspace":
+            mail.disconnect(tenant)  # mail does not outlive the consent it was read under
+
+    return Services(
+        settings=settings,
+        db=db,
+        vault=vault,
+        directory=Directory(db, vault),
+        tenants=Tenants(db, vault),
+        connections=connections,
+        inbox=Inbox(db, vault),
+        effects=Effects(db, vault),
+        lanes=Lanes(db),
+        chores=Chores(db),
+        calls=Calls(db, vault),
+        hub=Hub(db, vault),
+        ledger=ledger,
+        certificates=Certificates(db, vault, ledger),
+        profiles=Profiles(),
+        mail=mail,
+        bell=Bell(settings.redis_url),
+        grants=Grants(db, vault, ledger, connections, providers, http, timeout=timeout, on_lost=on_lost),
+        consent=Consent(db, vault, providers, origin=settings.origin, timeout=timeout),
+        providers=providers,
+        telephony=integrations.telephony_vendors(),
+        google_keys=GoogleKeys(settings.google_certs_uri, http, lambda: datetime.now(UTC).timestamp()),
+        http=http,
+        guarded=guard.session(timeout=timeout, allowed_private_hosts=settings.allowed_private_hosts),
+        google_http=Sessions(timeout),
+    )
+
+
+def _prepare_oauthlib(settings: Settings) -> None:
+    """Tell oauthlib what it can only be told through the environment."""
+    os.environ["OAUTHLIB_RELAX_TOKEN_SCOPE"] = "1"  # noqa: S105 - a switch: fewer scopes than asked is an answer
+    if settings.zoho_serverinfo_url.startswith("http://"):  # settings accept http on loopback only
+        os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
+        logging.getLogger(__name__).debug("token endpoints on loopback")

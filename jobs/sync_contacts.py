@@ -1,0 +1,171 @@
+"""Contacts in step: read each side since we last looked, let the plan decide, take it over, tell the phone system.
+
+Every function is one chore or one delivery of the tenant's `contacts` lane, whose caller holds it. A plan that would
+remove too much raises Held: nothing is changed and the chore says so until a person continues it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from uuid import UUID
+
+import structlog
+
+from domain.contact import Gone, Person, Record, keys
+from domain.errors import Malformed
+from domain.plan import read_plan, write_plan
+from domain.ports import CursorLost, in_batches
+from integrations.zoho.notifications import read_notification
+from jobs.services import Services
+from store.chores import Chore
+from store.connections import Tie
+from store.inbox import Delivery, Inbox
+
+log = structlog.get_logger()
+
+NOTHING: Mapping[str, int] = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
+WRITE_BATCH = 500  # contacts a phonebook request
+
+
+def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
+    """Read what changed in the CRM since the last sweep, deletions too; the first time everything."""
+    crm = services.crm(tie)
+    cursor = services.connections.cursor(tie.tenant, tie.id, "read.crm")
+    since = datetime.fromisoformat(cursor) if cursor else None
+    started = services.db.now()
+    told: Iterable[Record | Gone] = chain.from_iterable(crm.people(module, since) for module in crm.modules)
+    if since is not None:
+        told = chain(told, chain.from_iterable(crm.people_gone(module, since) for module in crm.modules))
+    counts = _take(services, tie, list(told), complete=since is None, go_on=go_on)
+    services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
+    return counts
+
+
+def read_book(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
+    """Read a user's contacts since the last position; a lost position heals by one full read and a comparison."""
+    book = services.address_book(tie)
+    cursor = services.connections.cursor(tie.tenant, tie.id, "read.book")
+    try:
+        reading = book.read(cursor)
+        told = list(reading.items)
+    except CursorLost:
+        log.info("cursor_lost", tenant=str(tie.tenant), connection=str(tie.id))
+        reading = book.read("")
+        told = list(reading.items)
+    counts = _take(services, tie, told, complete=reading.complete, go_on=go_on)
+    services.connections.set_cursor(tie.tenant, tie.id, "read.book", reading.cursor)
+    return counts
+
+
+def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
+    """A notification names records: re-read them and take over what they say now."""
+    crm = services.crm(tie)
+    named: dict[str, set[str]] = {}
+    understood: list[UUID] = []
+    for delivery in deliveries:
+        try:
+            notification = read_notification(delivery.body)
+        except Malformed as error:
+            services.inbox.failed(tie.tenant, delivery, error.code)
+            continue
+        understood.append(delivery.id)
+        if notification.module in crm.modules:
+            named.setdefault(notification.module, set()).update(notification.ids)
+    told = [
+        item
+        for module, ids in named.items()
+        for batch in in_batches(sorted(ids), 100)
+        for item in crm.some_people(module, batch)
+    ]
+    _take(services, tie, told, complete=False, go_on=True)  # each of these was named by the CRM itself
+    with services.db.tenant(tie.tenant) as database:
+        Inbox.done(database, tie.tenant, understood)
+
+
+def _take(services: Services, tie: Tie, told: list[Record | Gone], *, complete: bool, go_on: bool) -> dict[str, int]:
+    """Plan and apply, in one transaction; then have the phonebooks told."""
+    hub, tenant = services.hub, tie.tenant
+    only = None if complete else {(item.module, item.remote_id) for item in told}
+    if only is not None and not only:
+        return dict(NOTHING)
+    links = hub.links(tenant, tie.id, only)
+    records = [item for item in told if isinstance(item, Record)]
+    new = [item.person for item in records if (item.module, item.remote_id) not in links]
+    forgotten = hub.forgotten(tenant, new)
+    kept = [item for item in told if isinstance(item, Gone) or not (keys(item.person) & forgotten)]
+    plan = read_plan(kept, links, _leads_to(hub.same_person(tenant, new)), complete=complete, go_on=go_on)
+    steps = list(plan)
+    counts = dict(NOTHING)
+    if steps:
+        with services.db.tenant(tenant) as database:
+            counts = hub.apply(database, tenant, tie.id, steps)
+            services.ledger.write(
+                database, tenant, "contacts.read", subject=f"connections:{tie.id}", source=tie.vendor, counts=counts
+            )
+        services.chores.hurry(tenant, "write.phonebook")
+    services.connections.ok(tenant, tie.id)
+    log.info("contacts_read", tenant=str(tenant), connection=str(tie.id), told=len(told), **counts)
+    return counts
+
+
+def _leads_to(known: Mapping[tuple[str, str], UUID]) -> Callable[[Person], str | None]:
+    def same(person: Person) -> str | None:
+        found = sorted({known[key] for key in keys(person) if key in known})
+        return str(found[0]) if found else None
+
+    return same
+
+
+def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
+    """Tell the phone system who changed since it was last told; nothing when nobody did."""
+    tenant = tie.tenant
+    written = services.hub.written(tenant, tie.id)
+    wanted = {
+        str(contact.id): contact.person
+        for contact in services.hub.everybody(tenant)
+        if any(line.e164 for line in contact.person.lines)
+    }
+    steps = list(write_plan(wanted, written, go_on=go_on))
+    counts = {"put": 0, "remove": 0}
+    if not steps:
+        return counts
+    system = services.phone_system(tie)
+    for batch in in_batches(steps, WRITE_BATCH):
+        put = [(step.contact, step.person) for step in batch if step.do == "put"]
+        removed = [step.contact for step in batch if step.do == "remove"]
+        system.put_contacts(put, removed)  # safe to tell twice, so it may come before our commit
+        with services.db.tenant(tenant) as database:
+            services.hub.unlink_written(database, tenant, tie.id, removed)
+            for contact, person in put:
+                services.hub.mark_written(database, tenant, tie.id, contact, person)
+        counts["put"] += len(put)
+        counts["remove"] += len(removed)
+    services.ledger.note(
+        tenant, "contacts.written", subject=f"connections:{tie.id}", sink="tenant's own phone system", counts=counts
+    )
+    services.connections.ok(tenant, tie.id)
+    log.info("phonebook_written", tenant=str(tenant), connection=str(tie.id), **counts)
+    return counts
+
+
+def watch_crm(services: Services, tie: Tie, chore: Chore) -> None:
+    """Ask the CRM to tell us of changes, at a door of this connection, well before the last asking ends."""
+    door = services.connections.cursor(tie.tenant, tie.id, "watch.door")
+    if not door:
+        door = services.directory.new("door", tie.tenant, connection=tie.id)
+        services.connections.set_cursor(tie.tenant, tie.id, "watch.door", door)
+    token = services.connections.cursor(tie.tenant, tie.id, "watch.token")
+    if not token:
+        token = services.vault.of(tie.tenant).fingerprint("watch", door).hex()[:40]
+        services.connections.set_cursor(tie.tenant, tie.id, "watch.token", token)
+    channel = str(tie.id.int % 10**15 + 1)  # a number of ours, the same for ever
+    ends = services.crm(tie).watch(
+        url=f"{services.settings.origin}/webhooks/zoho/notifications/{door}",
+        token=token,
+        channel=channel,
+        until=datetime.now(UTC) + timedelta(days=7),
+    )
+    services.connections.set_cursor(tie.tenant, tie.id, "watch.channel", channel)
+    services.connections.set_facts(tie.tenant, tie.id, watched_until=ends.isoformat())

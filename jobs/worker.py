@@ -1,0 +1,146 @@
+"""What a worker does when the bell rings: take a lane of a tenant and work through everything in it.
+
+Also what the timetable's sweep relies on: a lane with work is rung for until the work is done. Two rings are one
+visit; a ring while somebody is inside is answered by whoever is inside.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from domain.errors import ConsentLost, NotAllowed, Trouble, TryLater, Upstream
+from domain.plan import Held
+from jobs import connect, log_call, sync_contacts, sync_mail
+from jobs.services import Services
+from store.chores import Chore
+from store.connections import Tie
+from store.database import TenantId
+from store.inbox import LANES, Delivery, Lane
+
+log = structlog.get_logger()
+
+SOON = timedelta(seconds=5)
+VISIT_SECONDS = 10.0  # then other tenants get their turn
+
+_services: Services | None = None
+
+
+def open_for(services: Services) -> None:
+    """Say which tools this worker process uses; called once, before it listens."""
+    global _services  # RQ calls `drain` by name, so the process's tools have to be found by name too
+    _services = services
+
+
+def drain(tenant: str, lane: str) -> None:
+    """What RQ calls: ids only."""
+    if _services is None:
+        raise RuntimeError("This worker was started without its tools; use `linekeeper worker`.")
+    if lane in LANES:
+        visit(_services, UUID(tenant), lane)
+
+
+def visit(services: Services, tenant: TenantId, lane: Lane, *, seconds: float = VISIT_SECONDS) -> int:
+    """Work through a lane until it is empty or time is up; return how many things were done."""
+    done, ends = 0, time.monotonic() + seconds
+    structlog.contextvars.bind_contextvars(lane=lane)
+    try:
+        while True:
+            services.bell.answer(tenant, lane)
+            with services.lanes.hold(tenant, lane) as held:
+                if not held:
+                    return done  # whoever is inside rings again if anything is left
+                while (step := STEPS[lane](services, tenant)) and time.monotonic() < ends:
+                    done += step
+                done += step
+            if (tenant, lane) not in services.lanes.with_work():
+                return done
+            if time.monotonic() >= ends:
+                services.bell.ring(tenant, lane)
+                return done
+    finally:
+        structlog.contextvars.unbind_contextvars("lane")
+
+
+def _calls(services: Services, tenant: TenantId) -> int:
+    return log_call.hear(services, tenant) + log_call.act(services, tenant)
+
+
+def _contacts(services: Services, tenant: TenantId) -> int:
+    return _deliveries(services, tenant, "contacts", sync_contacts.hear_crm) + _chores(services, tenant, "contacts")
+
+
+def _mail(services: Services, tenant: TenantId) -> int:
+    return _deliveries(services, tenant, "mail", sync_mail.hear_mail) + _chores(services, tenant, "mail")
+
+
+STEPS: dict[Lane, Callable[[Services, TenantId], int]] = {"calls": _calls, "contacts": _contacts, "mail": _mail}
+
+
+def _deliveries(
+    services: Services, tenant: TenantId, lane: Lane, hear: Callable[[Services, Tie, list[Delivery]], None]
+) -> int:
+    waiting: dict[UUID, list[Delivery]] = defaultdict(list)
+    for delivery in services.inbox.pending(tenant, lane):
+        waiting[delivery.connection].append(delivery)
+    for connection, batch in waiting.items():
+        tie = services.connections.get(tenant, connection)
+        try:
+            hear(services, tie, batch)
+        except Trouble as error:
+            pause = timedelta(seconds=getattr(error, "wait", 0.0))
+            wait = max(pause, SOON if isinstance(error, TryLater) else log_call.PAUSED)
+            for delivery in batch:
+                services.inbox.failed(tenant, delivery, error.code, wait=wait)
+            services.connections.trouble(tenant, connection, error.code)
+    return sum(map(len, waiting.values()))
+
+
+def _renew(services: Services, tie: Tie, chore: Chore) -> None:
+    """Renew ahead of expiry, and keep an idle consent alive."""
+    services.grants.token(tie.tenant, tie.id, services.providers[tie.vendor])
+
+
+def _users(services: Services, tie: Tie, chore: Chore) -> None:
+    """Learn who joined and who left."""
+    connect.learn_users(services, tie.tenant, tie.id, services.crm(tie).users())
+
+
+CHORES: dict[str, Callable[[Services, Tie, Chore], Any]] = {
+    "renew": _renew,
+    "users": _users,
+    "read.crm": sync_contacts.read_crm,
+    "watch.crm": sync_contacts.watch_crm,
+    "read.book": sync_contacts.read_book,
+    "write.phonebook": sync_contacts.write_phonebook,
+    "read.mail": sync_mail.read_mail,
+    "watch.mail": sync_mail.watch_mail,
+}
+
+
+def _chores(services: Services, tenant: TenantId, lane: Lane) -> int:
+    due = services.chores.due(tenant, lane)
+    for chore in due:
+        tie = services.connections.get(tenant, chore.connection)
+        try:
+            counts = CHORES[chore.kind](services, tie, chore)
+        except (ConsentLost, NotAllowed, Held) as error:
+            services.chores.went_badly(tenant, chore, error.code, wait=chore.every_seconds)
+            services.connections.trouble(tenant, chore.connection, error.code)
+        except Upstream as error:
+            services.chores.went_badly(tenant, chore, error.code, wait=getattr(error, "wait", 0.0))
+            services.connections.trouble(tenant, chore.connection, error.code)
+        except Exception as error:
+            # a mistake of ours must not stop the tenant's other chores; its name is logged, its words may be personal
+            services.chores.went_badly(tenant, chore, "internal")
+            log.error("chore_failed", tenant=str(tenant), chore=chore.kind, error=type(error).__name__)
+        else:
+            services.chores.went_well(tenant, chore, **(counts or {}))
+            log.info("chore_done", tenant=str(tenant), chore=chore.kind)
+    return len(due)

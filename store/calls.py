@@ -1,0 +1,240 @@
+"""Calls as we keep them: the understood events, sealed, and the call they add up to.
+
+A call is always the fold of all its events, so it does not matter in which batch or order they came. Whoever folds
+holds the tenant's `calls` lane.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.call import Call, CallEvent, fold
+from domain.phone import Number
+from store.database import Database, TenantId
+from store.tables import calls
+from store.vault import TenantVault, Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A call with what we decided about it."""
+
+    id: UUID
+    connection: UUID
+    call: Call
+    contact: UUID | None
+    user: UUID | None
+    match: str
+    writer: str
+    activity: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """A call after this batch's events, before it is saved."""
+
+    id: UUID
+    connection: UUID
+    events: tuple[CallEvent, ...]
+    call: Call
+    before: Call | None
+    contact: UUID | None
+    user: UUID | None
+    match: str
+    writer: str
+
+
+class Calls:
+    """Fold events in, find calls again."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def hear(self, tenant: TenantId, connection: UUID, events: Iterable[CallEvent]) -> list[Heard]:
+        """Add events to the calls they belong to; nothing is saved yet."""
+        vault = self._vault.of(tenant)
+        by_ref: dict[str, list[CallEvent]] = {}
+        for event in events:
+            by_ref.setdefault(event.call_ref, []).append(event)
+        with self._db.tenant(tenant) as database:
+            known = {
+                row.ref: row
+                for row in database.execute(
+                    select(calls).where(
+                        calls.c.tenant_id == tenant,
+                        calls.c.connection_id == connection,
+                        calls.c.ref.in_(by_ref),
+                    )
+                )
+            }
+        heard = []
+        for ref, new in by_ref.items():
+            row = known.get(ref)
+            old = _events(vault, row) if row is not None else ()
+            every = tuple({event.id: event for event in (*new, *old)}.values())
+            heard.append(
+                Heard(
+                    id=row.id if row is not None else uuid.uuid4(),
+                    connection=connection,
+                    events=every,
+                    call=fold(every),
+                    before=fold(old) if old else None,
+                    contact=row.contact_id if row is not None else None,
+                    user=row.user_id if row is not None else None,
+                    match=row.match if row is not None else "",
+                    writer=row.writer if row is not None else "",
+                )
+            )
+        return heard
+
+    def save(self, database: Connection, tenant: TenantId, heard: Sequence[Heard], numbers: Sequence[Number]) -> None:
+        """Keep the calls in the caller's transaction. `numbers` are the customers', understood, in the same order."""
+        if not heard:
+            return
+        vault = self._vault.of(tenant)
+        rows = [
+            {
+                "id": item.id,
+                "tenant_id": tenant,
+                "connection_id": item.connection,
+                "ref": item.call.ref,
+                "direction": item.call.direction,
+                "state": item.call.state,
+                "outcome": item.call.outcome or "",
+                "events": vault.seal_json("calls", item.id, "events", [event.as_data() for event in item.events]),
+                "view": vault.seal_json("calls", item.id, "view", _view(item.call)),
+                "customer_index": vault.fingerprint("number", number.e164) if number.e164 else None,
+                "contact_id": item.contact,
+                "user_id": item.user,
+                "match": item.match,
+                "writer": item.writer,
+                "started_at": item.call.started_at,
+                "answered_at": item.call.answered_at,
+                "ended_at": item.call.ended_at,
+                "talk_seconds": item.call.talk_seconds,
+            }
+            for item, number in zip(heard, numbers, strict=True)
+        ]
+        statement = insert(calls)
+        kept = ("id", "tenant_id", "connection_id", "ref")
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in kept}
+        database.execute(
+            statement.on_conflict_do_update(
+                index_elements=["tenant_id", "id"], set_={**changed, "updated_at": func.now()}
+            ),
+            rows,
+        )
+
+    def logged(self, database: Connection, tenant: TenantId, call: UUID, activity: str) -> None:
+        """The CRM keeps this call under that id."""
+        database.execute(
+            update(calls).where(calls.c.tenant_id == tenant, calls.c.id == call).values(activity_id=activity)
+        )
+
+    def get(self, tenant: TenantId, call: UUID) -> Kept | None:
+        with self._db.tenant(tenant) as database:
+            row = database.execute(select(calls).where(calls.c.tenant_id == tenant, calls.c.id == call)).one_or_none()
+        return None if row is None else self._kept(row)
+
+    def recent(
+        self,
+        tenant: TenantId,
+        *,
+        limit: int = 50,
+        before: datetime | None = None,
+        contact: UUID | None = None,
+        user: UUID | None = None,
+    ) -> list[Kept]:
+        """The latest calls, newest first."""
+        statement = select(calls).where(calls.c.tenant_id == tenant).order_by(calls.c.started_at.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(calls.c.started_at < before)
+        if contact is not None:
+            statement = statement.where(calls.c.contact_id == contact)
+        if user is not None:
+            statement = statement.where(calls.c.user_id == user)
+        with self._db.tenant(tenant) as database:
+            return [self._kept(row) for row in database.execute(statement)]
+
+    def live(self, tenant: TenantId, user: UUID, since: datetime) -> list[Kept]:
+        """What rings or is spoken on for a user now; `since` leaves out calls whose end was lost."""
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(calls)
+                .where(
+                    calls.c.tenant_id == tenant,
+                    calls.c.user_id == user,
+                    calls.c.state != "ended",
+                    calls.c.started_at > since,
+                )
+                .order_by(calls.c.started_at.desc())
+                .limit(5)
+            ).all()
+        return [self._kept(row) for row in rows]
+
+    def of_number(self, tenant: TenantId, e164: str) -> list[UUID]:
+        """Every call with that customer number."""
+        fingerprint = self._vault.of(tenant).fingerprint("number", e164)
+        with self._db.tenant(tenant) as database:
+            return list(
+                database.execute(
+                    select(calls.c.id).where(calls.c.tenant_id == tenant, calls.c.customer_index == fingerprint)
+                ).scalars()
+            )
+
+    def counts(self, tenant: TenantId, since: datetime) -> dict[str, int]:
+        """Calls by outcome since then; live ones count as ""."""
+        with self._db.tenant(tenant) as database:
+            return dict(
+                database.execute(
+                    select(calls.c.outcome, func.count())
+                    .where(calls.c.tenant_id == tenant, or_(calls.c.started_at > since, calls.c.state != "ended"))
+                    .group_by(calls.c.outcome)
+                )
+                .tuples()
+                .all()
+            )
+
+    def _kept(self, row: Any) -> Kept:
+        vault = self._vault.of(row.tenant_id)
+        view = vault.open_json("calls", row.id, "view", row.view) or {}
+        call = Call(
+            ref=row.ref,
+            direction=row.direction,
+            state=row.state,
+            started_at=row.started_at,
+            answered_at=row.answered_at,
+            ended_at=row.ended_at,
+            outcome=row.outcome or None,
+        )
+        return Kept(
+            id=row.id,
+            connection=row.connection_id,
+            call=replace(call, **view),
+            contact=row.contact_id,
+            user=row.user_id,
+            match=row.match,
+            writer=row.writer,
+            activity=row.activity_id,
+        )
+
+
+VIEW = ("caller", "callee", "agent_email", "agent_extension", "queue", "recording_url")  # what of a call is sealed
+
+
+def _view(call: Call) -> dict[str, str]:
+    return {name: value for name in VIEW if (value := getattr(call, name))}
+
+
+def _events(vault: TenantVault, row: Any) -> tuple[CallEvent, ...]:
+    data = vault.open_json("calls", row.id, "events", row.events) or []
+    return tuple(CallEvent.from_data(event) for event in data)

@@ -1,0 +1,81 @@
+"""The way into PostgreSQL: one transaction, one tenant, and row-level security told so before the first statement.
+
+`Database.tenant(id)` opens a transaction that sees that tenant's rows and no others; `Database.anyone()` sees none of
+any tenant's, only what is read before we know whose it is.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import make_url
+
+TenantId = uuid.UUID
+_SET_TENANT = text("SELECT set_config('app.tenant_id', :tenant, true)")
+
+
+class UnsafeRole(Exception):
+    """The database role could look past row-level security, so nothing is opened with it."""
+
+
+class Database:
+    """A pool of connections for the application's role."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.engine: Engine = create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={
+                "options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC",
+                "connect_timeout": 5,
+            },
+        )
+
+    @contextmanager
+    def tenant(self, tenant: TenantId) -> Iterator[Connection]:
+        """Open a transaction as `tenant`; commit at the end, roll back on an exception."""
+        with self.engine.begin() as connection:
+            connection.execute(_SET_TENANT, {"tenant": str(tenant)})
+            yield connection
+
+    @contextmanager
+    def anyone(self) -> Iterator[Connection]:
+        """Open a transaction that sees no tenant's rows."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def now(self) -> datetime:
+        """The database's clock: one for all processes on all machines."""
+        with self.anyone() as connection:
+            moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return moment
+
+    def check_role(self) -> None:
+        """Refuse a role that owns our tables, is a superuser or may bypass row-level security."""
+        with self.anyone() as connection:
+            row = connection.execute(
+                text(
+                    "SELECT rolsuper OR rolbypassrls OR EXISTS (SELECT FROM pg_class WHERE relname = 'tenants'"
+                    " AND pg_has_role(current_user, relowner, 'MEMBER')) AS unsafe, current_user AS role"
+                    " FROM pg_roles WHERE rolname = current_user"
+                )
+            ).one()
+        if row.unsafe:
+            raise UnsafeRole(
+                f"The database role {row.role} owns the tables or may bypass row-level security. "
+                "Give DATABASE_URL a role that does neither; DATABASE_OWNER_URL is for the owner."
+            )
+
+    def tenants(self) -> list[TenantId]:
+        """Every tenant that is not erased: ids only, for the timetable."""
+        with self.anyone() as connection:
+            return list(connection.execute(text("SELECT id FROM linekeeper_tenants()")).scalars())
+
+    def close(self) -> None:
+        self.engine.dispose()

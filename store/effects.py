@@ -1,0 +1,226 @@
+"""Effects: the writes we owe the outside world, each done exactly once.
+
+    due ──claim──> claimed ──answer──> done | dead
+     ^                │
+     └──read back──  unknown   a timeout, a crash: nobody knows, so it is read back before anything is written again
+
+An effect is a row with a unique key, committed before the request leaves. Whoever works on a lane holds that lane's
+lock, so a claimed effect found there was left by somebody who died: it is unknown. A call's activity has one writer,
+and the index `one_writer_per_call` holds it so.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from store.database import Database, TenantId
+from store.inbox import Lane
+from store.tables import effects
+from store.vault import Vault
+
+ACTIVITIES = ("activity.bridge", "activity.record")  # the two who may write a call's activity; one of them does
+WAITING = ("due", "claimed", "unknown")
+ATTEMPTS = 12  # with the waits below: about a day
+SETTLE = timedelta(seconds=2)  # a request whose sender died may still be at work over there; then it is read back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Effect:
+    """One write we owe. Two are the same only if they are one and the same row in hand."""
+
+    id: UUID
+    connection: UUID
+    kind: str
+    key: str
+    state: Literal["due", "unknown"]
+    call: UUID | None
+    contact: UUID | None
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait before the next try: 2 s, doubling to an hour."""
+    return timedelta(seconds=min(3600.0, 2.0 * 2.0 ** min(attempts, 12)))
+
+
+class Effects:
+    """Plan them, claim them, say how they ended."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def plan(
+        self,
+        database: Connection,
+        tenant: TenantId,
+        kind: str,
+        key: str,
+        *,
+        connection: UUID,
+        lane: Lane,
+        payload: Mapping[str, Any],
+        call: UUID | None = None,
+        contact: UUID | None = None,
+    ) -> bool:
+        """Write down what we owe, in the caller's transaction; False when it was written down before."""
+        row = uuid.uuid4()
+        return bool(
+            database.execute(
+                insert(effects)
+                .values(
+                    id=row,
+                    tenant_id=tenant,
+                    connection_id=connection,
+                    kind=kind,
+                    key=key,
+                    lane=lane,
+                    call_id=call,
+                    contact_id=contact,
+                    payload=self._vault.of(tenant).seal_json("effects", row, "payload", payload),
+                )
+                .on_conflict_do_nothing()
+            ).rowcount
+        )
+
+    def orphans(self, tenant: TenantId, lane: Lane) -> int:
+        """What somebody claimed and never finished is unknown now. The caller holds the lane."""
+        with self._db.tenant(tenant) as database:
+            return database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.lane == lane, effects.c.state == "claimed")
+                .values(state="unknown", reason="interrupted", next_at=func.now() + SETTLE)
+            ).rowcount
+
+    def waiting(self, tenant: TenantId, lane: Lane, limit: int = 100) -> list[Effect]:
+        """What is due or unknown in a lane, oldest first. The caller holds the lane."""
+        vault = self._vault.of(tenant)
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(effects)
+                .where(
+                    effects.c.tenant_id == tenant,
+                    effects.c.lane == lane,
+                    effects.c.state.in_(("due", "unknown")),
+                    effects.c.next_at <= func.now(),
+                )
+                .order_by(effects.c.next_at, effects.c.created_at)
+                .limit(limit)
+            ).all()
+        return [
+            Effect(
+                id=row.id,
+                connection=row.connection_id,
+                kind=row.kind,
+                key=row.key,
+                state=row.state,
+                call=row.call_id,
+                contact=row.contact_id,
+                payload=vault.open_json("effects", row.id, "payload", row.payload) or {},
+                attempts=row.attempts,
+                created_at=row.created_at,
+            )
+            for row in rows
+        ]
+
+    def claim(self, tenant: TenantId, batch: Sequence[Effect]) -> None:
+        """Commit that these are about to leave."""
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.id.in_([effect.id for effect in batch]))
+                .values(state="claimed", fence=effects.c.fence + 1, attempts=effects.c.attempts + 1)
+            )
+
+    def done(self, database: Connection, tenant: TenantId, results: Mapping[UUID, str]) -> None:
+        """They stand over there, under these ids. The payload goes."""
+        if results:
+            database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.id.in_(results))
+                .values(
+                    state="done",
+                    reason="",
+                    result=case(results, value=effects.c.id, else_=""),
+                    payload=None,
+                    done_at=func.now(),
+                )
+            )
+
+    def unknown(self, tenant: TenantId, batch: Sequence[Effect], reason: str) -> None:
+        """The request left and nobody knows: read back before writing again."""
+        self._later(tenant, batch, "unknown", reason, SETTLE)
+
+    def again(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, wait: timedelta | None = None) -> None:
+        """Surely not done: due again after `wait`, or after a growing pause."""
+        self._later(tenant, batch, "due", reason, wait)
+
+    def postpone(self, tenant: TenantId, batch: Sequence[Effect], reason: str, wait: timedelta) -> None:
+        """Their connection cannot be used now: wait, without counting it as a try."""
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.id.in_([effect.id for effect in batch]))
+                .values(
+                    state=case((effects.c.state == "claimed", "due"), else_=effects.c.state),
+                    reason=reason,
+                    next_at=func.now() + wait,
+                )
+            )
+
+    def drop(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, state: str = "dead") -> None:
+        """Asking again gets the same answer (dead), or there is nothing to do any more (dropped)."""
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.id.in_([effect.id for effect in batch]))
+                .values(state=state, reason=reason, done_at=func.now())
+            )
+
+    def _later(
+        self, tenant: TenantId, batch: Sequence[Effect], state: str, reason: str, wait: timedelta | None
+    ) -> None:
+        with self._db.tenant(tenant) as database:
+            for effect in batch:
+                pause = backoff(effect.attempts) if wait is None else wait
+                ended = effect.attempts + 1 >= ATTEMPTS
+                database.execute(
+                    update(effects)
+                    .where(effects.c.tenant_id == tenant, effects.c.id == effect.id)
+                    .values(state="dead" if ended else state, reason=reason, next_at=func.now() + pause)
+                )
+
+    def counts(self, tenant: TenantId) -> dict[tuple[str, str], int]:
+        """How many effects stand in each (kind, state)."""
+        with self._db.tenant(tenant) as database:
+            return {
+                (row.kind, row.state): row.many
+                for row in database.execute(
+                    select(effects.c.kind, effects.c.state, func.count().label("many"))
+                    .where(effects.c.tenant_id == tenant)
+                    .group_by(effects.c.kind, effects.c.state)
+                )
+            }
+
+    def wake(self, tenant: TenantId, connection: UUID) -> int:
+        """Consent is back: what waited for it is due now."""
+        with self._db.tenant(tenant) as database:
+            return database.execute(
+                update(effects)
+                .where(
+                    effects.c.tenant_id == tenant,
+                    effects.c.connection_id == connection,
+                    effects.c.state.in_(("due", "unknown")),
+                )
+                .values(next_at=func.now())
+            ).rowcount

@@ -1,0 +1,157 @@
+"""The inbox: what outside systems told us, written down once before we say thank you.
+
+A delivery is unique for its connection and the sender's event id, and is committed before the 2xx. Its body stays
+sealed until it is understood and is then gone; one that cannot be understood is kept, dead, to be seen and replayed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from store.database import Database, TenantId
+from store.tables import deliveries
+from store.vault import Vault
+
+Lane = Literal["calls", "contacts", "mail"]
+LANES: tuple[Lane, ...] = ("calls", "contacts", "mail")
+ATTEMPTS = 5  # then it is dead: kept, shown, replayable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One delivery that waits to be understood."""
+
+    id: UUID
+    connection: UUID
+    kind: str
+    event_id: str
+    body: bytes
+    received_at: datetime
+    attempts: int
+
+
+class Inbox:
+    """Write once, take in order, say what became of it."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def write_once(
+        self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes
+    ) -> bool:
+        """Commit a delivery; False when it was here already, which is just as good."""
+        row = uuid.uuid4()
+        sealed = self._vault.of(tenant).seal("deliveries", row, "body", body)
+        with self._db.tenant(tenant) as database:
+            return bool(
+                database.execute(
+                    insert(deliveries)
+                    .values(
+                        id=row,
+                        tenant_id=tenant,
+                        connection_id=connection,
+                        event_id=event_id,
+                        kind=kind,
+                        lane=lane,
+                        body=sealed,
+                    )
+                    .on_conflict_do_nothing(index_elements=["connection_id", "event_id"])
+                ).rowcount
+            )
+
+    def pending(self, tenant: TenantId, lane: Lane, limit: int = 100) -> list[Delivery]:
+        """What waits in a lane, oldest first. The caller holds the lane."""
+        vault = self._vault.of(tenant)
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(deliveries)
+                .where(
+                    deliveries.c.tenant_id == tenant,
+                    deliveries.c.lane == lane,
+                    deliveries.c.state == "pending",
+                    deliveries.c.next_at <= func.now(),
+                )
+                .order_by(deliveries.c.next_at)
+                .limit(limit)
+            ).all()
+        return [
+            Delivery(
+                id=row.id,
+                connection=row.connection_id,
+                kind=row.kind,
+                event_id=row.event_id,
+                body=vault.open_bytes("deliveries", row.id, "body", row.body),
+                received_at=row.received_at,
+                attempts=row.attempts,
+            )
+            for row in rows
+        ]
+
+    @staticmethod
+    def done(
+        database: Connection, tenant: TenantId, ids: Sequence[UUID], state: str = "done", reason: str = ""
+    ) -> None:
+        """Understood (or of no use): the body goes, the event id stays so that a repeat changes nothing."""
+        if ids:
+            database.execute(
+                update(deliveries)
+                .where(deliveries.c.tenant_id == tenant, deliveries.c.id.in_(ids))
+                .values(state=state, reason=reason, body=None)
+            )
+
+    def failed(self, tenant: TenantId, delivery: Delivery, reason: str, *, wait: timedelta | None = None) -> None:
+        """Not understood this time: again after `wait`, or dead when no wait would help or the tries are used up."""
+        dead = wait is None or delivery.attempts + 1 >= ATTEMPTS
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(deliveries)
+                .where(deliveries.c.tenant_id == tenant, deliveries.c.id == delivery.id)
+                .values(
+                    state="dead" if dead else "pending",
+                    reason=reason,
+                    attempts=deliveries.c.attempts + 1,
+                    next_at=func.now() + (wait or timedelta()),
+                )
+            )
+
+    def dead(self, tenant: TenantId) -> list[tuple[UUID, str, str, datetime]]:
+        """(id, kind, reason, received at) of what could not be understood, newest first."""
+        with self._db.tenant(tenant) as database:
+            return [
+                (row.id, row.kind, row.reason, row.received_at)
+                for row in database.execute(
+                    select(deliveries)
+                    .where(deliveries.c.tenant_id == tenant, deliveries.c.state == "dead")
+                    .order_by(deliveries.c.received_at.desc())
+                )
+            ]
+
+    def replay(self, tenant: TenantId, ids: Sequence[UUID] | None = None) -> int:
+        """Put dead deliveries back in their lanes; return how many."""
+        statement = update(deliveries).where(deliveries.c.tenant_id == tenant, deliveries.c.state == "dead")
+        if ids is not None:
+            statement = statement.where(deliveries.c.id.in_(ids))
+        with self._db.tenant(tenant) as database:
+            return database.execute(statement.values(state="pending", attempts=0, next_at=func.now())).rowcount
+
+    def counts(self, tenant: TenantId) -> dict[str, int]:
+        """How many deliveries stand in each state."""
+        with self._db.tenant(tenant) as database:
+            return dict(
+                database.execute(
+                    select(deliveries.c.state, func.count())
+                    .where(deliveries.c.tenant_id == tenant)
+                    .group_by(deliveries.c.state)
+                )
+                .tuples()
+                .all()
+            )

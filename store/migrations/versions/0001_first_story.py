@@ -1,0 +1,17 @@
+"""The first story: tenants, grants, deliveries, calls, effects, contacts, mail keys, ledger.
+
+The statements stand in the .sql file of the same name, as they were run.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.get_bind().connection.cursor().execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

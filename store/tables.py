@@ -1,0 +1,453 @@
+"""Every table, and for each column what kind of thing it holds.
+
+sealed: customer content, AES-256-GCM under the tenant's key · blind: a keyed fingerprint, for look-ups · opaque:
+another system's id · word: one of a closed list of ours · the rest are times, counts and our own ids.
+A sealed, blind or opaque column belongs to a Holding (`store.holdings`), and a test fails on one that does not.
+Names in the first rows are read by the migrations too; row-level security is switched on there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _sealed(name: str) -> Column[Any]:
+    return Column(name, LargeBinary, info={"kind": "sealed"})
+
+
+def _blind(name: str, *, nullable: bool = True) -> Column[Any]:
+    return Column(name, LargeBinary, nullable=nullable, info={"kind": "blind"})
+
+
+def _opaque(name: str, default: str | None = "") -> Column[Any]:
+    return Column(name, Text, nullable=False, server_default=default, info={"kind": "opaque"})
+
+
+def _word(name: str, default: str | None = None) -> Column[Any]:
+    return Column(name, Text, nullable=False, server_default=default, info={"kind": "word"})
+
+
+def _when(name: str, *, nullable: bool = True) -> Column[Any]:
+    now = text("now()") if not nullable else None
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=now)
+
+
+def _count(name: str) -> Column[Any]:
+    return Column(name, Integer, nullable=False, server_default="0")
+
+
+def _facts(name: str) -> Column[Any]:
+    """Plain JSON of ours: counts, codes, settings. Never customer content."""
+    return Column(name, JSONB, nullable=False, server_default=text("'{}'::jsonb"))
+
+
+def _of_tenant() -> Column[Any]:
+    return Column("tenant_id", Uuid, nullable=False)
+
+
+def _row() -> Column[Any]:
+    return Column("id", Uuid, nullable=False)
+
+
+# ---- without a tenant: what is read before we know whose it is ------------------------------------------
+
+deployment = Table(  # one row: the key of what belongs to no tenant, wrapped by the key ring
+    "deployment",
+    metadata,
+    Column("id", SmallInteger, primary_key=True),
+    _word("kid"),
+    Column("wrapped", LargeBinary, nullable=False),
+    _when("created_at", nullable=False),
+)
+
+directory = Table(  # "whose knock is this?": a fingerprint of a door, an organisation, a mailbox, a session
+    "directory",
+    metadata,
+    _word("kind"),
+    _blind("fingerprint", nullable=False),
+    _of_tenant(),
+    Column("connection_id", Uuid),
+    Column("user_id", Uuid),
+    _when("expires_at"),
+    PrimaryKeyConstraint("kind", "fingerprint"),
+    Index(None, "tenant_id"),
+)
+
+consent_requests = Table(  # an administrator is at a provider's consent page; ten minutes, used once
+    "consent_requests",
+    metadata,
+    Column("state", LargeBinary, primary_key=True),  # SHA-256 of what travels
+    Column("browser", LargeBinary, nullable=False),  # SHA-256 of the cookie that started it
+    _word("provider"),
+    Column("tenant_id", Uuid),
+    Column("connection_id", Uuid),
+    _sealed("ticket"),
+    _when("expires_at", nullable=False),
+)
+
+mail_keys = Table(  # hourly mail keys: partitioned, every partition UNLOGGED, dropped on time (see the migration)
+    "mail_keys",
+    metadata,
+    Column("bucket", DateTime(timezone=True), primary_key=True),
+    Column("key", LargeBinary, nullable=False),
+    postgresql_partition_by="RANGE (bucket)",
+)
+
+clock_marks = Table(  # the latest moment ever seen, so that a clock set back gives nothing a longer life
+    "clock_marks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
+# ---- a tenant and who works in it -----------------------------------------------------------------------
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _sealed("name"),
+    _word("state", "active"),
+    _word("profile", "strict"),
+    _word("region", "US"),
+    _word("time_zone", "UTC"),
+    _word("call_writer", "records"),  # who writes the activity: "bridge" (the CRM itself) or "records" (we do)
+    _when("created_at", nullable=False),
+)
+
+tenant_keys = Table(
+    "tenant_keys",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    _of_tenant(),
+    _word("purpose"),
+    _word("kid"),
+    Column("wrapped", LargeBinary),  # NULL: destroyed
+    _word("state", "active"),
+    _when("created_at", nullable=False),
+    Index("one_active_key", "tenant_id", "purpose", unique=True, postgresql_where=text("state = 'active'")),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid),
+    _opaque("remote_id"),
+    _opaque("login_id"),
+    _sealed("name"),
+    _sealed("email"),
+    _blind("email_index"),
+    _sealed("extension"),
+    _blind("extension_index"),
+    _word("role", "agent"),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    _when("seen_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "connection_id", "remote_id"),
+    Index(None, "tenant_id", "email_index"),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _word("kind"),  # crm, workspace, telephony
+    _word("vendor"),
+    _word("state", "active"),  # active, needs_consent, disconnected
+    _word("reason", ""),  # an error code while the state is not active
+    _sealed("label"),
+    _sealed("account"),  # what the administrator filled in, addresses and keys alike
+    _blind("subject"),  # whose account it is, so that a reconnect cannot swap accounts
+    _facts("facts"),
+    _when("created_at", nullable=False),
+    _when("last_ok_at"),
+    _when("last_trouble_at"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+)
+
+connection_secrets = Table(  # door secrets; two are valid while one replaces the other
+    "connection_secrets",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _word("purpose"),
+    _sealed("value"),
+    _when("created_at", nullable=False),
+    _when("not_after"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    Index(None, "tenant_id", "connection_id", "purpose"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _word("state", "active"),  # active, dead, revoked
+    Column("scopes", ARRAY(Text), nullable=False),
+    _word("policy_version"),
+    _sealed("refresh"),
+    _sealed("access"),
+    _when("access_until"),
+    _when("refresh_until"),
+    _facts("extra"),  # location, home and api origin of the provider
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("version", BigInteger, nullable=False, server_default="0"),
+    _when("lease_until"),
+    Column("granted_by", Uuid),
+    _when("created_at", nullable=False),
+    _when("ended_at"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    Index("one_active_grant", "tenant_id", "connection_id", unique=True, postgresql_where=text("state = 'active'")),
+)
+
+# ---- what flows -----------------------------------------------------------------------------------------
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _opaque("event_id"),
+    _word("kind"),  # telephony, crm, mail
+    _word("lane"),
+    _sealed("body"),  # NULL once understood
+    _word("state", "pending"),  # pending, done, ignored, dead
+    _word("reason", ""),
+    _count("attempts"),
+    _when("received_at", nullable=False),
+    _when("next_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("connection_id", "event_id"),
+    Index("deliveries_waiting", "tenant_id", "lane", "next_at", postgresql_where=text("state = 'pending'")),
+    Index(None, "tenant_id", "received_at"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _opaque("ref"),
+    _word("direction"),
+    _word("state"),
+    _word("outcome", ""),
+    _sealed("events"),  # what the vendor told us, understood; the call is their fold
+    _sealed("view"),  # the fold: numbers, agent, queue, recording
+    _blind("customer_index"),
+    Column("contact_id", Uuid),
+    Column("user_id", Uuid),
+    _word("match", ""),  # why this contact: number, several, nobody, hidden, internal
+    _word("writer", ""),  # bridge or records: decided once, when the activity is planned
+    _opaque("activity_id"),
+    _when("started_at", nullable=False),
+    _when("answered_at"),
+    _when("ended_at"),
+    _count("talk_seconds"),
+    _when("updated_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "connection_id", "ref"),
+    Index(None, "tenant_id", "started_at"),
+    Index(None, "tenant_id", "customer_index"),
+    Index("calls_live", "tenant_id", "user_id", postgresql_where=text("state <> 'ended'")),
+)
+
+effects = Table(
+    "effects",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _word("kind"),
+    _opaque("key"),  # what may be done once: unique for the tenant
+    _word("lane"),
+    Column("call_id", Uuid),
+    Column("contact_id", Uuid),
+    _sealed("payload"),
+    _word("state", "due"),  # due, claimed, unknown, done, dropped, dead
+    _word("reason", ""),
+    _opaque("result"),
+    _count("attempts"),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    _when("created_at", nullable=False),
+    _when("next_at", nullable=False),
+    _when("done_at"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "key"),
+    Index(
+        "one_writer_per_call",
+        "tenant_id",
+        "call_id",
+        unique=True,
+        postgresql_where=text("kind IN ('activity.bridge', 'activity.record')"),
+    ),
+    Index(
+        "effects_waiting",
+        "tenant_id",
+        "lane",
+        "next_at",
+        postgresql_where=text("state IN ('due', 'claimed', 'unknown')"),
+    ),
+)
+
+chores = Table(  # what the timetable does again and again for one connection
+    "chores",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid),
+    _word("kind"),
+    _word("lane"),
+    Column("every_seconds", Integer, nullable=False),
+    _when("due_at", nullable=False),
+    _when("last_ok_at"),
+    _word("reason", ""),
+    _count("failures"),
+    _facts("progress"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "connection_id", "kind"),
+    Index("chores_waiting", "due_at"),
+)
+
+cursors = Table(  # how far we have read somewhere
+    "cursors",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _word("name"),
+    _sealed("value"),
+    _when("updated_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "connection_id", "name"),
+)
+
+# ---- people ---------------------------------------------------------------------------------------------
+
+contacts = Table(
+    "contacts",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _sealed("person"),  # the merged view with its sources
+    _when("created_at", nullable=False),
+    _when("updated_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+)
+
+contact_keys = Table(  # how a contact is found: by number, by address, by the beginning of a name
+    "contact_keys",
+    metadata,
+    _of_tenant(),
+    _word("kind"),
+    _blind("fingerprint", nullable=False),
+    Column("contact_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "kind", "fingerprint", "contact_id"),
+    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], ondelete="CASCADE"),
+    Index(None, "tenant_id", "contact_id"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    Column("contact_id", Uuid, nullable=False),
+    _word("module"),
+    _opaque("remote_id"),
+    _opaque("owner"),
+    _sealed("mark"),  # how the record looked when last seen
+    _when("seen_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "connection_id", "module", "remote_id"),
+    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], ondelete="CASCADE"),
+    Index(None, "tenant_id", "contact_id"),
+)
+
+tombstones = Table(  # somebody asked to be forgotten: a sync does not bring them back
+    "tombstones",
+    metadata,
+    _of_tenant(),
+    _word("kind"),
+    _blind("fingerprint", nullable=False),
+    _when("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "kind", "fingerprint"),
+)
+
+# ---- proof ----------------------------------------------------------------------------------------------
+
+ledger = Table(
+    "ledger",
+    metadata,
+    _of_tenant(),
+    Column("seq", BigInteger, nullable=False),
+    _when("at", nullable=False),
+    _word("actor"),  # system, user:<our id>, door:<connection id>
+    _word("action"),
+    _word("subject", ""),  # <table>:<our id>
+    _facts("facts"),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "seq"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _word("kind"),  # purge, erase, disconnect
+    _word("profile"),
+    _facts("counts"),
+    Column("signature", LargeBinary, nullable=False),
+    _when("at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+)
+
+for _table in metadata.tables.values():  # closed lists are the application's business; an endless word is a mistake
+    for _column in _table.columns:
+        if _column.info.get("kind") == "word":
+            _table.append_constraint(CheckConstraint(f"length({_column.name}) <= 200", name=f"{_column.name}_length"))
+
+WITHOUT_TENANT = frozenset({"deployment", "directory", "consent_requests", "mail_keys", "clock_marks"})
+OF_A_TENANT = tuple(table for table in metadata.sorted_tables if table.name not in WITHOUT_TENANT)

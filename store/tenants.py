@@ -1,0 +1,198 @@
+"""Tenants, and the people who work in them: who may sign in, whose extension rings, who owns a record.
+
+Creating a tenant creates its keys in the same transaction. Names, addresses and extensions are sealed; they are found
+by fingerprint.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from domain.contact import fold_email
+from domain.errors import Missing
+from domain.ports import CrmUser, Organisation
+from store.database import Database, TenantId
+from store.tables import tenants, users
+from store.vault import Vault
+
+Role = Literal["admin", "agent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """A customer organisation."""
+
+    id: TenantId
+    name: str
+    state: str
+    profile: str
+    region: str  # ISO 3166: how numbers without a country are read
+    time_zone: str
+    call_writer: Literal["bridge", "records"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Somebody who works in a tenant."""
+
+    id: UUID
+    tenant: TenantId
+    name: str
+    email: str
+    role: Role
+    remote_id: str
+    login_id: str
+    extension: str
+    active: bool
+
+
+class Tenants:
+    """Tenants and their users."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def create(self, organisation: Organisation, *, profile: str) -> TenantId:
+        """Found a tenant with keys of its own; return its id."""
+        tenant = uuid.uuid4()
+        with self._db.tenant(tenant) as connection:
+            connection.execute(
+                insert(tenants).values(
+                    id=tenant,
+                    profile=profile,
+                    region=organisation.country or "US",
+                    time_zone=organisation.time_zone,
+                )
+            )
+            self._vault.create(connection, tenant)
+        name = self._vault.of(tenant).seal("tenants", tenant, "name", organisation.name)
+        with self._db.tenant(tenant) as connection:
+            connection.execute(update(tenants).where(tenants.c.id == tenant).values(name=name))
+        return tenant
+
+    def get(self, tenant: TenantId) -> Tenant:
+        """Raise Missing for a tenant that is not there."""
+        with self._db.tenant(tenant) as connection:
+            row = connection.execute(select(tenants).where(tenants.c.id == tenant)).one_or_none()
+        if row is None:
+            raise Missing("There is no such tenant.")
+        return Tenant(
+            id=row.id,
+            name=self._vault.of(tenant).open("tenants", tenant, "name", row.name),
+            state=row.state,
+            profile=row.profile,
+            region=row.region,
+            time_zone=row.time_zone,
+            call_writer=row.call_writer,
+        )
+
+    def set(self, tenant: TenantId, **values: Any) -> None:
+        """Change settings of a tenant (profile, region, time_zone, call_writer, state)."""
+        with self._db.tenant(tenant) as connection:
+            connection.execute(update(tenants).where(tenants.c.id == tenant).values(**values))
+
+    # -- users
+
+    def learn_users(self, tenant: TenantId, connection_id: UUID, people: Iterable[CrmUser]) -> int:
+        """Take over the CRM's users; one who is gone there stays known here as inactive. Returns how many."""
+        vault = self._vault.of(tenant)
+        count = 0
+        with self._db.tenant(tenant) as connection:
+            known = dict(
+                connection.execute(
+                    select(users.c.remote_id, users.c.id).where(
+                        users.c.tenant_id == tenant, users.c.connection_id == connection_id
+                    )
+                ).tuples()
+            )
+            for person in people:
+                row = known.pop(person.remote_id, None) or uuid.uuid4()
+                values: dict[str, Any] = {
+                    "login_id": person.login_id,
+                    "name": vault.seal("users", row, "name", person.name),
+                    "email": vault.seal("users", row, "email", person.email),
+                    "email_index": vault.fingerprint("email", fold_email(person.email)),
+                    "role": "admin" if person.admin else "agent",
+                    "active": person.active,
+                    "seen_at": func.now(),
+                }
+                connection.execute(
+                    upsert(users)
+                    .values(id=row, tenant_id=tenant, connection_id=connection_id, remote_id=person.remote_id, **values)
+                    .on_conflict_do_update(index_elements=["tenant_id", "id"], set_=values)
+                )
+                count += 1
+            if known:
+                connection.execute(
+                    update(users)
+                    .where(users.c.tenant_id == tenant, users.c.id.in_(known.values()))
+                    .values(active=False)
+                )
+        return count
+
+    def users(self, tenant: TenantId) -> list[User]:
+        with self._db.tenant(tenant) as connection:
+            rows = connection.execute(select(users).where(users.c.tenant_id == tenant)).all()
+        return sorted((self._user(row) for row in rows), key=lambda user: (user.name, str(user.id)))
+
+    def user(self, tenant: TenantId, user: UUID) -> User | None:
+        with self._db.tenant(tenant) as connection:
+            row = connection.execute(select(users).where(users.c.tenant_id == tenant, users.c.id == user)).one_or_none()
+        return None if row is None else self._user(row)
+
+    def user_by_login(self, tenant: TenantId, login_id: str) -> User | None:
+        return self._one(tenant, users.c.login_id == login_id)
+
+    def user_by_remote(self, tenant: TenantId, remote_id: str) -> User | None:
+        return self._one(tenant, users.c.remote_id == remote_id)
+
+    def agent(self, tenant: TenantId, *, email: str = "", extension: str = "") -> User | None:
+        """Find who a call belongs to: by e-mail without regard to capitals, else by extension."""
+        vault = self._vault.of(tenant)
+        found = (
+            self._one(tenant, users.c.email_index == vault.fingerprint("email", fold_email(email))) if email else None
+        )
+        if found is None and extension:
+            found = self._one(tenant, users.c.extension_index == vault.fingerprint("extension", extension))
+        return found
+
+    def learn_extension(self, connection: Connection, tenant: TenantId, user: UUID, extension: str) -> None:
+        """Remember which inside line rings a user."""
+        vault = self._vault.of(tenant)
+        connection.execute(
+            update(users)
+            .where(users.c.tenant_id == tenant, users.c.id == user)
+            .values(
+                extension=vault.seal("users", user, "extension", extension),
+                extension_index=vault.fingerprint("extension", extension),
+            )
+        )
+
+    def _one(self, tenant: TenantId, condition: Any) -> User | None:
+        with self._db.tenant(tenant) as connection:
+            row = connection.execute(
+                select(users).where(users.c.tenant_id == tenant, users.c.active, condition).limit(1)
+            ).one_or_none()
+        return None if row is None else self._user(row)
+
+    def _user(self, row: Any) -> User:
+        vault = self._vault.of(row.tenant_id)
+        return User(
+            id=row.id,
+            tenant=row.tenant_id,
+            name=vault.open("users", row.id, "name", row.name),
+            email=vault.open("users", row.id, "email", row.email),
+            role=row.role,
+            remote_id=row.remote_id,
+            login_id=row.login_id,
+            extension=vault.open("users", row.id, "extension", row.extension),
+            active=row.active,
+        )

@@ -1,0 +1,261 @@
+"""A finished call becomes one row in Zoho, found again by its marker whatever happened to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import NotAllowed, Refused, TryLater, Unanswered
+from domain.ports import Activity, Written
+from integrations.zoho.calls import Calls, as_row, tag
+from integrations.zoho.client import ZohoClient
+from integrations.zoho.crm import open_crm
+from tests.zoho_double import ORIGIN, Line, Purse, answer, error
+from tests.zoho_stage import EVERYTHING, Stage, running
+
+NINE = datetime(2026, 3, 29, 9, 15, 4, tzinfo=UTC)
+CALL = Activity(
+    marker="c7f1a2",
+    subject="Inbound call from Ann Lee",
+    direction="inbound",
+    outcome="answered",
+    started_at=NINE,
+    talk_seconds=125,
+    customer="+34600111222",
+    agent="201",
+)
+
+# ---- what a call looks like there ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "outcome", "talk", "kind", "seconds", "words"),
+    [
+        ("inbound", "answered", 125, "Inbound", 125, ""),
+        ("inbound", "answered", 0, "Inbound", 1, ""),
+        ("inbound", "missed", 0, "Missed", 0, ""),
+        ("inbound", "voicemail", 20, "Missed", 0, "Left a voicemail."),
+        ("outbound", "answered", 6000, "Outbound", 6000, ""),
+        ("outbound", "busy", 0, "Outbound", 1, "The line was busy."),
+        ("outbound", "no_answer", 0, "Outbound", 1, "Nobody answered."),
+        ("internal", "answered", 5, "Outbound", 5, ""),
+    ],
+)
+def test_a_call_is_written_as_zoho_wants_it(direction, outcome, talk, kind, seconds, words):
+    """Zoho refuses a duration of zero for all but missed calls, and has no word for a busy line."""
+    row = as_row(replace(CALL, direction=direction, outcome=outcome, talk_seconds=talk))
+
+    assert (row["Call_Type"], row["Call_Duration_in_seconds"]) == (kind, seconds)
+    assert row["Call_Duration"] == f"{seconds // 60:02d}:{seconds % 60:02d}"
+    assert row.get("Outgoing_Call_Status") == ("Completed" if kind == "Outbound" else None)
+    assert row["Description"] == "\n".join(filter(None, (words, "[linekeeper:c7f1a2]")))
+    assert row["Call_Start_Time"] == "2026-03-29T09:15:04+00:00"
+
+
+def test_a_start_is_written_in_utc_without_fractions():
+    madrid = timezone(timedelta(hours=2))
+    started = NINE.astimezone(madrid) + timedelta(microseconds=999_999)
+    assert as_row(replace(CALL, started_at=started))["Call_Start_Time"] == "2026-03-29T09:15:04+00:00"
+
+
+def test_a_contact_is_whom_and_anything_else_is_about_what():
+    assert as_row(replace(CALL, record=("Contacts", "7")))["Who_Id"] == {"id": "7"}
+    lead = as_row(replace(CALL, record=("Leads", "8")))
+    assert (lead["What_Id"], lead["$se_module"], "Who_Id" in lead) == ({"id": "8"}, "Leads", False)
+
+
+def test_the_marker_survives_the_longest_note_and_no_note_imitates_it():
+    row = as_row(replace(CALL, note="x" * 40_000 + "[linekeeper:other]", subject="s" * 300))
+    assert len(row["Description"]) == 32_000
+    assert row["Description"].endswith("\n[linekeeper:c7f1a2]")
+    assert len(row["Subject"]) == 255
+    assert "[linekeeper:other]" not in as_row(replace(CALL, note="see\n[linekeeper:other]"))["Description"]
+
+
+@given(st.text(min_size=1))
+def test_a_marker_is_one_line_or_nothing(marker: str):
+    try:
+        line = tag(marker)
+    except ValueError:
+        return
+    assert line.splitlines() == [line]
+
+
+def test_a_recording_address_longer_than_the_field_does_not_cost_the_call():
+    assert as_row(replace(CALL, recording_url="https://r.example/1"))["Voice_Recording__s"] == "https://r.example/1"
+    assert "Voice_Recording__s" not in as_row(replace(CALL, recording_url="https://r.example/" + "x" * 450))
+
+
+# ---- answers an understudy would have to be broken to give --------------------------------------------------------
+
+
+def calls(*answers) -> tuple[Calls, Line]:
+    line = Line(list(answers))
+    return Calls(ZohoClient(http=line, api_domain=ORIGIN, tokens=Purse())), line
+
+
+def test_the_name_of_the_status_field_is_asked_once():
+    ok = {"data": [{"status": "success", "code": "SUCCESS", "details": {"id": "1"}}]}
+    fields = {"fields": [{"api_name": "Outbound_Call_Status"}]}
+    module, line = calls(answer(200, fields), answer(201, ok), answer(201, ok))
+    dialled = replace(CALL, direction="outbound")
+
+    module.log([dialled])
+    module.log([dialled])
+
+    rows = [sent[2]["json"]["data"][0] for sent in line.asked if sent[0] == "POST"]
+    assert [row["Outbound_Call_Status"] for row in rows] == ["Completed", "Completed"]
+    assert len(line.asked) == 3
+
+
+def test_without_metadata_the_documented_name_is_used():
+    ok = {"data": [{"status": "success", "code": "SUCCESS", "details": {"id": "1"}}]}
+    module, line = calls(error("OAUTH_SCOPE_MISMATCH", 401), answer(201, ok))
+    assert module.log([replace(CALL, direction="outbound")]) == [Written("1")]
+    assert line.asked[1][2]["json"]["data"][0]["Outgoing_Call_Status"] == "Completed"
+
+
+def test_an_answer_that_leaves_a_call_out_is_no_answer():
+    ok = {"data": [{"status": "success", "code": "SUCCESS", "details": {"id": "1"}}]}
+    module, _ = calls(answer(201, ok))
+    with pytest.raises(Unanswered):
+        module.log([CALL, CALL])
+
+
+def test_one_error_for_the_whole_request_is_raised():
+    wrapped = {"data": [{"code": "INVALID_MODULE", "status": "error", "details": {}}]}
+    module, _ = calls(answer(400, wrapped))
+    with pytest.raises(Refused, match="INVALID_MODULE"):
+        module.log([CALL, CALL])
+
+
+def test_nothing_to_write_asks_nothing_and_too_much_is_our_mistake():
+    module, line = calls()
+    assert module.log([]) == []
+    with pytest.raises(ValueError, match="100"):
+        module.log([CALL] * 101)
+    assert line.asked == []
+
+
+# ---- with the understudy ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Stage]:
+    with running() as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(servers: Stage) -> Stage:
+    servers.fresh()
+    return servers
+
+
+def rows(stage: Stage) -> list:
+    return stage.get("records", org="alice", module="Calls")["records"]
+
+
+def test_calls_are_written_in_one_request_and_found_again(stage):
+    crm, _ = stage.crm()
+    bob = next(user for user in crm.users() if user.email == "bob@alice.example")
+    (lead,) = stage.post("seed", org="alice", module="Leads", records=[{"Last_Name": "Lee", "Company": "Lee & Co"}])[
+        "ids"
+    ]
+    batch = [replace(CALL, marker=f"m{number}", owner=bob.remote_id) for number in range(50)]
+    batch += [
+        replace(CALL, marker=f"m{number}", direction="outbound", record=("Leads", lead)) for number in range(50, 100)
+    ]
+    stage.delete("requests")
+
+    written = crm.log_calls(batch)
+
+    assert all(one.remote_id and not one.refused for one in written)
+    assert stage.counts() == {"GET /crm/v8/settings/fields": 1, "POST /crm/v8/Calls": 1}
+    assert len(rows(stage)) == 100
+    for at in (0, 49, 50, 99):
+        assert crm.find_call(batch[at]) == written[at].remote_id
+    assert crm.find_call(replace(CALL, marker="never")) == ""
+    assert crm.find_call(replace(batch[0], started_at=NINE + timedelta(seconds=1))) == ""
+
+
+def test_each_refused_call_says_why_and_the_others_are_written(stage):
+    crm, _ = stage.crm()
+    batch = [
+        CALL,
+        replace(CALL, marker="b", subject=""),
+        replace(CALL, marker="c", owner="1"),
+        replace(CALL, marker="d"),
+    ]
+
+    written = crm.log_calls(batch)
+
+    assert [bool(one.remote_id) for one in written] == [True, False, False, True]
+    assert [one.refused for one in written] == ["", "MANDATORY_NOT_FOUND", "INVALID_DATA", ""]
+    assert [one.refused for one in crm.log_calls(batch[1:3])] == ["MANDATORY_NOT_FOUND", "INVALID_DATA"]  # 400
+
+
+@pytest.mark.parametrize("action", ["hang_after", "drop_after", "truncated", "status_after"])
+def test_a_call_whose_answer_was_lost_is_found_again(stage, action):
+    """Zoho had written it: reading back finds the row, so nobody writes it twice."""
+    crm, _ = stage.crm()
+    stage.fault("POST /crm/v8/Calls", action, seconds=10)
+
+    with pytest.raises(Unanswered):
+        crm.log_calls([CALL])
+    stage.delete("faults")
+
+    (row,) = rows(stage)
+    assert crm.find_call(CALL) == row["id"]
+
+
+def test_a_call_that_never_arrived_is_not_found(stage):
+    crm, _ = stage.crm()
+    stage.fault("POST /crm/v8/Calls", "hang_before", seconds=10)
+
+    with pytest.raises(Unanswered):
+        crm.log_calls([CALL])
+    stage.delete("faults")
+
+    assert rows(stage) == []
+    assert crm.find_call(CALL) == ""
+
+
+def test_a_call_a_workflow_gave_to_somebody_else_is_still_found(stage):
+    crm, _ = stage.crm()
+    alice, bob = crm.users()
+    mine = replace(CALL, owner=bob.remote_id)
+    (written,) = crm.log_calls([mine])
+    stage.post("edit", org="alice", module="Calls", id=written.remote_id, values={"Owner": {"id": alice.remote_id}})
+
+    assert crm.find_call(mine) == written.remote_id
+
+
+def test_a_server_that_is_not_there_was_not_told_anything(stage):
+    crm = open_crm(http=stage.http, api_domain="http://127.0.0.1:1", tokens=Purse(), timeout=1)
+    with pytest.raises(TryLater):
+        crm.log_calls([CALL])
+
+
+def test_without_the_permission_calls_are_off(stage):
+    crm, purse = stage.crm(scopes=tuple(scope for scope in EVERYTHING if scope != "ZohoCRM.modules.calls.CREATE"))
+    with pytest.raises(NotAllowed):
+        crm.log_calls([CALL])
+    assert purse.renewed == 0
+
+
+def test_a_token_that_died_is_renewed_once(stage):
+    """The clock passes the token's hour; the caller never notices."""
+    crm, purse = stage.crm()
+    stage.post("clock", advance=3601)
+
+    (written,) = crm.log_calls([CALL])
+
+    assert written.remote_id
+    assert purse.renewed == 1
+    assert len(rows(stage)) == 1
