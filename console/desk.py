@@ -15,6 +15,7 @@ from flask import current_app, g, render_template
 from console.words import Times
 from domain.consent import Standing
 from domain.mail import Message
+from store.connections import Tie
 from store.tenants import Tenant, User
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ class Connect(Protocol):
         user: User | None,
     ) -> Completed: ...
 
-    def features(self, services: Services, tenant: UUID, tie: UUID) -> list[Standing]: ...
+    def features(self, services: Services, tenant: UUID, tie: Tie) -> list[Standing]: ...
 
     def add_phone_system(
-        self, services: Services, *, user: User, vendor: str, account: dict[str, str]
+        self, services: Services, *, user: User, vendor: str, account: Mapping[str, str]
     ) -> NewDoor: ...
 
     def rotate_secret(self, services: Services, *, user: User, tie: UUID) -> str: ...
@@ -126,7 +127,7 @@ def here() -> Here:
 
 def page(template: str, **content: Any) -> str:
     """Render a page with what every page shows."""
-    return render_template(f"console/{template}", here=g.get("here"), **content)
+    return render_template(template, here=g.get("here"), **content)
 
 
 def read(action: str, subject: str = "", **facts: Any) -> None:

@@ -21,7 +21,7 @@ from integrations import guard
 
 TOKEN = "csrf_token"  # noqa: S105 - the name of Flask-WTF's field
 UNKNOWN = "_schema"
-MESSAGES = {
+MESSAGES: dict[str, Any] = {
     "required": "Please fill this in.",
     "null": "Please fill this in.",
     "invalid": "This cannot be read.",
@@ -53,12 +53,11 @@ class Form(Schema):
 
 def text(*, most: int, required: bool = True) -> fields.String:
     """A line of text that people type."""
-    checks = [validate.Length(max=most, error=f"At most {most} characters.")]
-    if required:
-        checks.insert(0, validate.Length(min=1, error=MESSAGES["required"]))
-    return fields.String(required=required, load_default="", validate=checks, error_messages=MESSAGES) if (
-        not required
-    ) else fields.String(required=True, validate=checks, error_messages=MESSAGES)
+    short = validate.Length(max=most, error=f"At most {most} characters.")
+    if not required:
+        return fields.String(load_default="", validate=[short], error_messages=MESSAGES)
+    there = validate.Length(min=1, error=MESSAGES["required"])
+    return fields.String(required=True, validate=[there, short], error_messages=MESSAGES)
 
 
 def _load(schema: Schema, sent: MultiDict[str, str]) -> Filled:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -16,12 +17,14 @@ from console.desk import Here
 from console.words import Word
 from domain import phone
 from domain.contact import Person
-from jobs.services import Services
 from settings import LOOPBACK
 from store.calls import Kept
 from store.connections import Tie
 from store.database import TenantId
 from store.hub import Contact, Whereabouts
+
+if TYPE_CHECKING:
+    from jobs.services import Services
 
 SIDES = {"zoho": "Zoho", "google": "Google"}
 MODULES = ("Contacts", "Leads", "Accounts")  # which record is offered first when a person has several
@@ -47,6 +50,7 @@ class Line:
     company: str
     number: str  # as people read it; empty when it already stands in `who`
     contact: UUID | None
+    several: bool  # others have the number too
     agent: str
     queue: str
     started_at: datetime
@@ -93,9 +97,7 @@ def lines(services: Services, here: Here, calls: Sequence[Kept], ties: Collectio
     return [_line(here, kept, people, names, ties) for kept in calls]
 
 
-def _line(
-    here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID, str], ties: Collection[Tie]
-) -> Line:
+def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID, str], ties: Collection[Tie]) -> Line:
     call = kept.call
     contact = people.get(kept.contact) if kept.contact is not None else None
     shown = number(call.customer, here.tenant.region)
@@ -117,6 +119,7 @@ def _line(
         company=contact.person.company if contact is not None and contact.person.company != name else "",
         number=shown if name else "",
         contact=contact.id if contact is not None else None,
+        several=kept.match == "several",
         agent=agent or inside or call.agent_email,
         queue=call.queue,
         started_at=call.started_at,

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import select
 
 from console import words
 from console.words import Word
-from jobs.services import Services
 from store.connections import Tie
 from store.database import Database, TenantId
 from store.tables import effects
+
+if TYPE_CHECKING:
+    from jobs.services import Services
 
 PATIENCE = 3  # a chore may fail so often before anybody is told
 

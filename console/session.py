@@ -10,10 +10,12 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Blueprint, Flask, Request, Response, g, redirect, request, session, url_for
+from flask import Blueprint, Request, g, redirect, request, session, url_for
+from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.wrappers import Response
 
 from console.desk import Here, desk, page
 from console.words import Times
@@ -23,8 +25,16 @@ from store.tenants import Tenant, User
 
 SESSION_HOURS = 12
 BROWSER_SECONDS = 3600  # longer than a consent may take
-ALSO_FOR_AGENTS = frozenset({"console.panel", "console.calls", "console.contacts", "console.session"})
-WITHOUT_SESSION = frozenset({"console.session.sign_in", "console.session.sign_in_zoho"})
+ALSO_FOR_AGENTS = frozenset({"console.panel", "console.calls", "console.contacts", "console.session", "console"})
+WITHOUT_SESSION = frozenset(
+    {
+        "console.session.sign_in",
+        "console.session.sign_in_zoho",
+        "console.consent.install_zoho",
+        "console.consent.install_google",
+        "console.consent.callback",
+    }
+)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 bp = Blueprint("session", __name__, url_prefix="/console")
@@ -103,7 +113,6 @@ def start(response: Response, user: User) -> Response:
         "session", user.tenant, user=user.id, expires_at=services.now() + timedelta(hours=SESSION_HOURS)
     )
     _set(response, "linekeeper_session", value, SESSION_HOURS * 3600)
-    services.ledger.note(user.tenant, "session.started", actor=f"user:{user.id}")
     return response
 
 
@@ -122,7 +131,7 @@ def _load(_: Request) -> Member | None:
     return Member(user, tenant) if user is not None and user.active and tenant.state == "active" else None
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: App) -> None:
     """Prepare the application: sign-in, form tokens and the cookie they live in."""
     services = app.extensions["linekeeper.console"].services
     app.secret_key = services.vault.derive("flask")
@@ -153,8 +162,9 @@ def seat() -> Here | None:
     found = member()
     if found is None:
         return None
-    g.here = Here(found.user, found.tenant, Times.of(found.tenant.time_zone, desk().services.now()))
-    return g.here  # type: ignore[no-any-return]  # it was set one line above
+    at = Here(found.user, found.tenant, Times.of(found.tenant.time_zone, desk().services.now()))
+    g.here = at
+    return at
 
 
 def wants_json() -> bool:
@@ -163,6 +173,8 @@ def wants_json() -> bool:
 
 def gate() -> ResponseReturnValue | None:
     """Let nobody past without a session, a fitting role and, to change something, this page's own form."""
+    if request.endpoint == "console.static":
+        return None
     at = seat()
     if request.endpoint not in WITHOUT_SESSION:
         if at is None:
@@ -218,8 +230,8 @@ def sign_out() -> ResponseReturnValue:
     services.directory.strike("session", value)
     found = member()
     if found is not None:
-        services.ledger.note(found.user.tenant, "session.ended", actor=f"user:{found.user.id}")
+        services.ledger.note(found.user.tenant, "signed_out", actor=f"user:{found.user.id}")
     session.clear()
     response = redirect(url_for("console.session.sign_in"), 303)
-    _set(response, "linekeeper_session", "", 0)  # type: ignore[arg-type]  # redirect() returns werkzeug's base class
+    _set(response, "linekeeper_session", "", 0)
     return response

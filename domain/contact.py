@@ -20,7 +20,7 @@ NAMES = ("given", "family", "company", "title")
 class Line:
     """One telephone number of a person: as written, as meant, and what it is called there."""
 
-    raw: str
+    raw: str = ""
     e164: str = ""
     extension: str = ""
     label: str = ""
@@ -99,7 +99,8 @@ class Merged:
 def keys(person: Person) -> frozenset[tuple[str, str]]:
     """What makes two records the same person: ("number", E.164) and ("email", address)."""
     numbers = {("number", line.e164) for line in person.lines if line.e164}
-    return frozenset(numbers | {("email", fold_email(address)) for address in person.emails})
+    emails = {("email", folded) for address in person.emails if (folded := fold_email(address))}
+    return frozenset(numbers | emails)
 
 
 def fold_email(address: str) -> str:
@@ -109,8 +110,12 @@ def fold_email(address: str) -> str:
 
 def prefixes(person: Person, longest: int = 8) -> frozenset[str]:
     """The beginnings of a person's names, for search as one types: two letters up to `longest`."""
-    words = " ".join(getattr(person, name) for name in NAMES[:3]).casefold().split()
-    return frozenset(word[:size] for word in words for size in range(2, min(len(word), longest) + 1))
+    return frozenset(word[:size] for word in words(person) for size in range(2, min(len(word), longest) + 1))
+
+
+def words(person: Person) -> list[str]:
+    """What a person is searched by: the words of name and company, without capitals."""
+    return " ".join(getattr(person, name) for name in NAMES[:3]).casefold().split()
 
 
 def merge(said: Sequence[tuple[Side, Person]], first: Iterable[Side] = ("zoho", "google")) -> Merged:

@@ -13,7 +13,7 @@ from domain.profile import Profile, Retention
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One kind of personal data. `what` names every place it lies in: "table.column", "key:<pattern>", "file:<glob>"."""
+    """One kind of personal data. `what` names its places: "table.column", "key:<pattern>", "file:<glob>"."""
 
     name: str
     purpose: str

@@ -1,11 +1,13 @@
 """Telephone numbers: one spelling for each, and an honest word for what is not one.
 
 Numbers in a CRM are free text. `read` keeps the raw text beside what it means; nothing is silently dropped.
-The library's `is_possible` decides what is accepted: `is_valid` refuses real numbers its tables do not know yet.
+The library's "is possible" decides what is accepted: "is valid" refuses real numbers its tables do not know yet. What
+is possible only within a town ("local only") is not enough: its E.164 would be somebody else's number, or nobody's.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -14,6 +16,7 @@ import phonenumbers
 
 Kind = Literal["number", "extension", "anonymous", "unknown"]
 HIDDEN = frozenset({"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld"})
+MEXICO, OLD_MEXICAN_MOBILE = 52, 10_000_000_000  # the 1 before ten digits went in 2019; address books still have it
 EXTENSION_DIGITS = 6  # a run of at most this many digits that cannot be a number is an inside line
 
 
@@ -47,7 +50,9 @@ def read(raw: str, region: str = "US") -> Number:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return Number(raw, "extension", extension=bare) if 0 < len(bare) <= EXTENSION_DIGITS else Number(raw, "unknown")
-    if not phonenumbers.is_possible_number(parsed):
+    if parsed.country_code == MEXICO and re.fullmatch("1[0-9]{10}", str(parsed.national_number)):
+        parsed.national_number -= OLD_MEXICAN_MOBILE
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return Number(raw, "extension", extension=bare) if 0 < len(bare) <= EXTENSION_DIGITS else Number(raw, "unknown")
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return Number(raw, "number", e164=e164, extension=parsed.extension or "")

@@ -209,16 +209,14 @@ class _Reader:
         return kind(**values) if len(self.problems) == before else None
 
     def _value(self, where: str, hint: str, value: Any) -> Any:
-        plain: dict[str, type] = {"str": str, "int": int, "bool": bool}
         if hint.startswith("tuple["):
             if isinstance(value, list) and all(isinstance(item, str) for item in value):
                 return tuple(value)
             return self._say(where, "must be a list of texts")
-        if type(value) is not plain[hint]:
-            return self._say(
-                where, f"must be {'a text' if hint == 'str' else 'yes or no' if hint == 'bool' else 'a number'}"
-            )
-        if hint == "int" and value < 0:
+        kind, called = {"str": (str, "a text"), "int": (int, "a whole number"), "bool": (bool, "true or false")}[hint]
+        if type(value) is not kind:
+            return self._say(where, f"must be {called}")
+        if type(value) is int and value < 0:
             return self._say(where, "must not be negative")
         return value
 
@@ -244,7 +242,7 @@ class _Reader:
     def _keep(self, where: str, data: Any) -> Any:
         if not isinstance(data, dict):
             return self._say(where, "must be a table")
-        clock, then = data.get("clock"), data.get("then")
+        clock, then = str(data.get("clock", "nothing")), str(data.get("then", "nothing"))
         periods = {unit: data[unit] for unit in UNITS if unit in data}
         for extra in data.keys() - {"clock", "then"} - UNITS.keys():
             self._say(f"{where}.{extra}", "is not a field of a retention")
@@ -263,7 +261,7 @@ class _Reader:
         period = next((timedelta(seconds=UNITS[unit] * number) for unit, number in periods.items()), None)
         if where == "retention.mail" and (period is None or period > DAY):
             self._say(where, "must end within 24 hours: no profile may promise less about cached mail")
-        return Retention(clock=str(clock), period=period, then=str(then))
+        return Retention(clock=clock, period=period, then=then)
 
     def _say(self, where: str, what: str) -> None:
         self.problems.append(f"{self._name}.toml: {where or 'the file'} {what}")

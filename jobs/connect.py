@@ -384,18 +384,27 @@ def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
         home, token = held
         done = services.grants.revoke(services.providers[connection.vendor], home, token)
         revoked = "withdrawn" if done else "not confirmed"
+    with services.db.tenant(tenant) as database:
+        issued = services.certificates.issue(
+            database,
+            tenant,
+            "disconnect",
+            profile=services.tenants.get(tenant).profile,
+            counts=counts,
+            actor=f"user:{user.id}",
+        )
+        services.ledger.write(
+            database,
+            tenant,
+            "consent.withdrawn",
+            actor=f"user:{user.id}",
+            subject=f"connections:{tie}",
+            provider=connection.vendor,
+            at_provider=revoked,
+        )
     services.chores.hurry(tenant, "write.phonebook")
     services.ring(tenant, "contacts")
-    return services.certificates.issue(
-        tenant,
-        "disconnect",
-        profile=services.tenants.get(tenant).profile,
-        counts=counts,
-        actor=f"user:{user.id}",
-        subject=f"connections:{tie}",
-        provider=connection.vendor,
-        revocation=revoked,
-    )
+    return services.certificates.document(issued) | {"at_provider": revoked}
 
 
 def _leave_crm(services: Services, tie: Tie) -> None:

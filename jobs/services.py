@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 import requests
-from store.certificates import Certificates
-from store.mailbox import MailCache
 
 import integrations
 from domain.errors import ConsentLost
@@ -29,11 +28,12 @@ from integrations.google.transport import Sessions, UserHttp
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import provider as zoho
 from oauth.flow import Consent
-from oauth.grants import Grants
+from oauth.grants import Grant, Grants
 from oauth.provider import OAuthProvider
 from settings import BadSettings, Settings
 from store.bell import Bell
 from store.calls import Calls
+from store.certificates import Certificates
 from store.chores import Chores
 from store.connections import Connections, Tie
 from store.database import Database, TenantId
@@ -43,8 +43,11 @@ from store.hub import Hub
 from store.inbox import Inbox
 from store.lanes import Lanes
 from store.ledger import Ledger
+from store.mailbox import MailCache
 from store.tenants import Tenants
 from store.vault import KeyRing, Vault
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,26 +80,35 @@ class Services:
     guarded: requests.Session  # to addresses a tenant supplied
     google_http: Sessions
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    opened: dict[Any, Any] = field(default_factory=dict)  # adapters worth keeping: they learn about their organisation
 
     # -- outside systems, opened with a connection's consent
 
     def crm(self, tie: Tie) -> Crm:
         """The CRM organisation behind a connection. Raises ConsentLost."""
-        return zoho_crm.open_crm(
-            http=self.http,
-            api_domain=self._extra(tie, "api_domain"),
-            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
-            region=self.tenants.get(tie.tenant).region,
-            timeout=self.settings.request_timeout_seconds,
+        grant = self._grant(tie)
+        return self._kept(
+            ("crm", tie.tenant, grant.id),
+            lambda: zoho_crm.open_crm(
+                http=self.http,
+                api_domain=grant.extra.get("api_domain", ""),
+                tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+                region=self.tenants.get(tie.tenant).region,
+                timeout=self.settings.request_timeout_seconds,
+            ),
         )
 
     def bridge(self, tie: Tie) -> CallBridge:
         """The CRM's own telephony screen."""
-        return zoho_crm.open_bridge(
-            http=self.http,
-            api_domain=self._extra(tie, "api_domain"),
-            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
-            timeout=self.settings.request_timeout_seconds,
+        grant = self._grant(tie)
+        return self._kept(
+            ("bridge", tie.tenant, grant.id),
+            lambda: zoho_crm.open_bridge(
+                http=self.http,
+                api_domain=grant.extra.get("api_domain", ""),
+                tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+                timeout=self.settings.request_timeout_seconds,
+            ),
         )
 
     def address_book(self, tie: Tie) -> AddressBook:
@@ -113,13 +125,26 @@ class Services:
         return self.telephony[tie.vendor].open(tie.account, self.guarded)
 
     def _google_user(self, tie: Tie) -> UserHttp:
-        return UserHttp(self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]), self.google_http)
+        return UserHttp(
+            self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            self.google_http,
+            float(self.settings.request_timeout_seconds),
+        )
 
-    def _extra(self, tie: Tie, name: str) -> str:
+    def _grant(self, tie: Tie) -> Grant:
         grant = self.grants.get(tie.tenant, tie.id)
         if grant is None:
             raise ConsentLost("This connection has no permission any more. Connect it again.")
-        return grant.extra.get(name, "")
+        return grant
+
+    def _kept(self, key: Hashable, open_: Callable[[], T]) -> T:
+        """One adapter for a grant in a process, so that what it learned is not learned again."""
+        if len(self.opened) > 1_000:
+            self.opened.clear()
+        if key not in self.opened:
+            self.opened[key] = open_()
+        kept: T = self.opened[key]
+        return kept
 
     def ring(self, tenant: TenantId, *lanes: str) -> None:
         """Wake workers for lanes, best effort: the sweep finds what nobody heard."""
@@ -184,7 +209,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         google_keys=GoogleKeys(settings.google_certs_uri, http, lambda: datetime.now(UTC).timestamp()),
         http=http,
         guarded=guard.session(timeout=timeout, allowed_private_hosts=settings.allowed_private_hosts),
-        google_http=Sessions(timeout),
+        google_http=Sessions(),
     )
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from domain.errors import Malformed, Missing, NotAllowed
 from domain.mail import Message
-from domain.ports import CursorLost, MailNews
+from domain.ports import CursorLost, MailNews, in_batches
 from integrations.google.push import read_push
 from jobs.services import Services
 from store.chores import Chore
@@ -23,6 +23,7 @@ from store.tenants import User
 log = structlog.get_logger()
 
 CURSOR = "read.mail"
+HEADERS = 50  # messages a batch: Gmail advises no more, and a refused batch is asked for again as a whole
 
 
 def watch_mail(services: Services, tie: Tie, chore: Chore) -> None:
@@ -70,7 +71,9 @@ def look(services: Services, tie: Tie) -> dict[str, int]:
     except CursorLost:
         log.info("cursor_lost", tenant=str(tie.tenant), connection=str(tie.id))
         news = MailNews(cursor=newest)
-    counts = {"cached": _cache(services, tie, own, mailbox.headers(news.added)), "removed": len(news.removed)}
+    counts = {"cached": 0, "removed": len(news.removed)}
+    for batch in in_batches(news.added, HEADERS):
+        counts["cached"] += _cache(services, tie, own, mailbox.headers(batch))
     services.mail.remove(tie.tenant, news.removed)
     services.connections.set_cursor(tie.tenant, tie.id, CURSOR, news.cursor or newest)
     services.connections.ok(tie.tenant, tie.id)

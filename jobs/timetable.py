@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from jobs import purge
+from jobs import purge as purging
 from jobs.services import Services
+from store.mailkeys import period_seconds
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 1.0
+PURGE_SECONDS = 600.0
 IDLE_SECONDS = 2.0  # how often the others look whether the lock is free
 
 
@@ -40,7 +42,8 @@ def run(services: Services, stop: threading.Event, *, clock: Callable[[], float]
     """Do the duties of the timetable until told to stop."""
     duties = {
         "sweep": _Duty(SWEEP_SECONDS, lambda: sweep(services)),
-        "purge": _Duty(services.mail.purge_seconds, lambda: purge.purge(services)),
+        "purge mail": _Duty(period_seconds(services.mail.cache_seconds), lambda: purging.purge_mail(services)),
+        "purge": _Duty(PURGE_SECONDS, lambda: purging.purge(services)),
     }
     while not stop.is_set():
         with services.lanes.alone("timetable") as ours:

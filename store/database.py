@@ -30,7 +30,6 @@ class Database:
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             connect_args={
                 "options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC",
                 "connect_timeout": 5,

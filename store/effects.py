@@ -200,6 +200,23 @@ class Effects:
                     .values(state="dead" if ended else state, reason=reason, next_at=func.now() + pause)
                 )
 
+    @staticmethod
+    def of_call(database: Connection, tenant: TenantId, call: UUID) -> list[dict[str, Any]]:
+        """What a call made us owe and how each stands, oldest first."""
+        rows = database.execute(
+            select(
+                effects.c.kind,
+                effects.c.state,
+                effects.c.reason,
+                effects.c.attempts,
+                effects.c.created_at,
+                effects.c.done_at,
+            )
+            .where(effects.c.tenant_id == tenant, effects.c.call_id == call)
+            .order_by(effects.c.created_at)
+        )
+        return [dict(row) for row in rows.mappings()]
+
     def counts(self, tenant: TenantId) -> dict[tuple[str, str], int]:
         """How many effects stand in each (kind, state)."""
         with self._db.tenant(tenant) as database:

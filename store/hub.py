@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.contact import Merged, Person, Record, fold_email, keys, merge, prefixes
+from domain.contact import words as words_of
 from domain.plan import Key, Link, Step
 from domain.ports import in_batches
 from store.database import Database, TenantId
@@ -87,7 +88,7 @@ class Hub:
         return [
             contact
             for contact in found
-            if all(any(name.startswith(word) for name in contact.person.name.casefold().split()) for word in long)
+            if all(any(name.startswith(word) for name in words_of(contact.person)) for word in long)
         ]
 
     def people(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, Contact]:

@@ -1,0 +1,34 @@
+"""The doors machines knock on: verify, write down once, hand over, answer. No door does any work.
+
+Every refusal has one shape (`application/problem+json` with a stable `code`), and an unknown door answers exactly as a
+forged knock does.
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_smorest import Api
+
+from jobs.services import Services
+from webhooks import google, health, problem, telephony, zoho
+from webhooks.doorkeeper import Doorkeeper
+
+TITLE = "Linekeeper"
+VERSION = "v1"
+
+
+def init_app(app: Flask, services: Services) -> Api:
+    """Hang the doors into the application and publish what they take at /openapi.json."""
+    app.extensions["linekeeper.doors"] = Doorkeeper(services)
+    app.config.update(
+        API_TITLE=TITLE,
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+    )
+    api = Api(app)
+    problem.init_app(app)
+    for door in (telephony, zoho, google, health):
+        api.register_blueprint(door.bp)
+    return api

@@ -72,19 +72,21 @@ class GmailMailbox:
         return MailNews(added=tuple(added), removed=tuple(removed), cursor=newest)
 
     def _pages(self, cursor: str) -> Iterator[dict[str, Any]]:
-        request = self._history.list(
-            userId=ME,
-            startHistoryId=cursor,
-            historyTypes=["messageAdded", "messageDeleted"],
-            maxResults=HISTORY_PAGE,
-        )
-        while request is not None:
+        following: str | None = None
+        while following != "":
+            request = self._history.list(  # its own list_next cannot carry two historyTypes over
+                userId=ME,
+                startHistoryId=cursor,
+                historyTypes=["messageAdded", "messageDeleted"],
+                maxResults=HISTORY_PAGE,
+                pageToken=following,
+            )
             try:
                 page = execute(request, self._user)
             except NotThere as error:
                 raise CursorLost(str(error)) from None
             yield page
-            request = self._history.list_next(request, page)
+            following = page.get("nextPageToken", "")
 
     def headers(self, ids: Sequence[str]) -> list[Message]:
         """Read sender, receivers, date and subject, without bodies; a message that went meanwhile is left out."""

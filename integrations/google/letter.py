@@ -44,7 +44,7 @@ def read(raw: Mapping[str, Any], fetch: Callable[[str], str] = lambda attachment
         sender=next(iter(_people(headers, "from")), ""),
         to=(*_people(headers, "to"), *_people(headers, "cc")),
         subject=next((_decoded(value) for name, value in headers if name == "subject"), ""),
-        snippet=raw.get("snippet", ""),
+        snippet=_shown(raw.get("snippet", "")).strip(),  # Gmail escapes it for HTML
         body=_cut("\n".join(_texts(payload, fetch, MOST_PARTS_DEEP)).strip()),
         unread="UNREAD" in raw.get("labelIds", ()),
     )

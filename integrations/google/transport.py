@@ -2,9 +2,9 @@
 
 googleapiclient's usual transport, httplib2, mixes up the answers of threads that share one
 (https://googleapis.github.io/google-api-python-client/docs/thread_safety.html) and silently re-sends a POST whose
-connection was cut. So nothing here is shared between threads, a token is put on each request and kept nowhere, and a
-request leaves once; the one repetition is after a 401, which says that nothing was done. Refusals are understood here,
-before googleapiclient sees them: it would write their bodies into the log.
+connection was cut. So `Sessions` shares nothing between threads, `UserHttp` puts a token on each request, keeping none,
+and a request leaves once; the one repetition is after a 401, which says that nothing was done. Refusals are understood
+here, before googleapiclient sees them: it would write their bodies into the log.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from domain.ports import Http, Tokens
 from integrations.google.remedy import NotThere, remedy
 
 SMALLER_BATCH = 10
+UNREADABLE = "Google's answer could not be read."
 
 
 class Sessions:
@@ -36,13 +37,12 @@ class Sessions:
     It keeps no cookie, so that nothing of one user travels with the next, and follows no redirect with a token.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
-        self._timeout = timeout_seconds
+    def __init__(self) -> None:
         self._mine = threading.local()
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
-        """Send one request and wait for its answer, each at most so long."""
-        return self._session().request(method, url, **{"timeout": self._timeout, "allow_redirects": False} | options)
+        """Send one request and return its answer, whatever it is."""
+        return self._session().request(method, url, **{"allow_redirects": False} | options)
 
     def _session(self) -> requests.Session:
         if getattr(self._mine, "process", None) != os.getpid():  # a fork must not talk over its parent's connections
@@ -59,6 +59,7 @@ class UserHttp:
 
     tokens: Tokens
     http: Http
+    timeout: float = 20.0  # seconds until a connection stands, and again until the next piece of the answer is there
     now: Callable[[], float] = time.time
     repeatable: bool = False  # doing it twice does no harm, so silence means: try again
 
@@ -102,6 +103,7 @@ class UserHttp:
                 headers={key: value for key, value in (headers or {}).items() if key.lower() != "content-length"},
                 auth=sign,  # as a header, an entry in somebody's .netrc would replace it
                 allow_redirects=False,
+                timeout=self.timeout,
             )
         except requests.RequestException as error:
             if repeatable or _never_left(error):
@@ -114,10 +116,12 @@ def execute(request: Any, user: UserHttp, *, repeatable: bool = False) -> dict[s
     """Do one call as `user`. `repeatable`: it changes something, but twice is the same as once."""
     repeatable = repeatable or request.method == "GET"
     try:
-        answer = request.execute(http=replace(user, repeatable=repeatable))
-    except ValueError:  # an answer came and cannot be read: a proxy's page, or cut short
-        raise (TryLater("Google's answer could not be read.") if repeatable else Unanswered()) from None
-    return answer if isinstance(answer, dict) else {}
+        answer = request.execute(http=replace(user, repeatable=repeatable)) or {}
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):  # an answer came and cannot be read: a proxy's page, or cut short
+        raise TryLater(UNREADABLE) if repeatable else Unanswered
+    return answer
 
 
 def read_many(asked: Mapping[str, Any], user: UserHttp, address: str) -> dict[str, dict[str, Any]]:
@@ -150,8 +154,10 @@ def _batch(
     unhappy: dict[str, Exception] = {}
 
     def hear(name: str, answer: Any, error: HttpError | None) -> None:
-        if error is None:
+        if isinstance(answer, dict):
             answers[name] = answer
+        elif error is None:
+            unhappy[name] = TryLater(UNREADABLE)
         elif error.resp.status == 401:
             unhappy[name] = ConsentLost()
         else:
@@ -167,7 +173,7 @@ def _batch(
     except Upstream:
         raise
     except (BatchError, LookupError, ValueError, TypeError):  # cut short, or not a batch's answer at all
-        raise TryLater("Google's answer could not be read.") from None
+        raise TryLater(UNREADABLE) from None
     return answers, unhappy
 
 

@@ -143,3 +143,8 @@ def raw(to: str, subject: str, **headers: str) -> str:
         message[name.replace("_", "-")] = value
     message.set_content("On my way")
     return base64.urlsafe_b64encode(message.as_bytes()).decode()
+
+
+def read_push(push: tuple[str, Json]) -> Json:
+    """Open the envelope."""
+    return dict(json.loads(base64.urlsafe_b64decode(push[1]["message"]["data"])))

@@ -102,7 +102,7 @@ def test_a_batch_answers_each_call_by_itself(stage: Stage) -> None:
 
 
 def test_faults_strike_before_or_after(stage: Stage) -> None:
-    """`status`, `html` and `drop_before` leave nothing behind; after `drop_after` and `truncated` the contact is there."""
+    """`status`, `html` and `drop_before` leave nothing behind; `drop_after` and `truncated` have done the work."""
     bearer = stage.bearer(CONTACTS)
     match = "POST /v1/people:createContact"
     seen: list[object] = []

@@ -151,7 +151,7 @@ def test_search_sees_what_there_was_when_it_was_warmed(stage: Stage) -> None:
 
 
 def test_people_quotas_and_other_lists(stage: Stage) -> None:
-    """Critical reads and full syncs run out by knob with ErrorInfo; groups refuse doubles; the directory needs a domain."""
+    """Critical reads and full syncs run out by knob, with ErrorInfo; a group of the same name is refused."""
     stage.act("knobs", {"critical_reads_per_minute": 2, "full_syncs_per_minute": 1})
     bearer = stage.bearer(CONTACTS, AUTH + "contacts.other.readonly", AUTH + "directory.readonly")
     answers = [connections(stage, bearer) for _ in range(3)]

@@ -18,12 +18,8 @@ from waitress.server import create_server
 
 from tests.understudies.zoho_cast import Stage
 
-# The SDK's own habits; imported late, so that these filters already hold.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::SyntaxWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+# The SDK's own habits; it is imported late, so that this filter already holds.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 API = "zohocrmsdk.src.com.zoho.crm.api"
 STARTED = datetime(2026, 3, 28, 11, 58, tzinfo=UTC)
 
@@ -52,7 +48,7 @@ class Sdk:
 
     @staticmethod
     def part(name: str) -> Any:
-        """Import one part of the SDK, for the first time under this module's warning filters."""
+        """Import one part of the SDK, for the first time under this module's warning filter."""
         return import_module(f"{API}.{name}")
 
     def record(self, **values: Any) -> Any:

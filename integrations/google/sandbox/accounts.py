@@ -164,6 +164,8 @@ def silently(world: World, asked: Request) -> ResponseReturnValue:
 
 def grant(world: World, asked: Request, user: User, ticked: frozenset[str]) -> ResponseReturnValue:
     """Write down what the person agreed to and send the code back."""
+    if user.disabled:
+        raise ConsentError("disabled_account", "This account has been disabled.", 403)
     if user.admin_blocks_app:
         raise ConsentError("admin_policy_enforced", "Your organisation's administrator does not allow this app.")
     before = world.grants.granted(user.email, asked.client.project)

@@ -53,8 +53,8 @@ def carry_out(app: Flask, part: Message) -> bytes:
     if verb not in VERBS or not path.startswith("/"):
         raise bad("Failed to parse batch request, error: a part must start with a method and a path.")
     inner = Parser().parsestr(rest)
-    headers = {"Authorization": request.headers.get("Authorization", "")}
-    headers |= {name: value for name, value in inner.items() if name.lower() not in NEVER_PASSED_ON}
+    headers = {"authorization": request.headers.get("Authorization", "")}  # a part may bring its own
+    headers |= {name.lower(): value for name, value in inner.items() if name.lower() not in NEVER_PASSED_ON}
     try:
         answer = app.test_client(use_cookies=False).open(
             path, method=verb, headers=headers, data=str(inner.get_payload() or "").encode()

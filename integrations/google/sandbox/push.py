@@ -22,6 +22,7 @@ from .knobs import Knobs
 from .mime import padded
 from .tokens import KeyRing
 
+OUTCOMES = ("published", "dropped", "delivered", "refused", "given_up")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 TOKEN_SECONDS = 3_600
 ANSWER_SECONDS = 10.0  # real time a door may take
@@ -51,7 +52,7 @@ class Subscription:
     pending: list[Delivery] = field(default_factory=list)
     held: Delivery | None = None  # waiting for the next one to overtake it
     worker: threading.Thread | None = None
-    counts: dict[str, int] = field(default_factory=lambda: {"delivered": 0, "refused": 0, "given_up": 0, "dropped": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     account_id: str = field(default_factory=lambda: f"1{secrets.randbelow(10**20):020d}")
 
     def show(self) -> dict[str, Any]:
@@ -132,6 +133,7 @@ class Courier:
     def _put(self, subscription: Subscription, data: dict[str, Any]) -> None:
         now = self._now()
         self._messages += 1
+        subscription.counts["published"] += 1
         message = {
             "data": padded(json.dumps(data).encode()),
             "messageId": str(10_000_000_000 + self._messages),

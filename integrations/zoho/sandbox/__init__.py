@@ -28,7 +28,6 @@ import time
 from collections.abc import Callable, Mapping
 
 from flask import Flask
-from werkzeug.exceptions import HTTPException
 
 from integrations.zoho.sandbox import (
     accounts,
@@ -70,14 +69,15 @@ def _create_app(dc: DataCentre) -> Flask:
     def refused(problem: Refused) -> tuple[Json, int, dict[str, str]]:
         return problem.body, problem.status, problem.headers
 
-    @app.errorhandler(HTTPException)
-    def unknown(problem: HTTPException) -> tuple[Json, int]:
-        if problem.code == 405:  # Zoho calls it a bad request
-            body = Refused(400, "INVALID_REQUEST_METHOD", "The http request method type is not a valid one")
-        else:
-            message = "Please check if the URL trying to access is a correct one"
-            body = Refused(problem.code or 404, "INVALID_URL_PATTERN", message)
-        return body.body, body.status
+    @app.errorhandler(404)
+    def nowhere(_: Exception) -> tuple[Json, int]:
+        message = "Please check if the URL trying to access is a correct one"
+        return Refused(404, "INVALID_URL_PATTERN", message).body, 404
+
+    @app.errorhandler(405)
+    def otherwise(_: Exception) -> tuple[Json, int]:  # a bad request, in Zoho's eyes
+        message = "The http request method type is not a valid one"
+        return Refused(400, "INVALID_REQUEST_METHOD", message).body, 400
 
     app.wsgi_app = Wire(app.wsgi_app, dc)  # type: ignore[method-assign, assignment]  # Flask's own way of wrapping WSGI
     return app

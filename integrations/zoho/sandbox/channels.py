@@ -51,7 +51,7 @@ class Notifier:
 
     def __init__(self, clock: Clock, knobs: Knobs) -> None:
         self.channels: dict[tuple[str, str, str], Channel] = {}  # (zuid, client, channel id)
-        self.sent: deque[dict[str, Any]] = deque(maxlen=5_000)
+        self._sent: deque[dict[str, Any]] = deque(maxlen=5_000)
         self._clock = clock
         self._knobs = knobs
         self._moved = threading.Condition()
@@ -83,11 +83,10 @@ class Notifier:
         with self._moved:
             return self._moved.wait_for(lambda: not self._queue and not self._in_hand, seconds)
 
-    @property
-    def waiting(self) -> int:
-        """Count what has not been answered yet."""
+    def report(self) -> dict[str, Any]:
+        """List what was sent, and count what has not been answered yet."""
         with self._moved:
-            return len(self._queue) + self._in_hand
+            return {"sent": list(self._sent), "waiting": len(self._queue) + self._in_hand}
 
     def close(self) -> None:
         """Throw away what is queued."""
@@ -142,7 +141,7 @@ class Notifier:
             status, _ = outbound.post(url, json.dumps(payload).encode(), {"Content-Type": "application/json"})
             kept = ("channel_id", "module", "operation", "ids")
             with self._moved:
-                self.sent.append({name: payload[name] for name in kept} | {"at": self._clock.now(), "status": status})
+                self._sent.append({name: payload[name] for name in kept} | {"at": self._clock.now(), "status": status})
                 self._in_hand -= 1
                 self._moved.notify_all()
 

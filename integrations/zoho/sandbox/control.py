@@ -16,7 +16,7 @@ from integrations.zoho.sandbox.bridge import CONTROLS
 from integrations.zoho.sandbox.clock import parse_time
 from integrations.zoho.sandbox.faults import ACTIONS, Fault
 from integrations.zoho.sandbox.metadata import MODULES
-from integrations.zoho.sandbox.orgs import EDITIONS, PHONEBRIDGE_STATES, Client, Org, User
+from integrations.zoho.sandbox.orgs import CHOICES, EDITIONS, PHONEBRIDGE_STATES, Client, Knobs, Org, User
 from integrations.zoho.sandbox.tables import Row
 from integrations.zoho.sandbox.world import DataCentre, World
 from integrations.zoho.sandbox.writes import Change, Desk, write_row
@@ -55,11 +55,7 @@ def doors(dc: DataCentre) -> Blueprint:
         if name := sent.pop("org", None):
             _turn_org(_org(world, name), sent)
         else:
-            known = {each.name: each for each in dataclasses.fields(world.knobs)}
-            for name, value in sent.items():
-                if name not in known:
-                    raise Impossible(f"there is no knob called {name}")
-                setattr(world.knobs, name, value)
+            _turn(world.knobs, sent)
         return dataclasses.asdict(world.knobs)
 
     @blueprint.post("/clients")
@@ -118,7 +114,7 @@ def doors(dc: DataCentre) -> Blueprint:
 
     @blueprint.get("/notifications")
     def notifications() -> Json:
-        return {"sent": list(world.notifier.sent), "waiting": world.notifier.waiting}
+        return world.notifier.report()
 
     @blueprint.get("/tokens")
     def tokens() -> Json:
@@ -200,6 +196,20 @@ def _open(world: World, sent: Json) -> Json:
     users = {user.email: {"id": user.id, "zuid": user.zuid} for user in org.users.values()}
     domain = {"domain_name": f"org{org.zgid}", "api_domain": world.centres[dc].origin}
     return {"name": name, "dc": dc, "zgid": org.zgid, **domain, "users": users}
+
+
+def _turn(knobs: Knobs, sent: Json) -> None:
+    """Turn knobs; one that does not exist, or not that way, turns none."""
+    now = dataclasses.asdict(knobs)
+    for name, value in sent.items():
+        if name not in now:
+            raise Impossible(f"there is no knob called {name}")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise Impossible(f"{name} is one of {', '.join(CHOICES[name])}")
+        if isinstance(now[name], bool | dict | str) and type(value) is not type(now[name]):
+            raise Impossible(f"{name} is a {type(now[name]).__name__}")
+    for name, value in sent.items():
+        setattr(knobs, name, value)
 
 
 def _turn_org(org: Org, sent: Json) -> None:

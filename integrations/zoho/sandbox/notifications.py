@@ -178,10 +178,16 @@ def _read(dc: DataCentre, sent: Json, path: str) -> Channel:
     condition = sent.get("notification_condition")
     watched: dict[str, set[str]] = {}
     for each in condition or []:
-        fields = [item["field"]["api_name"] for item in each["field_selection"]["group"]]
+        try:
+            module, fields = (
+                each["module"]["api_name"],
+                [f["field"]["api_name"] for f in each["field_selection"]["group"]],
+            )
+        except (KeyError, TypeError):
+            raise refuse("notification_condition") from None
         if len(fields) > MOST_FIELDS:
             raise refuse("notification_condition", "LIMIT_EXCEEDED", limit=MOST_FIELDS)
-        watched[each["module"]["api_name"]] = set(fields)
+        watched[str(module)] = set(map(str, fields))
     return Channel(
         channel_id=channel_id,
         user=caller().user,

@@ -18,6 +18,13 @@ EDITIONS = {
     "Enterprise": (20, 50_000, 1_000, 5_000_000),
     "Ultimate": (25, 50_000, 2_000, 10**12),
 }
+CHOICES = {  # what the knobs with names may be turned to
+    "bearer": ("strict", "lenient"),
+    "search_phone": ("digits", "raw"),
+    "phonebridge_mode": ("docs", "field"),
+    "repeat_ended": ("second_row", "ignore"),
+    "loose_json": ("both", "loose"),
+}
 PHONEBRIDGE_STATES = {"available", "other_provider", "not_registered"}
 
 

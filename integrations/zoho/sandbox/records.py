@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import json
+from bisect import bisect_left, bisect_right
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -22,8 +24,11 @@ WALL_ROWS = 2_000  # as far as `page` reaches
 TOKEN_ROWS = 100_000  # as far as `page_token` reaches
 TRIGGERS = {"workflow", "approval", "blueprint", "pathfinder", "orchestration"}
 RECYCLE_SECONDS, TOMBSTONE_SECONDS = 60 * DAY, 120 * DAY
-SORTABLE = {"id", "Created_Time", "Modified_Time"}
-Place = tuple[int, str]  # where a row stands in a sorted list: seconds or nothing, then its id
+PLACES = {  # where a row stands in a sorted list
+    "id": attrgetter("id", "id"),
+    "Created_Time": attrgetter("created_at", "id"),
+    "Modified_Time": attrgetter("modified_at", "id"),
+}
 Reply = Response | Json | tuple[Json, int]
 
 
@@ -156,7 +161,7 @@ def doors(dc: DataCentre) -> Blueprint:
 def _sent_rows() -> list[Any]:
     sent = body()
     triggers = sent.get("trigger")
-    if triggers is not None and not (isinstance(triggers, list) and TRIGGERS.issuperset(triggers)):
+    if triggers is not None and not (isinstance(triggers, list) and TRIGGERS.issuperset(map(str, triggers))):
         raise Refused(400, "INVALID_DATA", "invalid data", {"api_name": "trigger", "json_path": "$.trigger"})
     return items_of(sent, "data", MOST_ROWS)
 
@@ -169,32 +174,32 @@ def _page(dc: DataCentre, who: Caller, table: Table, fields: list[str] | None) -
         raise Refused(400, "AMBIGUITY_DURING_PROCESSING", "ambiguity while processing the request", details)
     page, size = page_of()
     sort_by, ascending = args.get("sort_by", "id"), args.get("sort_order", "desc") == "asc"
-    if sort_by not in SORTABLE or args.get("sort_order", "desc") not in {"asc", "desc"}:
+    if sort_by not in PLACES or args.get("sort_order", "desc") not in {"asc", "desc"}:
         raise Refused(400, "INVALID_DATA", "the given data is not valid", {"param_name": "sort_by"})
-
-    def order(row: Row) -> Place:
-        return (0 if sort_by == "id" else int(row.get(sort_by).timestamp())), row.id
-
-    rows = _wanted(table, moment)
-    rows = (rows if ascending else rows[::-1]) if sort_by == "id" else sorted(rows, key=order, reverse=not ascending)
+    place = PLACES[sort_by]
+    rows = sorted(_wanted(table, moment), key=place)
     bound = _digest(who, table)
     passed = (page - 1) * size
     if "page_token" in args:
-        last, passed = _read_token(args["page_token"], bound, now)
+        first, last_id, passed = _read_token(args["page_token"], bound, now)
+        last = (first if sort_by == "id" else datetime.fromisoformat(first)), last_id
         if passed >= TOKEN_ROWS:
             raise Refused(400, "PAGINATION_LIMIT_EXCEEDED", "pagination limit exceeded", {"limit": TOKEN_ROWS})
-        rows = [row for row in rows if (order(row) > last if ascending else order(row) < last)]
+        if ascending:
+            rows = rows[bisect_right(rows, last, key=place) :]
+        else:
+            rows = rows[: bisect_left(rows, last, key=place)][::-1]
         page = passed // size + 1
     else:
         if page * size > WALL_ROWS:
             reach = {"page": page, "per_page": size, "limit": WALL_ROWS}
             raise Refused(400, "DISCRETE_PAGINATION_LIMIT_EXCEEDED", "use page_token to go further", reach)
-        rows = rows[passed:]
+        rows = (rows if ascending else rows[::-1])[passed:]
     chosen, more = rows[:size], len(rows) > size
     if not chosen:
         return nothing(304 if moment else 204)
     expiry = now + DAY
-    token = _write_token(bound, expiry, order(chosen[-1]), passed + size) if more else None
+    token = _write_token(bound, expiry, place(chosen[-1]), passed + size) if more else None
     info = {
         "per_page": size,
         "count": len(chosen),
@@ -228,14 +233,14 @@ def _digest(who: Caller, table: Table) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _write_token(bound: str, expiry: float, last: Place, passed: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([bound, expiry, last, passed]).encode()).decode()
+def _write_token(bound: str, expiry: float, last: tuple[object, str], passed: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([bound, expiry, str(last[0]), last[1], passed]).encode()).decode()
 
 
-def _read_token(text: str, bound: str, now: float) -> tuple[Place, int]:
+def _read_token(text: str, bound: str, now: float) -> tuple[str, str, int]:
     try:
-        told, expiry, last, passed = json.loads(base64.urlsafe_b64decode(text))
-    except ValueError:
+        told, expiry, first, last_id, passed = json.loads(base64.urlsafe_b64decode(text))
+    except (ValueError, TypeError):
         raise Refused(400, "INVALID_DATA", "the given data is not valid", {"param_name": "page_token"}) from None
     if told != bound:
         raise Refused(
@@ -243,7 +248,7 @@ def _read_token(text: str, bound: str, now: float) -> tuple[Place, int]:
         )
     if expiry <= now:
         raise Refused(400, "EXPIRED_VALUE", "the token has expired", {"param_name": "page_token"})
-    return tuple(last), passed
+    return first, last_id, passed
 
 
 def _slice(who: Caller, table: Table, rows: list[Row], fields: list[str] | None) -> Reply:

@@ -125,11 +125,11 @@ def _relations(org: Org, module: Module, values: dict[str, Any], path: str) -> N
                 "dependee": {"api_name": "$se_module", "json_path": f"{path}.$se_module"}
             }
             raise ItemRefused("DEPENDENT_FIELD_MISSING", "dependent field missing", details)
-        if where not in org.tables or where == "Contacts" or org.find(what["id"], where) is None:
+        if str(where) not in org.tables or where == "Contacts" or org.find(what["id"], where) is None:
             raise ItemRefused("INVALID_DATA", "the related id given seems to be invalid", _where("What_Id", path))
     if parent := values.get("Parent_Id"):
         where = parent.get("module", {}).get("api_name")
-        if where not in org.tables or org.find(parent["id"], where) is None:
+        if str(where) not in org.tables or org.find(parent["id"], where) is None:
             raise ItemRefused("INVALID_DATA", "the related id given seems to be invalid", _where("Parent_Id", path))
 
 

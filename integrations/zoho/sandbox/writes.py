@@ -65,7 +65,7 @@ class Desk:
         def by_value(sent: Any, path: str) -> tuple[Row | None, str | None]:
             table = self.org.tables[self.module]
             for name in fields if isinstance(sent, dict) else ():
-                if sent.get(name) and (found := table.find(name, sent[name])):
+                if isinstance(sent.get(name), str | int) and sent[name] and (found := table.find(name, sent[name])):
                     return found[0], name
             return None, None
 

@@ -1,0 +1,287 @@
+"""What an operator looks at and puts right: tenants, connections, deliveries, calls, contacts, syncs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import click
+
+from commands.cli import as_json, cli, say, services, table, tenants_of
+from domain import phone
+from domain.errors import Missing
+from jobs import connect, worker
+from jobs.services import Services
+from store.connections import Tie
+
+of_tenant = click.option("--tenant", help="A tenant's id; without it, all of them.")
+OPERATOR = "operator"
+
+
+@cli.group()
+def tenants() -> None:
+    """Customer organisations."""
+
+
+@tenants.command("list")
+@as_json
+def tenants_list(json_: bool) -> None:
+    """List every tenant by id, without names: those are theirs."""
+    with services() as opened:
+        rows = [
+            {
+                "id": tenant.id,
+                "state": tenant.state,
+                "profile": tenant.profile,
+                "region": tenant.region,
+                "activities by": tenant.call_writer,
+            }
+            for tenant in map(opened.tenants.get, opened.db.tenants())
+        ]
+    table(rows, json_=json_, nothing="Nobody has installed Linekeeper yet.")
+
+
+@tenants.command("show")
+@click.argument("tenant")
+@as_json
+def tenants_show(tenant: str, json_: bool) -> None:
+    """Show what a tenant has connected and how much of what we hold."""
+    with services() as opened:
+        (one,) = tenants_of(opened, tenant)
+        facts: dict[str, Any] = {
+            "id": one,
+            "state": opened.tenants.get(one).state,
+            "connections": len(opened.connections.all(one, connected=True)),
+            "contacts": opened.hub.count(one),
+            "calls": sum(opened.calls.counts(one, datetime.fromtimestamp(0, UTC)).values()),
+            "deliveries": opened.inbox.counts(one),
+            "cached messages": opened.mail.counts(one),
+        }
+    say(facts, "\n".join(f"{name}: {value}" for name, value in facts.items()), json_=json_)
+
+
+@cli.group()
+def connections() -> None:
+    """Tenants' ties to outside systems."""
+
+
+@connections.command("list")
+@of_tenant
+@as_json
+def connections_list(tenant: str | None, json_: bool) -> None:
+    """List connections with their health."""
+    with services() as opened:
+        rows = [
+            {
+                "id": tie.id,
+                "tenant": tie.tenant,
+                "vendor": tie.vendor,
+                "state": tie.state,
+                "last success": tie.last_ok_at or "never",
+                "reason": tie.reason,
+            }
+            for one in tenants_of(opened, tenant)
+            for tie in opened.connections.all(one)
+        ]
+    table(rows, json_=json_, nothing="Nothing is connected.")
+
+
+def _tie(opened: Services, connection: str) -> Tie:
+    """Find a connection by id, whoever's it is."""
+    try:
+        wanted = UUID(connection)
+    except ValueError:
+        raise click.ClickException(
+            "A connection is named by its id; `linekeeper connections list` shows them."
+        ) from None
+    for tenant in opened.db.tenants():
+        try:
+            return opened.connections.get(tenant, wanted)
+        except Missing:
+            continue
+    raise Missing("There is no such connection.")
+
+
+@connections.command("refresh")
+@click.argument("connection")
+@as_json
+def connections_refresh(connection: str, json_: bool) -> None:
+    """Make sure a connection's token is fresh; renew it if it is old."""
+    with services() as opened:
+        tie = _tie(opened, connection)
+        if tie.vendor not in opened.providers:
+            raise click.ClickException("This connection has no token: it is opened with a key.")
+        opened.grants.token(tie.tenant, tie.id, opened.providers[tie.vendor])
+    say({"connection": tie.id, "fresh": True}, "The token is fresh.", json_=json_)
+
+
+@connections.command("revoke")
+@click.argument("connection")
+@click.option("--yes", is_flag=True, help="Without it nothing happens.")
+@as_json
+def connections_revoke(connection: str, yes: bool, json_: bool) -> None:
+    """Disconnect: destroy what the connection brought, withdraw the consent, certify it."""
+    if not yes:
+        raise click.UsageError("This destroys what the connection brought. Repeat it with --yes.")
+    with services() as opened:
+        tie = _tie(opened, connection)
+        admin = next((user for user in opened.tenants.users(tie.tenant) if user.role == "admin"), None)
+        if admin is None:
+            raise Missing("This tenant has no administrator to do it for.")
+        certificate = connect.disconnect(opened, user=admin, tie=tie.id)
+        opened.ledger.note(tie.tenant, "operator.disconnected", actor=OPERATOR, subject=f"connections:{tie.id}")
+    say(certificate, "Disconnected. The certificate is in the tenant's console.", json_=json_)
+
+
+@cli.group()
+def deliveries() -> None:
+    """What outside systems told us and we could not understand."""
+
+
+@deliveries.command("list")
+@of_tenant
+@as_json
+def deliveries_list(tenant: str | None, json_: bool) -> None:
+    """List dead deliveries by cause. Their bodies stay sealed."""
+    with services() as opened:
+        rows = [
+            {"id": row, "tenant": one, "kind": kind, "cause": reason, "received": at}
+            for one in tenants_of(opened, tenant)
+            for row, kind, reason, at in opened.inbox.dead(one)
+        ]
+    table(rows, json_=json_, nothing="No delivery is dead.")
+
+
+@deliveries.command("replay")
+@click.argument("delivery", required=False)
+@of_tenant
+@as_json
+def deliveries_replay(delivery: str | None, tenant: str | None, json_: bool) -> None:
+    """Put dead deliveries back in their lanes: one by its id, or all."""
+    with services() as opened:
+        only = None if delivery is None else [UUID(delivery)]
+        count = 0
+        for one in tenants_of(opened, tenant):
+            count += opened.inbox.replay(one, only)
+            opened.ring(one, "calls", "contacts", "mail")
+    say({"replayed": count}, f"{count} put back.", json_=json_)
+
+
+@cli.group()
+def calls() -> None:
+    """Telephone calls."""
+
+
+@calls.command("list")
+@of_tenant
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@as_json
+def calls_list(tenant: str | None, limit: int, json_: bool) -> None:
+    """List the latest calls, without numbers."""
+    with services() as opened:
+        rows = [
+            {
+                "id": kept.id,
+                "started": kept.call.started_at,
+                "direction": kept.call.direction,
+                "outcome": kept.call.outcome or kept.call.state,
+                "talk seconds": kept.call.talk_seconds,
+                "match": kept.match,
+                "writer": kept.writer,
+            }
+            for one in tenants_of(opened, tenant)
+            for kept in opened.calls.recent(one, limit=limit)
+        ]
+    table(rows, json_=json_, nothing="No calls yet.")
+
+
+@calls.command("show")
+@click.argument("call")
+@as_json
+def calls_show(call: str, json_: bool) -> None:
+    """Tell one call's way from the door to the CRM."""
+    with services() as opened:
+        for tenant in opened.db.tenants():
+            kept = opened.calls.get(tenant, UUID(call))
+            if kept is not None:
+                break
+        else:
+            raise Missing("There is no such call.")
+        with opened.db.tenant(tenant) as database:
+            owed = opened.effects.of_call(database, tenant, kept.id)
+    facts = {
+        "id": kept.id,
+        "direction": kept.call.direction,
+        "started": kept.call.started_at,
+        "answered": kept.call.answered_at,
+        "ended": kept.call.ended_at,
+        "outcome": kept.call.outcome,
+        "match": kept.match,
+        "writer": kept.writer,
+        "activity": kept.activity,
+        "effects": owed,
+    }
+    say(facts, "\n".join(f"{name}: {value}" for name, value in facts.items()), json_=json_)
+
+
+@cli.group()
+def contacts() -> None:
+    """The people in the hub."""
+
+
+@contacts.command("find")
+@click.argument("number_or_name")
+@click.option("--tenant", required=True)
+@as_json
+def contacts_find(number_or_name: str, tenant: str, json_: bool) -> None:
+    """Say who a number or a name is. The tenant's ledger records that an operator looked."""
+    with services() as opened:
+        (one,) = tenants_of(opened, tenant)
+        read = phone.read(number_or_name, opened.tenants.get(one).region)
+        if read.kind == "number":
+            found = list(opened.hub.people(one, opened.hub.who(one, read.e164)).values())
+        else:
+            found = opened.hub.search(one, number_or_name)
+        opened.ledger.note(one, "read.contact", actor=OPERATOR, count=len(found))
+        rows = [
+            {"id": contact.id, "name": contact.person.name, "numbers": len(contact.person.lines)} for contact in found
+        ]
+    table(rows, json_=json_, nothing="Nobody.")
+
+
+@cli.group()
+def sync() -> None:
+    """Bring contacts or mail up to date now."""
+
+
+@sync.command("contacts")
+@of_tenant
+@as_json
+def sync_contacts(tenant: str | None, json_: bool) -> None:
+    """Read every side and write the phonebooks now; a second run writes nothing."""
+    with services() as opened:
+        for one in tenants_of(opened, tenant):
+            for kind in ("read.crm", "read.book"):
+                opened.chores.hurry(one, kind)
+            worker.visit(opened, one, "contacts", seconds=600)
+        reports = [
+            {"tenant": one, "chore": chore.kind, "result": chore.progress, "reason": chore.reason}
+            for one in tenants_of(opened, tenant)
+            for chore in opened.chores.all(one)
+            if chore.kind in ("read.crm", "read.book", "write.phonebook")
+        ]
+    table(reports, json_=json_, nothing="Nothing to read.")
+
+
+@sync.command("mail")
+@of_tenant
+@as_json
+def sync_mail(tenant: str | None, json_: bool) -> None:
+    """Look into every connected mailbox now."""
+    with services() as opened:
+        done = 0
+        for one in tenants_of(opened, tenant):
+            opened.chores.hurry(one, "read.mail")
+            done += worker.visit(opened, one, "mail", seconds=600)
+    say({"done": done}, f"{done} done.", json_=json_)

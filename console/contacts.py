@@ -1,0 +1,103 @@
+"""People: found by name, number or address, and everything known of one, with who said it.
+
+Mail beside a contact is read from the cache; a body is fetched when its own page is opened.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from console import lines
+from console.desk import Here, desk, here, page, read
+from console.forms import Nothing, Search, asked, filled
+from domain import phone
+from domain.errors import Malformed, Missing
+from store.hub import Contact
+
+FOUND = 50
+CALLS = 20
+MESSAGES = 20
+
+bp = Blueprint("contacts", __name__, url_prefix="/console")
+
+
+@bp.route("/contacts", methods=["GET", "POST"])
+def index() -> ResponseReturnValue:
+    """Find people. The page's own form posts, so that no name ends up in an address; `?q=` is understood as well."""
+    if request.method == "POST":
+        asked(Nothing())
+        form = filled(Search())
+        if not form.good:
+            raise Malformed("This search cannot be read.", code="field.invalid")
+        wanted: str = form.value
+    else:
+        wanted = asked(Search())
+    at = here()
+    found = _find(at, wanted)
+    read("read.contacts", count=len(found))
+    return page(
+        "contacts.html",
+        wanted=wanted,
+        found=found,
+        full=len(found) == FOUND,
+        role=lines.role,
+        sides=_all_sides,
+        shown=phone.shown,
+        people=desk().services.hub.count(at.tenant.id),
+    )
+
+
+def _find(at: Here, wanted: str) -> list[Contact]:
+    """By number when it reads like one, by address when it holds an @, else by the beginnings of names."""
+    services = desk().services
+    if "@" in wanted:
+        ids = services.hub.by_email(at.tenant.id, [wanted])
+        return list(services.hub.people(at.tenant.id, {one for many in ids.values() for one in many}).values())
+    number = phone.read(wanted, at.tenant.region)
+    if number.kind == "number":
+        return lines.same_number(services, at.tenant.id, wanted, at.tenant.region)[:FOUND]
+    return services.hub.search(at.tenant.id, wanted, limit=FOUND)
+
+
+def _all_sides(contact: Contact) -> list[str]:
+    return lines.sides(sorted({side for found in contact.source.values() for side in found}, reverse=True))
+
+
+@bp.get("/contacts/<uuid:contact>")
+def one(contact: UUID) -> ResponseReturnValue:
+    """Show one person: how to reach them, who says so, their calls and the mail beside them."""
+    asked(Nothing())
+    services, at = desk().services, here()
+    found = services.hub.people(at.tenant.id, [contact]).get(contact)
+    if found is None:
+        raise Missing("There is no such contact.")
+    read("read.contact", f"contacts:{found.id}")
+    ties = services.connections.all(at.tenant.id)
+    mail = services.mail.of_contact(at.tenant.id, contact, MESSAGES)
+    return page(
+        "contact.html",
+        contact=found,
+        person=found.person,
+        role=lines.role(found.person),
+        sides=lambda name: lines.sides(found.source.get(name, ())),
+        number=lambda raw: lines.number(raw, at.tenant.region),
+        records=lines.record_links(ties, services.hub.where(at.tenant.id, [contact]).get(contact, [])),
+        calls=lines.lines(services, at, services.calls.recent(at.tenant.id, limit=CALLS, contact=contact), ties),
+        google=any(tie.kind == "workspace" and tie.state != "disconnected" for tie in ties),
+        mail=[(message, services.mail.gone_at(at.tenant.id, message.id)) for message in mail],
+    )
+
+
+@bp.get("/messages/<message>")
+def message(message: str) -> ResponseReturnValue:
+    """Open one message: read at Google for this page, or from the cache."""
+    asked(Nothing())
+    at = here()
+    found = desk().open_message(desk().services, user=at.user, message_id=message) if len(message) <= 128 else None
+    if found is None:
+        raise Missing("This message is not here (any more).")
+    read("read.message", count=1)
+    return page("message.html", message=found, gone=desk().services.mail.gone_at(at.tenant.id, found.id))

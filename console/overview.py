@@ -1,0 +1,84 @@
+"""The administrator's first page: how the connections are, what today's calls came to, and what waits for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint, redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from console import owed, words
+from console.desk import desk, here, page
+from console.forms import Nothing, asked, filled
+from domain.errors import Malformed
+from store.inbox import LANES
+
+bp = Blueprint("overview", __name__, url_prefix="/console")
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """Calls since midnight, by what became of them."""
+
+    answered: int
+    missed: int
+    voicemail: int
+    other: int
+    live: int
+
+    @property
+    def all(self) -> int:
+        return self.answered + self.missed + self.voicemail + self.other + self.live
+
+    @classmethod
+    def of(cls, counts: dict[str, int]) -> Today:
+        told = {"answered", "missed", "voicemail", ""}
+        return cls(
+            counts.get("answered", 0),
+            counts.get("missed", 0),
+            counts.get("voicemail", 0),
+            sum(many for outcome, many in counts.items() if outcome not in told),
+            counts.get("", 0),
+        )
+
+
+def titles() -> dict[str, str]:
+    """What the telephony vendors are called."""
+    return {slug: vendor.title for slug, vendor in desk().services.telephony.items()}
+
+
+@bp.get("/")
+def index() -> ResponseReturnValue:
+    """Show how things stand."""
+    asked(Nothing())
+    services, at = desk().services, here()
+    ties = services.connections.all(at.tenant.id, connected=True)
+    return page(
+        "overview.html",
+        ties=ties,
+        kinds={tie.kind for tie in ties},
+        today=Today.of(services.calls.counts(at.tenant.id, at.times.midnight)),
+        people=services.hub.count(at.tenant.id),
+        attention=owed.attention(services, at.tenant.id, ties, titles()),
+        vendor=lambda tie: words.vendor(tie.vendor, titles()),
+    )
+
+
+@bp.post("/deliveries/replay")
+def replay() -> ResponseReturnValue:
+    """Put what could not be understood back in its lane."""
+    if not filled(Nothing()).good:
+        raise Malformed("This form has no such field.", code="field.unknown")
+    services, at = desk().services, here()
+    many = services.inbox.replay(at.tenant.id)
+    services.ledger.note(at.tenant.id, "deliveries.replayed", actor=at.actor, count=many)
+    for lane in LANES:
+        services.bell.ring(at.tenant.id, lane)
+    return redirect(url_for("console.overview.index"), 303)
+
+
+@bp.get("/settings")
+def settings() -> ResponseReturnValue:
+    """Show what the tenant is set to."""
+    asked(Nothing())
+    return page("settings.html")

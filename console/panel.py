@@ -1,0 +1,162 @@
+"""The agent's panel: who is on the line, now. The page is a frame; `state` is asked every second and fills it.
+
+That somebody saw who called is in the ledger once a call, however often the panel asks.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, jsonify, url_for
+from flask.typing import ResponseReturnValue
+
+from console import lines, words
+from console.desk import Here, desk, here, page, read
+from console.forms import Nothing, asked
+from console.lines import Line
+from store.calls import Kept
+from store.connections import Tie
+from store.hub import Contact
+
+STALE = timedelta(hours=4)  # a call that began longer ago and never ended: its end was lost
+RECENT = 8
+MISSED_AMONG = 25  # the tenant's latest calls, among which missed ones are shown
+EARLIER = 4
+MESSAGES = 3
+REMEMBERED = 10_000  # (user, call) pairs this process knows the ledger has
+LEDGER_ROWS = 200  # where else the ledger is looked through: another process, or an earlier one, may have noted it
+
+bp = Blueprint("panel", __name__, url_prefix="/console/panel")
+
+
+class _Noted:
+    """Which calls were noted as shown, and to whom."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: OrderedDict[tuple[UUID, UUID], None] = OrderedDict()
+
+    def first_time(self, at: Here, call: UUID) -> bool:
+        """Say whether this is the first time, and remember it."""
+        with self._lock:
+            if (at.user.id, call) in self._known:
+                return False
+            self._known[at.user.id, call] = None
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        rows = desk().services.ledger.rows(at.tenant.id, limit=LEDGER_ROWS)
+        return not any(row.actor == at.actor and row.facts.get("panel") == str(call) for row in rows)
+
+
+_noted = _Noted()
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """Show the panel's frame."""
+    asked(Nothing())
+    return page("panel.html")
+
+
+@bp.get("/state")
+def state() -> ResponseReturnValue:
+    """Say who is on the line with this user, and what was before."""
+    asked(Nothing())
+    services, at = desk().services, here()
+    ties = services.connections.all(at.tenant.id, connected=True)
+    live = services.calls.live(at.tenant.id, at.user.id, at.times.now - STALE)
+    mine = services.calls.recent(at.tenant.id, limit=RECENT, user=at.user.id)
+    latest = services.calls.recent(at.tenant.id, limit=MISSED_AMONG)
+    missed = [kept for kept in latest if kept.call.outcome == "missed"][:RECENT]
+    shown = lines.lines(services, at, [*live, *mine, *missed], ties)
+    by_id = {line.id: line for line in shown}
+    return jsonify(
+        now=at.times.now.isoformat(),
+        zone=at.times.name,
+        live=[_live(at, kept, by_id[kept.id], ties) for kept in live],
+        recent=[_row(at, by_id[kept.id]) for kept in mine if kept.call.state == "ended"],
+        missed=[_row(at, by_id[kept.id]) for kept in missed],
+    )
+
+
+def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
+    """A call that rings or is spoken on, with everything an agent wants before saying hello."""
+    services = desk().services
+    person = services.hub.people(at.tenant.id, [kept.contact]).get(kept.contact) if kept.contact else None
+    if _noted.first_time(at, kept.id):
+        subject = f"contacts:{person.id}" if person is not None else f"calls:{kept.id}"
+        read("read.contact" if person is not None else "read.calls", subject, panel=str(kept.id), count=1)
+    others = lines.same_number(services, at.tenant.id, kept.call.customer, at.tenant.region) if line.several else []
+    return {
+        "id": str(kept.id),
+        "ringing": kept.call.state == "ringing",
+        "state": line.outcome.text,
+        "direction": line.direction.text,
+        "icon": line.direction.icon,
+        "since": _iso(kept.call.answered_at or kept.call.started_at),
+        "who": line.who,
+        "role": lines.role(person.person) if person is not None else "",
+        "number": line.number,
+        "queue": line.queue,
+        "why": words.MATCHES.get(kept.match, ""),
+        "known": person is not None,
+        "others": [
+            {"who": other.person.name, "url": url_for("console.contacts.one", contact=other.id)}
+            for other in others
+            if person is None or other.id != person.id
+        ],
+        "links": _links(at, person, ties),
+        "calls": _earlier(at, kept, ties) if person is not None else [],
+        "mail": _mail(at, person) if person is not None else [],
+    }
+
+
+def _links(at: Here, person: Contact | None, ties: list[Tie]) -> list[dict[str, str]]:
+    if person is None:
+        return []
+    places = desk().services.hub.where(at.tenant.id, [person.id]).get(person.id, [])
+    out = [{"text": link.text, "url": link.url} for link in lines.record_links(ties, places)]
+    return [*out, {"text": "Everything we know", "url": url_for("console.contacts.one", contact=person.id)}]
+
+
+def _earlier(at: Here, kept: Kept, ties: list[Tie]) -> list[dict[str, Any]]:
+    found = desk().services.calls.recent(at.tenant.id, limit=EARLIER + 1, contact=kept.contact)
+    before = [other for other in found if other.id != kept.id][:EARLIER]
+    return [_row(at, line) for line in lines.lines(desk().services, at, before, ties)]
+
+
+def _mail(at: Here, person: Contact) -> list[dict[str, str]]:
+    return [
+        {
+            "subject": message.subject or "(no subject)",
+            "sender": message.sender,
+            "when": at.times.ago(message.at),
+            "url": url_for("console.contacts.message", message=message.id),
+        }
+        for message in desk().services.mail.of_contact(at.tenant.id, person.id, MESSAGES)
+    ]
+
+
+def _row(at: Here, line: Line) -> dict[str, Any]:
+    return {
+        "id": str(line.id),
+        "who": line.who,
+        "company": line.company,
+        "direction": line.direction.text,
+        "icon": line.direction.icon,
+        "outcome": line.outcome.text,
+        "tone": line.outcome.tone,
+        "shape": line.outcome.icon,
+        "agent": line.agent,
+        "when": at.times.ago(line.started_at),
+        "talk": words.lasting(line.talk_seconds) if line.talk_seconds else "",
+        "url": url_for("console.calls.one", call=line.id),
+    }
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat()

@@ -1,0 +1,164 @@
+// The agent's panel: asks every second who is on the line and shows it. Whatever came from outside is set as text,
+// never as markup; shapes are copied from the page's own, and addresses are followed only when they are http(s) or ours.
+"use strict";
+
+(() => {
+  const panel = document.getElementById("panel");
+  const announce = document.getElementById("announce");
+  const offline = document.getElementById("offline");
+  const live = document.getElementById("live");
+  const idle = live.firstElementChild;
+  const EVERY_MS = 1000;
+  const SLOWEST_MS = 15000;
+  const title = document.title;
+  let shown = "";
+  let announced = "";
+  let failures = 0;
+  let skew = 0; // the server's clock minus this one's
+
+  function el(tag, className, text) {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  function shape(name) {
+    const found = document.querySelector(`[data-shape="${CSS.escape(name)}"]`) || document.querySelector("[data-shape=dot]");
+    return found.firstElementChild.cloneNode(true);
+  }
+
+  function link(address, text, outside) {
+    const made = el("a", "", text);
+    if (/^(\/(?!\/)|https?:\/\/)/.test(address)) made.href = address;
+    if (outside && /^https?:/.test(address)) {
+      made.target = "_blank";
+      made.rel = "noopener noreferrer";
+      made.append(shape("link"));
+    }
+    return made;
+  }
+
+  function status(tone, name, text) {
+    const made = el("span", `status ${tone}`);
+    made.append(shape(name), el("span", "", text));
+    return made;
+  }
+
+  function row(call, withAgent) {
+    const made = el("li");
+    const top = el("p", "row-top");
+    const who = link(call.url, call.who, false);
+    who.className = "cover";
+    top.append(who, status(call.tone, call.shape, call.outcome));
+    const parts = [call.direction, call.company, withAgent ? call.agent : "", call.when, call.talk].filter(Boolean);
+    made.append(top, el("p", "soft", parts.join(" · ")));
+    return made;
+  }
+
+  function list(id, calls, nothing, withAgent) {
+    const place = document.getElementById(id);
+    place.replaceChildren(...(calls.length ? calls.map((call) => row(call, withAgent)) : [el("li", "soft", nothing)]));
+  }
+
+  function section(heading, items) {
+    const made = el("div", "beside");
+    made.append(el("h3", "", heading));
+    const rows = el("ul", "rows");
+    rows.append(...items);
+    made.append(rows);
+    return made;
+  }
+
+  function letter(message) {
+    const made = el("li");
+    const top = el("p", "row-top");
+    const subject = link(message.url, message.subject, false);
+    subject.className = "cover";
+    top.append(subject);
+    made.append(top, el("p", "soft", `${message.sender} · ${message.when}`));
+    return made;
+  }
+
+  function card(call) {
+    const made = el("article", `caller${call.ringing ? " ringing" : ""}${call.known ? "" : " stranger"}`);
+    const state = el("p", "caller-state");
+    state.append(status("live", "ring", call.state), el("span", "soft", [call.direction, call.queue].filter(Boolean).join(" · ")));
+    const timer = el("span", "timer number");
+    timer.dataset.since = call.since;
+    state.append(timer);
+    made.append(state, el("h2", "caller-name", call.who));
+    if (call.role) made.append(el("p", "caller-role", call.role));
+    if (call.number) made.append(el("p", "caller-number number", call.number));
+    if (!call.known || call.others.length) made.append(el("p", "soft", call.why));
+    if (call.others.length) {
+      const others = el("p", "links");
+      others.append(...call.others.map((other) => link(other.url, other.who || "Without a name", false)));
+      made.append(others);
+    }
+    if (call.links.length) {
+      const links = el("p", "actions");
+      call.links.forEach((item, place) => {
+        const anchor = link(item.url, item.text, true);
+        anchor.className = place === 0 ? "button" : "button second";
+        links.append(anchor);
+      });
+      made.append(links);
+    }
+    if (call.calls.length || call.mail.length) {
+      const beside = el("div", "columns");
+      if (call.calls.length) beside.append(section("Before this call", call.calls.map((item) => row(item, true))));
+      if (call.mail.length) beside.append(section("Recent mail", call.mail.map(letter)));
+      made.append(beside);
+    }
+    return made;
+  }
+
+  function tick() {
+    for (const timer of live.querySelectorAll("[data-since]")) {
+      const seconds = Math.max(0, Math.floor((Date.now() + skew - Date.parse(timer.dataset.since)) / 1000));
+      timer.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    }
+  }
+
+  function say(calls) {
+    const said = calls.map((call) => `${call.state}: ${call.who}${call.role ? ", " + call.role : ""}`).join(". ");
+    if (said === announced) return;
+    announced = said;
+    announce.textContent = said || "Nobody is on the line.";
+    document.title = calls.length ? `${calls[0].state}: ${calls[0].who}` : title;
+  }
+
+  function show(state) {
+    skew = Date.parse(state.now) - Date.now();
+    const { now, ...lasting } = state;
+    const looks = JSON.stringify(lasting);
+    if (looks !== shown) {
+      shown = looks;
+      live.replaceChildren(...(state.live.length ? state.live.map(card) : [idle]));
+      list("recent", state.recent, "No calls of yours yet.", false);
+      list("missed", state.missed, "None. Well done.", true);
+      say(state.live);
+    }
+    tick();
+  }
+
+  async function ask() {
+    try {
+      const answer = await fetch(panel.dataset.state, { headers: { Accept: "application/json" }, cache: "no-store" });
+      if (answer.status === 401) {
+        window.location.assign(panel.dataset.signIn);
+        return;
+      }
+      if (!answer.ok) throw new Error(String(answer.status));
+      show(await answer.json());
+      failures = 0;
+    } catch {
+      failures += 1;
+    }
+    offline.hidden = failures < 3;
+    setTimeout(ask, Math.min(EVERY_MS * 2 ** Math.max(0, failures - 1), SLOWEST_MS));
+  }
+
+  ask();
+})();

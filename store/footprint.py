@@ -1,0 +1,288 @@
+"""Everything of one person: found by number or address wherever it lies, handed over, or erased for good.
+
+Rows are found by fingerprint first; what has none (bodies that wait, payloads, the far legs of a call) is opened and
+read. `export` hands over a tenant's or a person's data with the holding it belongs to; `erase` takes a person's rows
+in the caller's transaction and leaves tombstones, so that no sync brings them back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote_plus
+from uuid import UUID
+
+import phonenumbers
+from sqlalchemy import Connection, Table, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.contact import fold_email
+from store.database import TenantId
+from store.effects import Effects
+from store.holdings import HOLDINGS, remove_from_phonebook
+from store.tables import (
+    OF_A_TENANT,
+    calls,
+    connections,
+    contact_keys,
+    contacts,
+    deliveries,
+    effects,
+    links,
+    tombstones,
+    users,
+)
+from store.vault import KeyGone, Tampered, TenantVault, Vault
+
+GAP = r"(?:[\s().\-/]|%20){0,3}"  # what people write between digits
+FINDS = ("number", "email")  # the keys that say who somebody is; a prefix says what many are called
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who it is about: numbers in E.164 and addresses, as they identify somebody to us."""
+
+    numbers: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+
+    def marks(self, vault: TenantVault) -> list[tuple[str, bytes]]:
+        """(kind, fingerprint) of every number and address."""
+        named = [("number", number) for number in self.numbers]
+        named += [("email", fold_email(address)) for address in self.emails]
+        return [(kind, vault.fingerprint(kind, value)) for kind, value in named]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """The rows that are about a person. `users` are staff: reported, not erased with the rest."""
+
+    contacts: frozenset[UUID]
+    calls: frozenset[UUID]
+    effects: frozenset[UUID]
+    deliveries: frozenset[UUID]
+    users: frozenset[UUID]
+
+
+def mentions(person: Person) -> re.Pattern[str] | None:
+    """Recognise a person in running text: a number however it is grouped and prefixed, an address in any capitals.
+
+    >>> mentions(Person(numbers=("+34600111222",))).search('{"from": "0034 600-111-222"}') is not None
+    True
+    """
+    parts = [rf"(?<![\w.+-]){re.escape(fold_email(address))}(?![\w-])" for address in person.emails]
+    for number in person.numbers:
+        try:
+            parsed = phonenumbers.parse(number)
+        except phonenumbers.NumberParseException:
+            continue
+        national = GAP.join(phonenumbers.national_significant_number(parsed))
+        country = GAP.join(str(parsed.country_code))
+        parts.append(rf"(?<!\d)(?:(?:\+|00|011)?{GAP}{country}{GAP}(?:\(?0\)?)?{GAP}|0)?{national}(?!\d)")
+    return re.compile("|".join(parts), re.IGNORECASE) if parts else None
+
+
+def find(database: Connection, vault: Vault, tenant: TenantId, person: Person) -> Footprint:
+    """Find a person's rows in every table that could hold one."""
+    keys = vault.of(tenant)
+    marks = person.marks(keys)
+    prints = [mark for _, mark in marks]
+    found = database.execute(
+        select(contact_keys.c.contact_id).where(
+            contact_keys.c.tenant_id == tenant,
+            contact_keys.c.kind.in_(FINDS),
+            contact_keys.c.fingerprint.in_(prints),
+        )
+    )
+    people = frozenset(found.scalars())
+    staff = database.execute(
+        select(users.c.id).where(users.c.tenant_id == tenant, users.c.email_index.in_(prints))
+    ).scalars()
+    workers = frozenset(staff)
+    # A colleague's address is in every call they took: those calls are the customers', not theirs.
+    named = mentions(Person(numbers=person.numbers) if workers else person)
+    numbered = mentions(Person(numbers=person.numbers))
+    theirs = frozenset(
+        database.execute(
+            select(calls.c.id).where(
+                calls.c.tenant_id == tenant, or_(calls.c.customer_index.in_(prints), calls.c.contact_id.in_(people))
+            )
+        ).scalars()
+    ) | _reading(database, keys, calls, ("view", "events"), numbered)
+    owed = frozenset(
+        database.execute(
+            select(effects.c.id).where(
+                effects.c.tenant_id == tenant, or_(effects.c.call_id.in_(theirs), effects.c.contact_id.in_(people))
+            )
+        ).scalars()
+    ) | _reading(database, keys, effects, ("payload",), named)
+    return Footprint(
+        contacts=people,
+        calls=theirs,
+        effects=owed,
+        deliveries=_reading(database, keys, deliveries, ("body",), named),
+        users=workers,
+    )
+
+
+def _reading(
+    database: Connection, keys: TenantVault, table: Table, fields: Sequence[str], named: re.Pattern[str] | None
+) -> frozenset[UUID]:
+    """Open these cells of every row that has one, and say which rows name the person."""
+    if named is None:
+        return frozenset()
+    cells = [table.c[field] for field in fields]
+    statement = select(table.c.id, *cells).where(
+        table.c.tenant_id == keys.tenant, or_(*(cell.is_not(None) for cell in cells))
+    )
+    found = set()
+    for row in database.execution_options(yield_per=PAGE).execute(statement):
+        for field in fields:
+            text = _opened(keys, table.name, row.id, field, getattr(row, field))
+            if named.search(text) or ("%" in text and named.search(unquote_plus(text))):
+                found.add(row.id)
+                break
+    return frozenset(found)
+
+
+def _opened(keys: TenantVault, table: str, row: UUID, field: str, sealed: bytes | None) -> str:
+    """Open a cell; what cannot be opened any more names nobody."""
+    if sealed is None:
+        return ""
+    try:
+        return keys.open_bytes(table, row, field, sealed).decode(errors="replace")
+    except (KeyGone, Tampered):
+        return ""
+
+
+def erase(
+    database: Connection, vault: Vault, plan: Effects, tenant: TenantId, person: Person
+) -> tuple[Footprint, dict[str, int]]:
+    """Erase a person's rows in the caller's transaction; return what was found and how much of each kind went.
+
+    Every phone system the tenant has is owed the removal, whether or not we ever heard that it holds the person.
+    """
+    bury(database, vault, tenant, person)
+    found = find(database, vault, tenant, person)
+    keys = database.execute(
+        select(contact_keys.c.kind, contact_keys.c.fingerprint).where(
+            contact_keys.c.tenant_id == tenant,
+            contact_keys.c.contact_id.in_(found.contacts),
+            contact_keys.c.kind.in_(FINDS),
+        )
+    ).all()
+    phonebooks = database.execute(
+        select(connections.c.id).where(
+            connections.c.tenant_id == tenant,
+            connections.c.kind == "telephony",
+            connections.c.state != "disconnected",
+        )
+    ).scalars()
+    counts = {"users kept": len(found.users), "phonebook removals": 0}
+    for phonebook in list(phonebooks):
+        for contact in sorted(found.contacts):
+            counts["phonebook removals"] += remove_from_phonebook(database, plan, tenant, phonebook, contact)
+    linked = select(func.count()).where(links.c.tenant_id == tenant, links.c.contact_id.in_(found.contacts))
+    counts["links"] = database.execute(linked).scalar_one()
+    for table, ids in (
+        (effects, found.effects),
+        (deliveries, found.deliveries),
+        (calls, found.calls),
+        (contacts, found.contacts),  # their keys and links go with them
+    ):
+        where = (table.c.tenant_id == tenant, table.c.id.in_(ids))
+        counts[table.name] = database.execute(delete(table).where(*where)).rowcount
+    counts["tombstones"] = _bury_what_nobody_shares(database, tenant, [(row[0], bytes(row[1])) for row in keys])
+    counts["tombstones"] += len(person.marks(vault.of(tenant)))
+    return found, counts
+
+
+def bury(database: Connection, vault: Vault, tenant: TenantId, person: Person) -> None:
+    """Leave tombstones: what a sync reads from now on does not bring the person back."""
+    _write_tombstones(database, tenant, person.marks(vault.of(tenant)))
+
+
+def _bury_what_nobody_shares(database: Connection, tenant: TenantId, keys: Collection[tuple[str, bytes]]) -> int:
+    """An erased contact's other numbers and addresses lead to them too, unless a colleague shares them."""
+    shared = select(contact_keys.c.fingerprint).where(
+        contact_keys.c.tenant_id == tenant, contact_keys.c.fingerprint.in_([mark for _, mark in keys])
+    )
+    still = {bytes(mark) for mark in database.execute(shared).scalars()}
+    return _write_tombstones(database, tenant, [key for key in keys if key[1] not in still])
+
+
+def _write_tombstones(database: Connection, tenant: TenantId, marks: Iterable[tuple[str, bytes]]) -> int:
+    rows = [{"tenant_id": tenant, "kind": kind, "fingerprint": mark} for kind, mark in marks]
+    if not rows:
+        return 0
+    return database.execute(insert(tombstones).values(rows).on_conflict_do_nothing()).rowcount
+
+
+# ---- handing over -----------------------------------------------------------------------------------------------
+
+
+def export(
+    database: Connection, vault: Vault, tenant: TenantId, only: Footprint | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (holding, row) of a tenant's data, or of one person's, unsealed. What opens a door is left out."""
+    secret = {place for holding in HOLDINGS for place in holding.secret}
+    keys = vault.of(tenant)
+    for table in OF_A_TENANT:
+        holding = _holding_of(table)
+        where = _which(table, tenant, only)
+        if holding is None or where is None:
+            continue
+        statement = select(table).where(*where)
+        for row in database.execution_options(yield_per=PAGE).execute(statement).mappings():
+            yield holding, _plain(keys, table, row, secret)
+
+
+def _holding_of(table: Table) -> str | None:
+    """The holding most of a table belongs to; None for a table of nothing but fingerprints and our own facts."""
+    told = {
+        f"{table.name}.{column.name}" for column in table.columns if column.info.get("kind") in ("sealed", "opaque")
+    }
+    best = max(HOLDINGS, key=lambda holding: len(holding.columns() & told))
+    return best.name if told & best.columns() else None
+
+
+def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any, ...] | None:
+    """The rows of a table that are wanted; None for a table that says nothing of a person."""
+    owner = table.c.id if table.name == "tenants" else table.c.tenant_id
+    if only is None:
+        return (owner == tenant,)
+    by_id = {"contacts": only.contacts, "calls": only.calls, "effects": only.effects, "deliveries": only.deliveries}
+    if table.name in by_id:
+        return (owner == tenant, table.c.id.in_(by_id[table.name]))
+    if table.name == "links":
+        return (owner == tenant, table.c.contact_id.in_(only.contacts))
+    if table.name == "users":
+        return (owner == tenant, table.c.id.in_(only.users))
+    return None
+
+
+def _plain(keys: TenantVault, table: Table, row: Any, secret: Collection[str]) -> dict[str, Any]:
+    """A row as a person can read it: sealed cells opened, fingerprints and secrets left out."""
+    plain: dict[str, Any] = {"table": table.name}
+    for column in table.columns:
+        value, kind = row[column.name], column.info.get("kind")
+        if kind == "blind" or f"{table.name}.{column.name}" in secret or value is None:
+            continue
+        if kind == "sealed":
+            value = _told(_opened(keys, table.name, row["id"], column.name, value))
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        plain[column.name] = str(value) if isinstance(value, UUID) else value
+    return plain
+
+
+def _told(text: str) -> Any:
+    """JSON as what it says, anything else as the text it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,46 @@
+"""What every test may ask for, and what none may do: reach a network other than this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.servers import db, db_urls, mail_url, neighbour, servers, servers_dir, tenant, vault, work_url
+
+__all__ = ["db", "db_urls", "mail_url", "neighbour", "servers", "servers_dir", "tenant", "vault", "work_url"]
+
+
+def stays_here(family: int, address: Any) -> bool:
+    """Is this address a socket file or loopback?"""
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return True
+    host = str(address[0]).partition("%")[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Fail the test that connects to anything but this machine, in whatever thread and whoever swallows the error."""
+    touched: list[str] = []
+
+    def guarded(real: Any) -> Any:
+        def connect(self: socket.socket, address: Any) -> Any:
+            if stays_here(self.family, address):
+                return real(self, address)
+            touched.append(f"{address[0]} port {address[1]}")
+            raise OSError(f"a test tried to reach {touched[-1]}; fake the network instead")
+
+        return connect
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+    yield touched
+    if touched:
+        pytest.fail(f"this test reached out of the machine: {', '.join(touched)}")

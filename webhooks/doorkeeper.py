@@ -1,0 +1,104 @@
+"""What every door does before it believes anything: size, form, whose door it is, and the one way in.
+
+A door's connection and secrets are remembered for two seconds in each process, so that a busy door asks PostgreSQL
+once, not once a knock; a revoked door closes that much later at most.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+from flask import current_app, request
+from prometheus_client import Counter
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from domain.errors import Missing
+from domain.ports import Knock
+from jobs.services import Services
+from store.connections import Tie
+from store.database import TenantId
+from store.inbox import Lane
+
+MOST_BYTES = 256 * 1024
+REMEMBERED_SECONDS = 2.0
+MOST_REMEMBERED = 10_000
+DOOR_CHARACTERS = 128
+KNOCKS = Counter("linekeeper_deliveries_total", "Deliveries written down, by kind and result", ["kind", "result"])
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A door that exists: whose it is and which secrets open it."""
+
+    tie: Tie
+    secrets: tuple[str, ...]
+
+
+class Doorkeeper:
+    """Finds doors and takes deliveries in."""
+
+    def __init__(self, services: Services, *, clock: Callable[[], float] = monotonic) -> None:
+        self.services = services
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[float, Door | None]] = {}
+
+    def find(self, door: str, purpose: str) -> Door | None:
+        """The connection behind a door, if it is one and its connection is not disconnected."""
+        now = self._clock()
+        known = self._known.get((door, purpose))
+        if known is not None and known[0] > now:
+            return known[1]
+        found = self._look(door, purpose)
+        with self._lock:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[door, purpose] = (now + REMEMBERED_SECONDS, found)
+        return found
+
+    def _look(self, door: str, purpose: str) -> Door | None:
+        if not 0 < len(door) <= DOOR_CHARACTERS:
+            return None
+        entry = self.services.directory.find("door", door)
+        if entry is None or entry.connection is None:
+            return None
+        try:
+            tie = self.services.connections.get(entry.tenant, entry.connection)
+        except Missing:
+            return None
+        if tie.state == "disconnected":
+            return None
+        return Door(tie, tuple(self.services.connections.secrets(entry.tenant, tie.id, purpose)))
+
+    def take(self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes) -> None:
+        """Write a believed delivery down, committed, and ring. A repeat changes nothing and is answered the same."""
+        new = self.services.inbox.write_once(tenant, connection, event_id, kind=kind, lane=lane, body=body)
+        KNOCKS.labels(kind=kind, result="new" if new else "repeat").inc()
+        if new:
+            self.services.bell.ring(tenant, lane)
+
+
+def doorkeeper() -> Doorkeeper:
+    keeper: Doorkeeper = current_app.extensions["linekeeper.doors"]
+    return keeper
+
+
+def knock(*content_types: str) -> Knock:
+    """Read the request as it came, or refuse its size or form before reading on."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType
+    if request.mimetype not in content_types:
+        raise UnsupportedMediaType
+    if (request.content_length or 0) > MOST_BYTES:
+        raise RequestEntityTooLarge
+    request.max_content_length = MOST_BYTES
+    body = request.get_data(cache=True)
+    return Knock(
+        headers={name.lower(): value for name, value in request.headers},
+        body=body,
+        url=doorkeeper().services.settings.origin + request.path,
+    )
