@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 DAY_SECONDS = 86_400
 HERE = Path("var")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ZOHO_SECRET = "ZOHO_CLIENT_SECRET_"  # noqa: S105 - how the names of one secret a data centre begin
 
 
 class BadSettings(Exception):
@@ -34,7 +35,7 @@ def _text(value: str) -> str:
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        number = int(value) if value.strip().isdigit() else -1
+        number = int(value) if value.strip().isdecimal() else -1
         if not low <= number <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return number
@@ -68,16 +69,18 @@ def _hosts(value: str) -> frozenset[str]:
 def _keyring(value: str) -> tuple[tuple[str, bytes], ...]:
     """Read `kid:base64,kid:base64`; the first key seals, the others still open."""
     keys: list[tuple[str, bytes]] = []
-    for part in filter(None, (piece.strip() for piece in value.split(","))):
-        kid, _, encoded = part.partition(":")
+    for place, part in enumerate(filter(None, (piece.strip() for piece in value.split(","))), start=1):
+        kid, colon, encoded = part.partition(":")
+        if not colon or not 0 < len(kid) <= 32:  # what stands here may be the key itself, so it is not repeated
+            raise ValueError(f"entry {place} must be kid:base64, with a kid of at most 32 characters")
         try:
             key = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             raise ValueError(f"key {kid!r} is not base64") from None
         if len(key) != 32:
             raise ValueError(f"key {kid!r} has {len(key)} bytes; AES-256 needs 32")
-        if not kid or len(kid) > 32 or kid in dict(keys):
-            raise ValueError(f"key id {kid!r} is empty, longer than 32 characters or used twice")
+        if kid in dict(keys):
+            raise ValueError(f"key id {kid!r} is used twice")
         keys.append((kid, key))
     if not keys:
         raise ValueError("holds no key")
@@ -159,16 +162,18 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         name = setting.name.upper()
         try:
             raw = _raw(environ, name)
-            if raw is not None and raw.strip():
+            if raw:
                 values[setting.name] = setting.metadata["read"](raw)
         except (OSError, ValueError) as error:
-            problems.append(f"{name} {error}")
-    prefix = "ZOHO_CLIENT_SECRET_"
-    values["zoho_client_secrets"] = {
-        name.removeprefix(prefix).removesuffix("_FILE").lower(): _raw(environ, name.removesuffix("_FILE")) or ""
-        for name in environ
-        if name.startswith(prefix) and name != "ZOHO_CLIENT_SECRET_FILE"
-    }
+            problems.append(f"{name} {_why(error)}")
+    secrets: dict[str, str] = {}
+    for name in sorted({name.removesuffix("_FILE") for name in environ}):
+        if name.startswith(ZOHO_SECRET):
+            try:
+                secrets[name.removeprefix(ZOHO_SECRET).lower()] = _raw(environ, name)
+            except (OSError, ValueError) as error:
+                problems.append(f"{name} {_why(error)}")
+    values["zoho_client_secrets"] = {location: secret for location, secret in secrets.items() if secret}
     settings = Settings(**values)
     problems += _unfit_for_production(settings)
     if problems:
@@ -176,10 +181,17 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def _raw(environ: Mapping[str, str], name: str) -> str | None:
-    if path := environ.get(name + "_FILE"):
-        return Path(path).read_text(encoding="utf-8")
-    return environ.get(name)
+def _raw(environ: Mapping[str, str], name: str) -> str:
+    """What a setting says, without the space or newline around it that a file often has."""
+    path = environ.get(name + "_FILE")
+    return (Path(path).read_text(encoding="utf-8") if path else environ.get(name, "")).strip()
+
+
+def _why(error: Exception) -> str:
+    """Say what is wrong and, if it is a file, which; never what stood in it."""
+    if isinstance(error, OSError):
+        return f"names a file that cannot be read ({error.strerror}: {error.filename})"
+    return "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _unfit_for_production(settings: Settings) -> list[str]:

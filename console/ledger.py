@@ -12,16 +12,16 @@ from console.forms import LedgerRows, Rows, asked
 from store.ledger import Row
 
 ROWS = 100
-PREFIXES = {
+PREFIXES = {  # the beginnings of actions an administrator looks for
     "": "Everything",
     "read.": "Who read what",
+    "signed": "Sign-ins",
     "consent": "Consent",
     "connection": "Connections",
     "calls": "Calls",
+    "contacts": "Contacts",
     "mail": "Mail",
-    "purge": "Purges",
-    "erase": "Erasures",
-    "signed": "Sign-ins",
+    "certificate": "Certificates",
 }
 
 bp = Blueprint("ledger", __name__, url_prefix="/console/ledger")

@@ -70,7 +70,9 @@ def number(raw: str, region: str) -> str:
     return phone.shown(read.e164) if read.e164 else raw
 
 
-def record_link(ties: Collection[Tie], connection: UUID, module: str, remote_id: str) -> Link | None:
+def record_link(
+    ties: Collection[Tie], connection: UUID, module: str, remote_id: str, text: str = "Open in {}"
+) -> Link | None:
     """The page of a record in the CRM, when we know where its pages are."""
     tie = next((tie for tie in ties if tie.id == connection), None)
     web = str(tie.facts.get("web", "")).rstrip("/") if tie is not None else ""
@@ -78,7 +80,7 @@ def record_link(ties: Collection[Tie], connection: UUID, module: str, remote_id:
     if tie is None or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
         return None
     address = f"{web}/tab/{quote(module, safe='')}/{quote(remote_id, safe='')}"
-    return Link(text=f"Open in {words.vendor(tie.vendor)}", url=address)
+    return Link(text=text.format(words.vendor(tie.vendor)), url=address)
 
 
 def record_links(ties: Collection[Tie], places: Sequence[Whereabouts]) -> list[Link]:
@@ -106,10 +108,13 @@ def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID,
     inside = f"Extension {call.agent_extension}" if call.agent_extension else ""
     crm = next((tie for tie in ties if tie.kind == "crm"), None)
     logged, activity = "", None
-    if kept.writer:
-        logged = "Zoho, by PhoneBridge" if kept.writer == "bridge" else "Zoho Calls"
+    if call.state != "ended":
+        logged = "when it ends"
+    elif kept.writer:
+        logged = "by PhoneBridge" if kept.writer == "bridge" else "not yet"
     if kept.activity and crm is not None:
-        activity = record_link(ties, crm.id, "Calls", kept.activity)
+        activity = record_link(ties, crm.id, "Calls", kept.activity, "In {}")
+        logged = "in Zoho"
     return Line(
         id=kept.id,
         direction=words.direction(call),

@@ -89,7 +89,7 @@ def attention(services: Services, tenant: TenantId, ties: Sequence[Tie], titles:
         )
     found += [
         Attention(
-            title=f"{words.effect(kind)}: given up {many} {_many(many, 'time', 'times')}",
+            title=f"{words.effect(kind)}: {many} given up",
             sentence="The calls in question show why. Nothing more is tried by itself.",
             tone="bad",
         )
@@ -108,7 +108,7 @@ def attention(services: Services, tenant: TenantId, ties: Sequence[Tie], titles:
     ]
     found += [
         Attention(
-            title=f"{names[chore.connection]}: {chore.kind.replace('_', ' ').replace('.', ' ')} has not worked lately",
+            title=f"{names[chore.connection]}: {words.DUTIES.get(chore.kind, chore.kind)} has not worked lately",
             sentence=words.reason(chore.reason),
             tie=chore.connection,
         )

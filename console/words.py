@@ -66,6 +66,16 @@ STATES = {
     "dropped": Word("Not needed", "quiet", "minus"),
     "dead": Word("Given up", "bad", "cross"),
 }
+DUTIES = {
+    "renew": "renewing the permission",
+    "users": "reading who works there",
+    "read.crm": "reading contacts",
+    "watch.crm": "being told of changes",
+    "read.book": "reading contacts",
+    "watch.mail": "being told of new mail",
+    "read.mail": "reading mail",
+    "write.phonebook": "writing the phonebook",
+}
 VENDORS = {"zoho": "Zoho", "google": "Google"}
 KINDS = {"crm": "CRM", "workspace": "Workspace", "telephony": "Telephone system"}
 REASONS = {
@@ -175,6 +185,11 @@ class Times:
         if (days := (today.date() - local.date()).days) in near:
             return near[days]
         return local.strftime(f"{local:%a} {local.day} {local:%b}" if abs(days) < 180 else f"{local.day} {local:%b %Y}")
+
+    def mid(self, at: datetime) -> str:
+        """The day as it stands inside a sentence."""
+        day = self.day(at)
+        return day.lower() if day in ("Today", "Yesterday", "Tomorrow") else f"on {day}"
 
     def moment(self, at: datetime) -> str:
         return f"{self.day(at)}, {self.clock(at)}"

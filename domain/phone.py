@@ -16,7 +16,7 @@ import phonenumbers
 
 Kind = Literal["number", "extension", "anonymous", "unknown"]
 HIDDEN = frozenset({"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld"})
-MEXICO, OLD_MEXICAN_MOBILE = 52, 10_000_000_000  # the 1 before ten digits went in 2019; address books still have it
+MEXICO = 52  # a 1 stood before a mobile's ten digits until 2019; address books and vendors still write it
 EXTENSION_DIGITS = 6  # a run of at most this many digits that cannot be a number is an inside line
 
 
@@ -50,8 +50,8 @@ def read(raw: str, region: str = "US") -> Number:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return Number(raw, "extension", extension=bare) if 0 < len(bare) <= EXTENSION_DIGITS else Number(raw, "unknown")
-    if parsed.country_code == MEXICO and re.fullmatch("1[0-9]{10}", str(parsed.national_number)):
-        parsed.national_number -= OLD_MEXICAN_MOBILE
+    if parsed.country_code == MEXICO and re.fullmatch("1[0-9]{10}", national := str(parsed.national_number)):
+        parsed.national_number = int(national[1:])
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return Number(raw, "extension", extension=bare) if 0 < len(bare) <= EXTENSION_DIGITS else Number(raw, "unknown")
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from domain import phone
 from domain.call import CallEvent
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 
 BATCH = 100  # deliveries a transaction; also the most records Zoho takes in one request
 POP_IS_STALE = timedelta(seconds=30)  # a call that rang longer ago pops up on nobody's screen
+SOON = timedelta(seconds=5)
 PAUSED = timedelta(minutes=1)  # work that waits for a consent looks again this often
 MODULES = ("Contacts", "Leads", "Accounts")  # which record a call belongs to when a person has several
 
@@ -46,9 +48,26 @@ def hear(services: Services, tenant: TenantId) -> int:
         by_connection[delivery.connection].append(delivery)
     for connection, deliveries in by_connection.items():
         tie = services.connections.get(tenant, connection)
-        told, understood, ignored = _understand(services, tie, deliveries)
-        _take_over(services, tie, told, understood, ignored)
+        try:
+            _take_over(services, tie, deliveries)
+        except OperationalError:
+            raise  # PostgreSQL's trouble is nobody's fault here
+        except Exception:
+            _one_by_one(services, tie, deliveries)
     return len(waiting)
+
+
+def _one_by_one(services: Services, tie: Tie, deliveries: Sequence[Delivery]) -> None:
+    """Find the delivery a batch stumbled over: it is tried again a few times and then kept dead, the rest goes on."""
+    for delivery in deliveries:
+        try:
+            _take_over(services, tie, [delivery])
+        except OperationalError:
+            raise
+        except Exception as error:
+            # any mistake of ours ends here, named but not quoted: its words may hold what the delivery held
+            services.inbox.failed(tie.tenant, delivery, "internal", wait=SOON)
+            log.error("delivery_failed", tenant=str(tie.tenant), delivery=str(delivery.id), error=type(error).__name__)
 
 
 def _understand(
@@ -73,10 +92,9 @@ def _understand(
     return told, understood, ignored
 
 
-def _take_over(
-    services: Services, tie: Tie, told: list[CallEvent], understood: list[UUID], ignored: list[UUID]
-) -> None:
+def _take_over(services: Services, tie: Tie, deliveries: Sequence[Delivery]) -> None:
     """Fold events into calls, say who each is, plan what is owed, all in one transaction."""
+    told, understood, ignored = _understand(services, tie, deliveries)
     tenant = services.tenants.get(tie.tenant)
     heard = services.calls.hear(tie.tenant, tie.id, told)
     numbers = [phone.read(item.call.customer, tenant.region) for item in heard]
@@ -271,8 +289,9 @@ def _logged(services: Services, tie: Tie, results: Mapping[Effect, str], *, read
 def _pop(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Show ringing calls on screens; a pop that is late, or fails, is not worth repeating."""
     bridge = services.bridge(tie)
+    stories = _stories(services, tie, batch)
     for effect in batch:
-        story = _story(services, tie, effect)
+        story = stories.get(effect.id)
         late = services.now() - effect.created_at > POP_IS_STALE
         if late or effect.state == "unknown" or story is None or story.user is None:
             services.effects.drop(tie.tenant, [effect], "pop.stale", state="dropped")
@@ -340,29 +359,32 @@ def _say_dial_failed(services: Services, tenant: TenantId, wanted: Mapping[str, 
 
 def _activities(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
     """The activity of each effect; a call that is gone (erased) has none."""
-    found: dict[UUID, Activity] = {}
+    return {effect: _activity(story) for effect, story in _stories(services, tie, batch).items()}
+
+
+def _stories(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, _Story]:
+    """What each effect's call is about, read for the whole batch at once."""
+    kept = services.calls.some(tie.tenant, {effect.call for effect in batch if effect.call is not None})
+    users = {user.id: user for user in services.tenants.users(tie.tenant)} if kept else {}
+    ids = {call.contact for call in kept.values() if call.contact is not None}
+    contacts = services.hub.people(tie.tenant, ids)
+    records = services.hub.where(tie.tenant, ids)
+    stories: dict[UUID, _Story] = {}
     for effect in batch:
-        story = _story(services, tie, effect)
-        if story is not None:
-            found[effect.id] = _activity(story)
-    return found
+        call = kept.get(effect.call) if effect.call is not None else None
+        if call is None:
+            continue
+        user = users.get(call.user) if call.user is not None else None
+        contact = contacts.get(call.contact) if call.contact is not None else None
+        there = records.get(call.contact, []) if call.contact is not None else []
+        stories[effect.id] = _Story(call, user, contact, _first_record(tie, there))
+    return stories
 
 
-def _story(services: Services, tie: Tie, effect: Effect) -> _Story | None:
-    kept = services.calls.get(tie.tenant, effect.call) if effect.call is not None else None
-    if kept is None:
-        return None
-    user = services.tenants.user(tie.tenant, kept.user) if kept.user is not None else None
-    if kept.contact is None:
-        return _Story(kept, user, None, None)
-    contact = services.hub.people(tie.tenant, [kept.contact]).get(kept.contact)
-    records = [
-        record
-        for record in services.hub.where(tie.tenant, [kept.contact]).get(kept.contact, [])
-        if record.connection == tie.id and record.module in MODULES
-    ]
-    records.sort(key=lambda record: (MODULES.index(record.module), record.remote_id))
-    return _Story(kept, user, contact, records[0] if records else None)
+def _first_record(tie: Tie, there: Sequence[Whereabouts]) -> Whereabouts | None:
+    """The record of this CRM that a call belongs to: a contact before a lead, then the lowest id."""
+    mine = [record for record in there if record.connection == tie.id and record.module in MODULES]
+    return min(mine, key=lambda record: (MODULES.index(record.module), record.remote_id), default=None)
 
 
 def _activity(story: _Story) -> Activity:

@@ -14,13 +14,14 @@ from uuid import UUID
 import structlog
 
 from domain.contact import Gone, Person, Record, keys
-from domain.errors import Malformed
+from domain.errors import Malformed, Trouble, TryLater, Unanswered
 from domain.plan import read_plan, write_plan
 from domain.ports import CursorLost, in_batches
 from integrations.zoho.notifications import read_notification
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
+from store.database import TenantId
 from store.inbox import Delivery, Inbox
 
 log = structlog.get_logger()
@@ -148,6 +149,25 @@ def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool =
     services.connections.ok(tenant, tie.id)
     log.info("phonebook_written", tenant=str(tenant), connection=str(tie.id), **counts)
     return counts
+
+
+def act(services: Services, tenant: TenantId) -> int:
+    """Do the writes a phone system is owed: people who were erased leave its phonebook."""
+    services.effects.orphans(tenant, "contacts")
+    waiting = services.effects.waiting(tenant, "contacts")
+    for effect in waiting:
+        try:
+            tie = services.connections.get(tenant, effect.connection)
+            services.effects.claim(tenant, [effect])
+            services.phone_system(tie).put_contacts([], effect.payload["removed"])  # safe to tell twice
+        except (TryLater, Unanswered) as error:
+            services.effects.again(tenant, [effect], error.code)
+        except Trouble as error:
+            services.effects.drop(tenant, [effect], error.code)
+        else:
+            with services.db.tenant(tenant) as database:
+                services.effects.done(database, tenant, {effect.id: ""})
+    return len(waiting)
 
 
 def watch_crm(services: Services, tie: Tie, chore: Chore) -> None:

@@ -26,7 +26,6 @@ from store.inbox import LANES, Delivery, Lane
 
 log = structlog.get_logger()
 
-SOON = timedelta(seconds=5)
 VISIT_SECONDS = 10.0  # then other tenants get their turn
 
 _services: Services | None = None
@@ -42,8 +41,13 @@ def drain(tenant: str, lane: str) -> None:
     """What RQ calls: ids only."""
     if _services is None:
         raise RuntimeError("This worker was started without its tools; use `linekeeper worker`.")
-    if lane in LANES:
+    if lane not in LANES:
+        return
+    try:
         visit(_services, UUID(tenant), lane)
+    except Exception as error:
+        # the work is in PostgreSQL and the sweep will ring again; RQ would keep the words of this for a day
+        log.error("visit_failed", tenant=tenant, lane=lane, error=type(error).__name__)
 
 
 def visit(services: Services, tenant: TenantId, lane: Lane, *, seconds: float = VISIT_SECONDS) -> int:
@@ -73,7 +77,11 @@ def _calls(services: Services, tenant: TenantId) -> int:
 
 
 def _contacts(services: Services, tenant: TenantId) -> int:
-    return _deliveries(services, tenant, "contacts", sync_contacts.hear_crm) + _chores(services, tenant, "contacts")
+    return (
+        _deliveries(services, tenant, "contacts", sync_contacts.hear_crm)
+        + sync_contacts.act(services, tenant)
+        + _chores(services, tenant, "contacts")
+    )
 
 
 def _mail(services: Services, tenant: TenantId) -> int:
@@ -95,7 +103,7 @@ def _deliveries(
             hear(services, tie, batch)
         except Trouble as error:
             pause = timedelta(seconds=getattr(error, "wait", 0.0))
-            wait = max(pause, SOON if isinstance(error, TryLater) else log_call.PAUSED)
+            wait = max(pause, log_call.SOON if isinstance(error, TryLater) else log_call.PAUSED)
             for delivery in batch:
                 services.inbox.failed(tenant, delivery, error.code, wait=wait)
             services.connections.trouble(tenant, connection, error.code)

@@ -47,17 +47,24 @@ def read(provider: OAuthProvider, data: Any, *, asked: frozenset[str] = frozense
     access = data.get("access_token")
     if not isinstance(access, str) or not access:
         raise TryLater("The token endpoint's answer held no token.", code="oauth.bad_answer")
-    scope = data.get("scope")
-    scopes = frozenset(scope.replace(",", " ").split()) if isinstance(scope, str) else asked
     return Answer(
         access=access,
         refresh=str(data.get("refresh_token") or ""),
-        scopes=scopes,
+        scopes=_scopes(data.get("scope"), asked),
         life=_life(data, provider.token_life_seconds),
         refresh_life=_seconds(data.get("refresh_token_expires_in")),
         extra={name: str(data[name]) for name in provider.keep_from_token if data.get(name)},
         id_token=str(data.get("id_token") or ""),
     )
+
+
+def _scopes(told: Any, asked: frozenset[str]) -> frozenset[str]:
+    """The scopes really granted: a text in the answer, a list once oauthlib has read it, absent when all were."""
+    if isinstance(told, str):
+        return frozenset(told.replace(",", " ").split())
+    if isinstance(told, list | tuple):
+        return frozenset(str(scope) for scope in told)
+    return asked
 
 
 def _life(data: Mapping[str, Any], usual: int) -> int:

@@ -112,7 +112,11 @@ class Stage:
 
 
 def serve(
-    *, port: int = 9100, only: str | None = None, say: Callable[[str], None] = print, stop: threading.Event | None = None
+    *,
+    port: int = 9100,
+    only: str | None = None,
+    say: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
 ) -> None:
     """Serve the stage until `stop` is set, or for ever. Raises CannotServe in one plain sentence."""
     with Stage(port=port, only=only) as stage:

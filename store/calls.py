@@ -7,7 +7,7 @@ holds the tenant's `calls` lane.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -145,6 +145,14 @@ class Calls:
             row = database.execute(select(calls).where(calls.c.tenant_id == tenant, calls.c.id == call)).one_or_none()
         return None if row is None else self._kept(row)
 
+    def some(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, Kept]:
+        """These calls, as far as they are still here."""
+        if not ids:
+            return {}
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(select(calls).where(calls.c.tenant_id == tenant, calls.c.id.in_(ids))).all()
+        return {row.id: self._kept(row) for row in rows}
+
     def recent(
         self,
         tenant: TenantId,
@@ -199,9 +207,7 @@ class Calls:
                     select(calls.c.outcome, func.count())
                     .where(calls.c.tenant_id == tenant, or_(calls.c.started_at > since, calls.c.state != "ended"))
                     .group_by(calls.c.outcome)
-                )
-                .tuples()
-                .all()
+                ).all()
             )
 
     def _kept(self, row: Any) -> Kept:

@@ -30,6 +30,7 @@ class Database:
             make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=pool_size,
             max_overflow=pool_size,
+            hide_parameters=True,  # an error's text may reach a log; what was being written must not
             connect_args={
                 "options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC",
                 "connect_timeout": 5,

@@ -75,22 +75,34 @@ class Effects:
     ) -> bool:
         """Write down what we owe, in the caller's transaction; False when it was written down before."""
         row = uuid.uuid4()
-        return bool(
-            database.execute(
-                insert(effects)
-                .values(
-                    id=row,
-                    tenant_id=tenant,
-                    connection_id=connection,
-                    kind=kind,
-                    key=key,
-                    lane=lane,
-                    call_id=call,
-                    contact_id=contact,
-                    payload=self._vault.of(tenant).seal_json("effects", row, "payload", payload),
-                )
-                .on_conflict_do_nothing()
-            ).rowcount
+        new = database.execute(
+            insert(effects)
+            .values(
+                id=row,
+                tenant_id=tenant,
+                connection_id=connection,
+                kind=kind,
+                key=key,
+                lane=lane,
+                call_id=call,
+                contact_id=contact,
+                payload=self._vault.of(tenant).seal_json("effects", row, "payload", payload),
+            )
+            .on_conflict_do_nothing()
+            .returning(effects.c.id)  # an INSERT's rowcount is not to be had from SQLAlchemy
+        ).scalar_one_or_none()
+        return new is not None
+
+    def remove_from_phonebook(self, database: Connection, tenant: TenantId, phonebook: UUID, contact: UUID) -> bool:
+        """Owe a phone system the news that a contact is gone, in the caller's transaction."""
+        return self.plan(
+            database,
+            tenant,
+            "phonebook.remove",
+            f"phonebook.remove:{contact}:{phonebook}",
+            connection=phonebook,
+            lane="contacts",
+            payload={"removed": [str(contact)]},
         )
 
     def orphans(self, tenant: TenantId, lane: Lane) -> int:
@@ -167,12 +179,14 @@ class Effects:
 
     def postpone(self, tenant: TenantId, batch: Sequence[Effect], reason: str, wait: timedelta) -> None:
         """Their connection cannot be used now: wait, without counting it as a try."""
+        claimed = effects.c.state == "claimed"
         with self._db.tenant(tenant) as database:
             database.execute(
                 update(effects)
                 .where(effects.c.tenant_id == tenant, effects.c.id.in_([effect.id for effect in batch]))
                 .values(
-                    state=case((effects.c.state == "claimed", "due"), else_=effects.c.state),
+                    state=case((claimed, "due"), else_=effects.c.state),
+                    attempts=effects.c.attempts - case((claimed, 1), else_=0),
                     reason=reason,
                     next_at=func.now() + wait,
                 )

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from domain.contact import fold_email
 from store.database import TenantId
 from store.effects import Effects
-from store.holdings import HOLDINGS, remove_from_phonebook
+from store.holdings import HOLDINGS
 from store.tables import (
     OF_A_TENANT,
     calls,
@@ -140,7 +140,7 @@ def _reading(
         table.c.tenant_id == keys.tenant, or_(*(cell.is_not(None) for cell in cells))
     )
     found = set()
-    for row in database.execution_options(yield_per=PAGE).execute(statement):
+    for row in database.execute(statement.execution_options(yield_per=PAGE)):
         for field in fields:
             text = _opened(keys, table.name, row.id, field, getattr(row, field))
             if named.search(text) or ("%" in text and named.search(unquote_plus(text))):
@@ -185,7 +185,7 @@ def erase(
     counts = {"users kept": len(found.users), "phonebook removals": 0}
     for phonebook in list(phonebooks):
         for contact in sorted(found.contacts):
-            counts["phonebook removals"] += remove_from_phonebook(database, plan, tenant, phonebook, contact)
+            counts["phonebook removals"] += plan.remove_from_phonebook(database, tenant, phonebook, contact)
     linked = select(func.count()).where(links.c.tenant_id == tenant, links.c.contact_id.in_(found.contacts))
     counts["links"] = database.execute(linked).scalar_one()
     for table, ids in (
@@ -196,8 +196,9 @@ def erase(
     ):
         where = (table.c.tenant_id == tenant, table.c.id.in_(ids))
         counts[table.name] = database.execute(delete(table).where(*where)).rowcount
-    counts["tombstones"] = _bury_what_nobody_shares(database, tenant, [(row[0], bytes(row[1])) for row in keys])
-    counts["tombstones"] += len(person.marks(vault.of(tenant)))
+    theirs = _shared_by_nobody(database, tenant, {(row.kind, bytes(row.fingerprint)) for row in keys})
+    _write_tombstones(database, tenant, theirs)
+    counts["tombstones"] = len(theirs | set(person.marks(vault.of(tenant))))
     return found, counts
 
 
@@ -206,20 +207,21 @@ def bury(database: Connection, vault: Vault, tenant: TenantId, person: Person) -
     _write_tombstones(database, tenant, person.marks(vault.of(tenant)))
 
 
-def _bury_what_nobody_shares(database: Connection, tenant: TenantId, keys: Collection[tuple[str, bytes]]) -> int:
-    """An erased contact's other numbers and addresses lead to them too, unless a colleague shares them."""
+def _shared_by_nobody(
+    database: Connection, tenant: TenantId, keys: Collection[tuple[str, bytes]]
+) -> set[tuple[str, bytes]]:
+    """An erased contact's other numbers and addresses lead to them too, unless a colleague has the same."""
     shared = select(contact_keys.c.fingerprint).where(
         contact_keys.c.tenant_id == tenant, contact_keys.c.fingerprint.in_([mark for _, mark in keys])
     )
     still = {bytes(mark) for mark in database.execute(shared).scalars()}
-    return _write_tombstones(database, tenant, [key for key in keys if key[1] not in still])
+    return {key for key in keys if key[1] not in still}
 
 
-def _write_tombstones(database: Connection, tenant: TenantId, marks: Iterable[tuple[str, bytes]]) -> int:
+def _write_tombstones(database: Connection, tenant: TenantId, marks: Iterable[tuple[str, bytes]]) -> None:
     rows = [{"tenant_id": tenant, "kind": kind, "fingerprint": mark} for kind, mark in marks]
-    if not rows:
-        return 0
-    return database.execute(insert(tombstones).values(rows).on_conflict_do_nothing()).rowcount
+    if rows:
+        database.execute(insert(tombstones).values(rows).on_conflict_do_nothing())
 
 
 # ---- handing over -----------------------------------------------------------------------------------------------
@@ -237,7 +239,7 @@ def export(
         if holding is None or where is None:
             continue
         statement = select(table).where(*where)
-        for row in database.execution_options(yield_per=PAGE).execute(statement).mappings():
+        for row in database.execute(statement.execution_options(yield_per=PAGE)).mappings():
             yield holding, _plain(keys, table, row, secret)
 
 

@@ -9,20 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, true, tuple_, update
 
 from domain.holding import Holding
 from domain.profile import Profile
 from store.database import Database, TenantId
-from store.effects import Effects
 from store.hub import Hub
 from store.tables import (
     calls,
     connection_secrets,
     connections,
-    contacts,
     cursors,
     deliveries,
     effects,
@@ -200,15 +197,18 @@ HOLDINGS: tuple[Holding, ...] = (
             "file:postgres/**",  # tables, indexes and the write-ahead log
             "file:valkey-work/**",  # the doorbell's append-only file
             "file:valkey-mail/**",  # empty: cached mail is in no file
-            "file:logs/*",
+            "file:log/*",
+            "file:metrics/*",
             "file:passwords.json",  # the embedded database roles' own
+            "file:keyring",  # the development key ring
+            "file:house.json",  # what `linekeeper up` lends to commands beside it
             "file:*.lock",
             "file:run/**",  # sockets
             "file:scratch/**",
         ),
         clock="",
         keep="files",
-        secret=("file:passwords.json",),
+        secret=("file:passwords.json", "file:keyring", "file:house.json"),
     ),
 )
 BY_NAME = {holding.name: holding for holding in HOLDINGS}
@@ -298,7 +298,7 @@ def _empty_connections(db: Database, tenant: TenantId) -> int:
 
 def _drop_contacts(db: Database, vault: Vault, tenant: TenantId) -> int:
     """What disconnected sides said of people goes; somebody whom no connected side knows goes altogether."""
-    hub, plan, gone = Hub(db, vault), Effects(db, vault), 0
+    hub, gone = Hub(db, vault), 0
     said = (links.c.tenant_id == tenant, links.c.connection_id.in_(_disconnected(tenant)))
     while True:
         with db.tenant(tenant) as database:
@@ -306,30 +306,4 @@ def _drop_contacts(db: Database, vault: Vault, tenant: TenantId) -> int:
             if not ids:
                 return gone
             database.execute(delete(links).where(*said, links.c.contact_id.in_(ids)))
-            written = database.execute(
-                select(links.c.contact_id, links.c.connection_id).where(
-                    links.c.tenant_id == tenant, links.c.contact_id.in_(ids), links.c.module == "phonebook"
-                )
-            ).all()
-            hub.remerge(database, tenant, ids)
-            kept = select(contacts.c.id).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(ids))
-            lost = ids - set(database.execute(kept).scalars())
-            for contact, phonebook in written:
-                if contact in lost:
-                    remove_from_phonebook(database, plan, tenant, phonebook, contact)
-        gone += len(lost)
-
-
-def remove_from_phonebook(
-    database: Connection, plan: Effects, tenant: TenantId, phonebook: UUID, contact: UUID
-) -> bool:
-    """Owe a phone system the news that a contact is gone, in the caller's transaction."""
-    return plan.plan(
-        database,
-        tenant,
-        "phonebook.remove",
-        f"phonebook.remove:{contact}:{phonebook}",
-        connection=phonebook,
-        lane="contacts",
-        payload={"removed": [str(contact)]},
-    )
+            gone += hub.remerge(database, tenant, ids)

@@ -20,6 +20,7 @@ from domain.contact import words as words_of
 from domain.plan import Key, Link, Step
 from domain.ports import in_batches
 from store.database import Database, TenantId
+from store.effects import Effects
 from store.tables import connections, contact_keys, contacts, links, tombstones
 from store.vault import TenantVault, Vault
 
@@ -50,6 +51,7 @@ class Hub:
     def __init__(self, db: Database, vault: Vault) -> None:
         self._db = db
         self._vault = vault
+        self._effects = Effects(db, vault)
 
     # -- finding
 
@@ -253,9 +255,9 @@ class Hub:
         self.remerge(database, tenant, touched)
         return counts
 
-    def remerge(self, database: Connection, tenant: TenantId, ids: Collection[UUID]) -> None:
-        """Add up again what the sides say of these contacts; one that no side knows any more goes."""
-        vault = self._vault.of(tenant)
+    def remerge(self, database: Connection, tenant: TenantId, ids: Collection[UUID]) -> int:
+        """Add up again what the sides say of these contacts; one that no side knows any more goes. Returns how many."""
+        vault, went = self._vault.of(tenant), 0
         for batch in in_batches(sorted(ids), 1_000):
             said: dict[UUID, list[tuple[str, Person]]] = {contact: [] for contact in batch}
             rows = database.execute(
@@ -269,6 +271,7 @@ class Hub:
             for row in rows:
                 said[row.contact_id].append((row.vendor, _link(vault, row).mark))
             gone = [contact for contact, sides in said.items() if not sides]
+            self._leave_phonebooks(database, tenant, gone)
             merged = {contact: merge(sides) for contact, sides in said.items() if sides}
             database.execute(delete(contacts).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(gone)))
             database.execute(
@@ -276,6 +279,18 @@ class Hub:
             )
             if merged:
                 self._write(database, vault, merged)
+            went += len(gone)
+        return went
+
+    def _leave_phonebooks(self, database: Connection, tenant: TenantId, gone: Sequence[UUID]) -> None:
+        """Owe every phonebook that holds one of these the news; the links that say so go with the contact."""
+        written = database.execute(
+            select(links.c.connection_id, links.c.contact_id).where(
+                links.c.tenant_id == tenant, links.c.contact_id.in_(gone), links.c.module == "phonebook"
+            )
+        ).all()
+        for phonebook, contact in written:
+            self._effects.remove_from_phonebook(database, tenant, phonebook, contact)
 
     def _write(self, database: Connection, vault: TenantVault, merged: Mapping[UUID, Merged]) -> None:
         rows = [

@@ -52,21 +52,21 @@ class Inbox:
         row = uuid.uuid4()
         sealed = self._vault.of(tenant).seal("deliveries", row, "body", body)
         with self._db.tenant(tenant) as database:
-            return bool(
-                database.execute(
-                    insert(deliveries)
-                    .values(
-                        id=row,
-                        tenant_id=tenant,
-                        connection_id=connection,
-                        event_id=event_id,
-                        kind=kind,
-                        lane=lane,
-                        body=sealed,
-                    )
-                    .on_conflict_do_nothing(index_elements=["connection_id", "event_id"])
-                ).rowcount
-            )
+            new = database.execute(
+                insert(deliveries)
+                .values(
+                    id=row,
+                    tenant_id=tenant,
+                    connection_id=connection,
+                    event_id=event_id,
+                    kind=kind,
+                    lane=lane,
+                    body=sealed,
+                )
+                .on_conflict_do_nothing(index_elements=["connection_id", "event_id"])
+                .returning(deliveries.c.id)  # an INSERT's rowcount is not to be had from SQLAlchemy
+            ).scalar_one_or_none()
+        return new is not None
 
     def pending(self, tenant: TenantId, lane: Lane, limit: int = 100) -> list[Delivery]:
         """What waits in a lane, oldest first. The caller holds the lane."""
@@ -151,7 +151,5 @@ class Inbox:
                     select(deliveries.c.state, func.count())
                     .where(deliveries.c.tenant_id == tenant)
                     .group_by(deliveries.c.state)
-                )
-                .tuples()
-                .all()
+                ).all()
             )

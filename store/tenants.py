@@ -111,7 +111,7 @@ class Tenants:
                     select(users.c.remote_id, users.c.id).where(
                         users.c.tenant_id == tenant, users.c.connection_id == connection_id
                     )
-                ).tuples().all()
+                ).all()
             )
             for person in people:
                 row = known.pop(person.remote_id, None) or uuid.uuid4()

@@ -37,6 +37,7 @@ FORMAT = AES_256_GCM = 1
 NONCE_BYTES = 12  # random; at most 2^32 seals under one key (NIST SP 800-38D), which no tenant's rows come near
 REMEMBER_SECONDS = 60.0  # unwrapped keys other than mail's; a destroyed one is gone from every process by then
 NO_TENANT = UUID(int=0)
+LARGEST_KEY_ID = 2**31 - 1  # of the column; an envelope that names a larger one was tampered with
 
 
 class Tampered(Trouble):
@@ -222,6 +223,8 @@ class Vault:
 
     def by_id(self, tenant: TenantId, key_id: int) -> Key:
         """The key an envelope names; KeyGone when it was destroyed."""
+        if key_id > LARGEST_KEY_ID:
+            raise Tampered
         return self._find(tenant, key_id)
 
     def _find(self, tenant: TenantId, which: Purpose | int) -> Key:
@@ -238,6 +241,8 @@ class Vault:
             row = connection.execute(
                 select(tenant_keys).where(tenant_keys.c.tenant_id == tenant, condition)
             ).one_or_none()
+        if row is None and isinstance(which, int):
+            raise Tampered  # an envelope names a key that never was: like every other fault of an envelope
         if row is None:
             raise Tampered("This tenant has no such key.", code="vault.no_such_key")
         if row.wrapped is None:

@@ -6,8 +6,9 @@ were asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -24,10 +25,12 @@ from domain.errors import Missing, Trouble
 from domain.mail import Message
 from domain.plan import Step
 from domain.ports import CrmUser
-from jobs.services import Services
+from jobs.services import Services, open_services
+from settings import Settings
 from store.connections import Tie
 from store.database import TenantId
 from store.tenants import User
+from tests.servers import RING
 
 WEB = "https://crm.zoho.eu/crm/org20001"
 
@@ -147,12 +150,47 @@ def furnish(services: Services, tenant: TenantId, admin: str = "Alice", agent: s
     crm = services.connections.add(tenant, "crm", "zoho", label=f"{admin} Ltd", web=WEB)
     services.connections.ok(tenant, crm)
     people = [
-        CrmUser(remote_id="1", login_id=f"login-{admin}", email=f"{admin}@a.example", name=f"{admin} Admin", admin=True),
+        CrmUser(
+            remote_id="1", login_id=f"login-{admin}", email=f"{admin}@a.example", name=f"{admin} Admin", admin=True
+        ),
         CrmUser(remote_id="2", login_id=f"login-{agent}", email=f"{agent}@a.example", name=f"{agent} Agent"),
     ]
     services.tenants.learn_users(tenant, crm, people)
     users = {user.remote_id: user for user in services.tenants.users(tenant)}
     return Office(tenant, crm, users["1"], users["2"])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Alice's office with Bob in it, Charlie's next door, and a console for both."""
+
+    services: Services
+    stories: Stories
+    app: Flask
+    office: Office
+    next_door: Office
+
+    def browser(self, who: str = "") -> FlaskClient:
+        """A browser with somebody's session, or with none."""
+        cast = {"alice": self.office.alice, "bob": self.office.bob, "charlie": self.next_door.alice, "": None}
+        return sign_in(self.app, self.services, cast[who])
+
+    def actions(self, tenant: TenantId | None = None) -> list[str]:
+        """What the ledger says was done, oldest first."""
+        return [row.action for row in self.services.ledger.rows(tenant or self.office.tenant, limit=500)][::-1]
+
+
+@contextmanager
+def running(app_url: str, mail_url: str, tenant: TenantId, neighbour: TenantId, **settings: Any) -> Iterator[Stage]:
+    """A stage on these servers. Nobody hears the doorbell: no page may depend on it."""
+    given = Settings(database_url=app_url, redis_url="redis://127.0.0.1:1/0", mail_redis_url=mail_url, keyring=RING)
+    services = open_services(replace(given, **settings), pool_size=2)
+    stories = Stories()
+    app = application(services, stories)
+    try:
+        yield Stage(services, stories, app, furnish(services, tenant), furnish(services, neighbour, "Charlie", "Carol"))
+    finally:
+        services.close()
 
 
 def person(given: str, family: str, company: str, number: str, email: str, title: str = "") -> Person:

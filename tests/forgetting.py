@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
 
@@ -161,7 +161,3 @@ def grant(services: Services, tenant: TenantId, connection: UUID, state: str) ->
             )
         )
     return row
-
-
-def later(**period: float) -> timedelta:
-    return timedelta(**period)

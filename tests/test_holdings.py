@@ -76,7 +76,7 @@ def test_every_file_the_servers_keep_is_in_a_holding(
     declared = [place.removeprefix("file:") for holding in HOLDINGS for place in holding.what if "file:" in place]
     files = {path.relative_to(servers_dir).as_posix() for path in servers_dir.rglob("*") if not path.is_dir()}
 
-    assert {"passwords.json", "postgres/PG_VERSION"} <= files
+    assert {"passwords.json", "postgres/data/PG_VERSION"} <= files
     assert set() == {name for name in files if not any(fnmatch(name, glob) for glob in declared)}
 
 

@@ -45,20 +45,20 @@
     return made;
   }
 
-  function row(call, withAgent) {
+  function row(call, lead, ...rest) {
     const made = el("li");
     const top = el("p", "row-top");
-    const who = link(call.url, call.who, false);
-    who.className = "cover";
-    top.append(who, status(call.tone, call.shape, call.outcome));
-    const parts = [call.direction, call.company, withAgent ? call.agent : "", call.when, call.talk].filter(Boolean);
+    const cover = link(call.url, call[lead], false);
+    cover.className = "cover";
+    top.append(cover, status(call.tone, call.shape, call.outcome));
+    const parts = rest.map((name) => call[name]).filter(Boolean);
     made.append(top, el("p", "soft", parts.join(" · ")));
     return made;
   }
 
-  function list(id, calls, nothing, withAgent) {
+  function list(id, calls, nothing, ...parts) {
     const place = document.getElementById(id);
-    place.replaceChildren(...(calls.length ? calls.map((call) => row(call, withAgent)) : [el("li", "soft", nothing)]));
+    place.replaceChildren(...(calls.length ? calls.map((call) => row(call, "who", ...parts)) : [el("li", "soft", nothing)]));
   }
 
   function section(heading, items) {
@@ -107,7 +107,7 @@
     }
     if (call.calls.length || call.mail.length) {
       const beside = el("div", "columns");
-      if (call.calls.length) beside.append(section("Before this call", call.calls.map((item) => row(item, true))));
+      if (call.calls.length) beside.append(section("Before this call", call.calls.map((item) => row(item, "when", "direction", "agent", "talk"))));
       if (call.mail.length) beside.append(section("Recent mail", call.mail.map(letter)));
       made.append(beside);
     }
@@ -136,8 +136,8 @@
     if (looks !== shown) {
       shown = looks;
       live.replaceChildren(...(state.live.length ? state.live.map(card) : [idle]));
-      list("recent", state.recent, "No calls of yours yet.", false);
-      list("missed", state.missed, "None. Well done.", true);
+      list("recent", state.recent, "No calls of yours yet.", "direction", "company", "when", "talk");
+      list("missed", state.missed, "None. Well done.", "company", "agent", "when");
       say(state.live);
     }
     tick();

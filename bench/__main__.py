@@ -1,0 +1,38 @@
+"""`python -m bench [NAME ...] [--json]`: measure everything or the named parts, and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+from bench import intake, lookup, vault
+from bench.house import House, house
+from bench.measure import Row, table
+
+PARTS: Mapping[str, Callable[[House], Iterator[Row]]] = {
+    "intake": intake.measure,
+    "lookup": lookup.measure,
+    "vault": vault.measure,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description="Print how fast Linekeeper is on this machine, now.")
+    parser.add_argument("part", nargs="*", help=f"what to measure: {', '.join(PARTS)} (all of it when left out)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    chosen = parser.parse_args()
+    if unknown := sorted({*chosen.part} - {*PARTS}):
+        parser.error(f"nothing here is called {', '.join(unknown)}")
+    with house() as here:
+        rows = [row for name in chosen.part or PARTS for row in PARTS[name](here)]
+    if chosen.json:
+        json.dump([row.as_data() for row in rows], sys.stdout, indent=2)
+        print()
+    else:
+        print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Events in, written down before the answer: what a door costs on top of a Flask route that does nothing.
+
+Both are served by the same command on the same machine at the same time, and asked by the same clients in turn, one
+side idle while the other is asked. Clients, web processes and PostgreSQL share the cores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+from bench.clients import Result, Task
+from bench.house import Door, House
+from bench.measure import Row, percentile
+
+CLIENTS = 20
+EVENTS = {CLIENTS: 4_000, 1: 600}  # a round
+ROUNDS = 5
+WARM_UP = 1_000
+ROOT = Path(__file__).resolve().parents[1]
+BARE = "a bare Flask route, same server"
+
+
+@dataclass(slots=True)
+class Side:
+    """What one application did, round by round."""
+
+    port: int
+    rates: dict[int, list[float]] = field(default_factory=dict)
+    times: dict[int, list[float]] = field(default_factory=dict)
+
+    def ask(self, door: Door, clients: int, events: int) -> Result:
+        """Send events; every single one must be accepted, or there is nothing to measure."""
+        task = Task(port=self.port, door=door.name, secret=door.secret, clients=clients, events=events)
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.clients"],
+            input=json.dumps(asdict(task)),
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        if done.returncode:
+            raise RuntimeError(f"the clients gave up: {done.stderr.strip().splitlines()[-1]}")
+        result = Result(**json.loads(done.stdout))
+        if result.statuses != {"202": events}:
+            raise RuntimeError(f"not every event was accepted: {result.statuses}")
+        return result
+
+    def measure(self, door: Door, clients: int) -> None:
+        result = self.ask(door, clients, EVENTS[clients])
+        self.rates.setdefault(clients, []).append(EVENTS[clients] / result.took)
+        self.times.setdefault(clients, []).extend(result.times)
+
+
+def measure(house: House) -> Iterator[Row]:
+    """Twenty clients, then one."""
+    door = house.phone_system(house.tenant())
+    with ExitStack() as stack:
+        ours = Side(stack.enter_context(served(house, "doors")))
+        bare = Side(stack.enter_context(served(house, "bare")))
+        for side in (ours, bare):
+            side.ask(door, CLIENTS, WARM_UP)
+        for clients in EVENTS:
+            for _ in range(ROUNDS):
+                ours.measure(door, clients)
+                bare.measure(door, clients)
+    sent = WARM_UP + ROUNDS * sum(EVENTS.values())
+    kept = sum(house.services.inbox.counts(door.tenant).values())
+    if kept != sent:
+        raise RuntimeError(f"{sent} events were accepted and {kept} are written down")
+    for clients in EVENTS:
+        yield from rows(clients, ours, bare)
+
+
+def rows(clients: int, ours: Side, bare: Side) -> Iterator[Row]:
+    many = "1 client" if clients == 1 else f"{clients} clients"
+    yield Row(
+        measure=f"events in, committed, {many}",
+        figure=median(ours.rates[clients]),
+        unit="events/s",
+        baseline=median(bare.rates[clients]),
+        against=BARE,
+        wanted=">= 1,000" if clients == CLIENTS else "",
+    )
+    for part in (50, 95):
+        yield Row(
+            measure=f"the same, p{part}",
+            figure=percentile(ours.times[clients], part) * 1_000,
+            unit="ms",
+            baseline=percentile(bare.times[clients], part) * 1_000,
+            against=BARE,
+            wanted="<= 25" if (clients, part) == (CLIENTS, 95) else "",
+        )
+
+
+@contextmanager
+def served(house: House, application: str) -> Iterator[int]:
+    """Serve an application as `linekeeper up` does: WEB_PROCESSES processes that share a port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    metrics = house.folder / f"metrics-{application}"
+    metrics.mkdir(mode=0o700)
+    environ = {
+        **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
+        **house.environ,
+        "PORT": str(port),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PYTHONUNBUFFERED": "1",
+    }
+    with ExitStack() as stack:
+        for _ in range(house.services.settings.web_processes):
+            stack.enter_context(web_process(application, environ))
+        yield port
+
+
+@contextmanager
+def web_process(application: str, environ: Mapping[str, str]) -> Iterator[None]:
+    """Start one and wait until it says that it serves."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.web", application],
+        env=environ,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        if "event=serving" not in (said := process.stdout.readline()):
+            raise RuntimeError(f"{application} does not serve: {said.strip()}")
+        yield
+    finally:
+        process.terminate()
+        process.wait()

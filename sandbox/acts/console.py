@@ -1,0 +1,42 @@
+"""Act 9: what the console shows of all this, to each company its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sandbox.acts.calls import CALL
+from sandbox.browser import Browser
+from sandbox.cast import ALICE_LTD, NEXT_DOOR
+from sandbox.scene import Scene, expect
+
+CALLS = 2  # of each company
+
+
+def shows(scene: Scene) -> Iterator[str]:
+    """Connections and their health, calls, what is held, the ledger and its chain."""
+    for company in (ALICE_LTD, NEXT_DOOR):
+        many = len(scene.activities(company))
+        expect(many == CALLS, f"{company.name} had {CALLS} calls and has {many} activities in Zoho")
+    overview = scene.alice.get("/console/")
+    expect(overview.text.count("Working") >= 2, f"connections should be working: {overview.text[:300]}")
+    expect(
+        len(scene.alice.get("/console/calls").links_to(CALL)) == CALLS, "the console lists other calls than there were"
+    )
+    holdings = scene.alice.get("/console/holdings")
+    kinds = len(re.findall(r"<td class=\"lead\">", holdings.body))
+    expect(holdings.status == 200 and kinds, "the console does not say what is held")
+    yield f"Zoho and the phone system are working, {CALLS} calls, {kinds} kinds of data held and until when"
+    chains = {
+        name: _chain(browser) for name, browser in ((ALICE_LTD.name, scene.alice), (NEXT_DOOR.name, scene.charlie))
+    }
+    yield "the ledger has all of it; the chains hold: " + ", ".join(
+        f"{name} {rows} rows" for name, rows in chains.items()
+    )
+
+
+def _chain(browser: Browser) -> int:
+    page = browser.get("/console/ledger")
+    found = re.search(r"Chain verified, ([\d,]+) rows", page.text)
+    expect(found, "the ledger's chain does not verify")
+    return int(found[1].replace(",", "")) if found else 0

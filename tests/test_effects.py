@@ -1,0 +1,248 @@
+"""A write we owe the outside world is done exactly once, whoever dies in between."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from store.database import Database, TenantId
+from store.effects import ATTEMPTS, SETTLE, Effect, Effects, backoff
+from store.tables import effects
+from store.vault import Vault
+
+CRM = uuid.UUID(int=5)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def owed(db: Database, vault: Vault) -> Effects:
+    return Effects(db, vault)
+
+
+@pytest.fixture
+def plan(owed: Effects, db: Database, tenant: TenantId) -> Callable[..., bool]:
+    """Write down what Alice's tenant owes."""
+
+    def write(key: str = "k1", kind: str = "dial", **more: Any) -> bool:
+        with db.tenant(tenant) as connection:
+            told = {"connection": CRM, "lane": "calls", "payload": {"number": "+34600111222"}} | more
+            return owed.plan(connection, tenant, kind, key, **told)
+
+    return write
+
+
+def row(db: Database, tenant: TenantId) -> Any:
+    with db.tenant(tenant) as connection:
+        return connection.execute(select(effects)).one()
+
+
+def wait_over(db: Database, tenant: TenantId) -> None:
+    """Turn the clock past every wait."""
+    with db.tenant(tenant) as connection:
+        connection.execute(update(effects).values(next_at=effects.c.created_at))
+
+
+def only(owed: Effects, tenant: TenantId) -> Effect:
+    (effect,) = owed.waiting(tenant, "calls")
+    return effect
+
+
+def test_the_way_of_an_effect(owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]) -> None:
+    """Due, claimed before it leaves, done with the other side's id; the payload is sealed and then gone."""
+    assert plan()
+    assert b"600111222" not in bytes(row(db, tenant).payload)
+    effect = only(owed, tenant)
+    assert ("due", {"number": "+34600111222"}, 0) == (effect.state, effect.payload, effect.attempts)
+
+    owed.claim(tenant, [effect])
+    assert ("claimed", 1, 1) == (row(db, tenant).state, row(db, tenant).attempts, row(db, tenant).fence)
+    assert [] == owed.waiting(tenant, "calls")  # nobody else takes it meanwhile
+
+    with db.tenant(tenant) as connection:
+        owed.done(connection, tenant, {effect.id: "zoho-9"})
+    after = row(db, tenant)
+    assert ("done", "zoho-9", None) == (after.state, after.result, after.payload)
+    assert after.done_at is not None
+    assert {("dial", "done"): 1} == owed.counts(tenant)
+
+
+def test_what_is_owed_once_is_written_down_once(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """Fifty processes with one key, before it was done and after."""
+    with ThreadPoolExecutor(50) as threads:
+        assert 1 == sum(threads.map(lambda _: plan(), range(50)))
+    effect = only(owed, tenant)
+    owed.claim(tenant, [effect])
+    with db.tenant(tenant) as connection:
+        owed.done(connection, tenant, {effect.id: ""})
+
+    assert not plan()
+    assert [] == owed.waiting(tenant, "calls")
+
+
+def test_one_key_of_two_tenants_is_two_effects(
+    owed: Effects, db: Database, tenant: TenantId, neighbour: TenantId, plan: Callable[..., bool]
+) -> None:
+    """A neighbour's plans are none of ours."""
+    assert plan()
+    with db.tenant(neighbour) as connection:
+        assert owed.plan(connection, neighbour, "dial", "k1", connection=CRM, lane="calls", payload={})
+    owed.claim(neighbour, [only(owed, tenant)])  # an id in the wrong hands claims nothing
+
+    assert "due" == only(owed, tenant).state
+
+
+@pytest.mark.parametrize("kinds", [("activity.bridge", "activity.record"), ("activity.record", "activity.bridge")])
+def test_a_second_writer_of_a_call_is_not_even_planned(
+    owed: Effects, tenant: TenantId, plan: Callable[..., bool], kinds: tuple[str, str]
+) -> None:
+    """Whoever comes first writes the activity, under whatever key the other comes."""
+    call = uuid.uuid4()
+
+    assert plan("k1", kinds[0], call=call)
+    assert not plan("k2", kinds[1], call=call)
+    assert [kinds[0]] == [effect.kind for effect in owed.waiting(tenant, "calls")]
+
+
+def test_a_plan_stands_or_falls_with_its_transaction(owed: Effects, db: Database, tenant: TenantId) -> None:
+    """What the caller takes back was never owed."""
+    with pytest.raises(RuntimeError), db.tenant(tenant) as connection:
+        assert owed.plan(connection, tenant, "dial", "k1", connection=CRM, lane="calls", payload={})
+        raise RuntimeError
+
+    assert {} == owed.counts(tenant)
+
+
+def test_what_a_dead_worker_claimed_is_unknown_not_due(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """It may stand over there already: it is read back, after the dead one's request had time to settle."""
+    plan()
+    owed.claim(tenant, [only(owed, tenant)])
+
+    assert 1 == owed.orphans(tenant, "calls")
+    assert 0 == owed.orphans(tenant, "calls")
+    left = row(db, tenant)
+    assert ("unknown", "interrupted") == (left.state, left.reason)
+    assert timedelta() < left.next_at - db.now() <= SETTLE
+    assert [] == owed.waiting(tenant, "calls")
+    wait_over(db, tenant)
+    assert "unknown" == only(owed, tenant).state
+
+
+def test_orphans_of_another_lane_are_somebody_elses(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """Whoever holds that lane may be at work on them."""
+    plan(lane="contacts")
+    owed.claim(tenant, owed.waiting(tenant, "contacts"))
+
+    assert 0 == owed.orphans(tenant, "calls")
+    assert "claimed" == row(db, tenant).state
+
+
+def test_an_answer_that_never_came_is_unknown(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """Not due: nothing is written again before it was read back."""
+    plan()
+    effect = only(owed, tenant)
+    owed.claim(tenant, [effect])
+    owed.unknown(tenant, [effect], "upstream.unanswered")
+
+    assert ("unknown", "upstream.unanswered") == (row(db, tenant).state, row(db, tenant).reason)
+
+
+@pytest.mark.parametrize(("wait", "pause"), [(None, backoff(0)), (HOUR, HOUR)], ids=["our pause", "their pause"])
+def test_what_was_surely_not_done_is_due_again(
+    wait: timedelta | None,
+    pause: timedelta,
+    owed: Effects,
+    db: Database,
+    tenant: TenantId,
+    plan: Callable[..., bool],
+) -> None:
+    """After the pause the other side asked for, or a growing one of ours."""
+    plan()
+    effect = only(owed, tenant)
+    owed.claim(tenant, [effect])
+    owed.again(tenant, [effect], "upstream.busy", wait=wait)
+
+    later = row(db, tenant)
+    assert ("due", "upstream.busy") == (later.state, later.reason)
+    assert pause - timedelta(seconds=5) < later.next_at - db.now() <= pause
+
+
+def test_tries_come_to_an_end(owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]) -> None:
+    """Then it is dead: kept with its reason, done by nobody."""
+    plan()
+    for attempt in range(ATTEMPTS):
+        effect = only(owed, tenant)
+        assert attempt == effect.attempts
+        owed.claim(tenant, [effect])
+        owed.again(tenant, [effect], "upstream.busy")
+        wait_over(db, tenant)
+
+    assert {("dial", "dead"): 1} == owed.counts(tenant)
+    assert [] == owed.waiting(tenant, "calls")
+
+
+@pytest.mark.parametrize("claimed", [False, True], ids=["before it left", "refused on the way"])
+def test_waiting_for_a_consent_is_not_a_try(
+    claimed: bool, owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """A weekend without consent uses up no tries, and nothing is lost; when it is back the work is due at once."""
+    plan()
+    for _ in range(ATTEMPTS + 1):
+        effect = only(owed, tenant)
+        if claimed:
+            owed.claim(tenant, [effect])
+        owed.postpone(tenant, [effect], "consent.lost", HOUR)
+        assert [] == owed.waiting(tenant, "calls")
+        assert 0 == owed.wake(tenant, uuid.uuid4())
+        assert 1 == owed.wake(tenant, CRM)
+
+    assert ("due", 0) == (only(owed, tenant).state, only(owed, tenant).attempts)
+
+
+def test_what_is_unknown_stays_unknown_while_it_waits(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """Postponing must not turn a doubt into a second write."""
+    plan()
+    effect = only(owed, tenant)
+    owed.claim(tenant, [effect])
+    owed.unknown(tenant, [effect], "upstream.unanswered")
+    owed.postpone(tenant, [effect], "consent.lost", HOUR)
+    owed.wake(tenant, CRM)
+
+    assert "unknown" == only(owed, tenant).state
+
+
+@pytest.mark.parametrize("state", ["dead", "dropped"])
+def test_what_makes_no_sense_is_put_aside(
+    state: str, owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """With its reason, for good."""
+    plan()
+    owed.drop(tenant, [only(owed, tenant)], "upstream.refused", state=state)
+    owed.wake(tenant, CRM)
+
+    assert [] == owed.waiting(tenant, "calls")
+    assert (state, "upstream.refused") == (row(db, tenant).state, row(db, tenant).reason)
+
+
+def test_pauses_grow_to_an_hour() -> None:
+    """Two seconds, doubling, and never more than an hour."""
+    pauses = [backoff(attempt).total_seconds() for attempt in range(40)]
+
+    assert [2, 4, 8] == pauses[:3]
+    assert sorted(pauses) == pauses
+    assert 3600 == pauses[-1]
