@@ -79,7 +79,7 @@ def scan_(needles: Any, json_: bool) -> None:
     texts = [line.rstrip("\n") for line in needles if line.strip()]
     settings = configuration.read(with_house(os.environ))
     found = scan(texts, files=[Path(settings.data_dir)], redis_urls=[settings.redis_url, settings.mail_redis_url])
-    rows = [{"where": item.where, "line": item.needle + 1, "encoding": item.encoding} for item in found]
+    rows = [{"where": item.where, "line": item.needle_index + 1, "encoding": item.encoding} for item in found]
     table(rows, json_=json_, nothing=f"None of {len(texts)} texts is anywhere.")
     if found:
         raise SystemExit(1)

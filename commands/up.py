@@ -59,7 +59,7 @@ class House:
         self._stage_port = stage_port
         self.settings: Settings = configuration.read(self._environ)
         self.data_dir: Path = self.settings.data_dir.absolute()
-        self.log_dir = self.data_dir / "log"
+        self.log_dir = self.data_dir / "logs"
         self.origin = self.settings.origin
         self.database_files = self.data_dir
         self.redis_urls: list[str] = []

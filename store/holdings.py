@@ -197,7 +197,7 @@ HOLDINGS: tuple[Holding, ...] = (
             "file:postgres/**",  # tables, indexes and the write-ahead log
             "file:valkey-work/**",  # the doorbell's append-only file
             "file:valkey-mail/**",  # empty: cached mail is in no file
-            "file:log/*",
+            "file:logs/*",
             "file:metrics/*",
             "file:passwords.json",  # the embedded database roles' own
             "file:keyring",  # the development key ring

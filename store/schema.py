@@ -47,8 +47,10 @@ def upgrade(owner_url: str, app_role: str, auditor_role: str = "") -> str:
             connection.execute(text(statement))
         if auditor_role:
             auditor = engine.dialect.identifier_preparer.quote(auditor_role)
+            connection.execute(text(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {auditor}"))
             connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {auditor}"))
-            connection.execute(text(f"GRANT SELECT ON mail_keys, clock_marks, ledger TO {auditor}"))
+            connection.execute(text(f"GRANT SELECT ON clock_marks, ledger TO {auditor}"))
+            connection.execute(text(f"GRANT SELECT (bucket) ON mail_keys TO {auditor}"))  # ages, never keys
     engine.dispose()
     return ScriptDirectory.from_config(config).get_current_head() or ""
 
