@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -114,16 +115,20 @@ class Ledger:
     def verify(self, tenant: TenantId) -> Verdict:
         """Walk the chain from its first row; say where it breaks."""
         previous, seq = START, 0
-        for seq, (row, row_previous, row_hash) in enumerate(self._walk(tenant), start=1):
-            if row.seq != seq or row_previous != previous or row_hash != _hash(tenant, row, previous):
-                return Verdict(rows=seq - 1, broken_at=row.seq)
-            previous = row_hash
+        with closing(self._walk(tenant)) as rows:
+            for seq, (row, row_previous, row_hash) in enumerate(rows, start=1):
+                if row.seq != seq or row_previous != previous or row_hash != _hash(tenant, row, previous):
+                    return Verdict(rows=seq - 1, broken_at=row.seq)
+                previous = row_hash
         return Verdict(rows=seq)
 
-    def _walk(self, tenant: TenantId) -> Iterator[tuple[Row, bytes, bytes]]:
-        with self._db.tenant(tenant) as connection:
-            statement = select(ledger).where(ledger.c.tenant_id == tenant).order_by(ledger.c.seq)
-            for row in connection.execution_options(yield_per=1_000).execute(statement):
+    def _walk(self, tenant: TenantId) -> Generator[tuple[Row, bytes, bytes], None, None]:
+        statement = select(ledger).where(ledger.c.tenant_id == tenant).order_by(ledger.c.seq)
+        with (
+            self._db.tenant(tenant) as connection,
+            connection.execution_options(yield_per=1_000).execute(statement) as rows,
+        ):
+            for row in rows:
                 yield _row(row), bytes(row.previous), bytes(row.hash)
 
 

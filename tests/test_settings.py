@@ -106,7 +106,9 @@ def test_http_is_for_loopback_only(name: str, address: str) -> None:
     assert [name] == named({name: address})
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9101", "http://localhost:1/x", "http://[::1]:8000", "https://a.b"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9101", "http://localhost:1/x", "http://[::1]:8000", "https://a.b"]
+)
 def test_an_address_loses_its_last_slash(address: str) -> None:
     """So that paths can be put behind it."""
     assert address == read({"BASE_URL": f" {address}/ "}).base_url
@@ -164,7 +166,13 @@ def test_production_names_everything_it_lacks_at_once() -> None:
 
 def test_a_setting_may_lie_in_a_file(tmp_path: Path) -> None:
     """Most secret stores hand them over so; the newline an editor left is not part of it."""
-    for name, value in {"ring": f"k1:{KEY}", "port": "9000", "dir": "data", "zoho": "s3cret", "eu": "s3cret-eu"}.items():
+    for name, value in {
+        "ring": f"k1:{KEY}",
+        "port": "9000",
+        "dir": "data",
+        "zoho": "s3cret",
+        "eu": "s3cret-eu",
+    }.items():
         (tmp_path / name).write_text(f"{value}\n", encoding="utf-8")
 
     settings = read(
@@ -199,7 +207,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_private_hosts_are_a_list() -> None:
     """Comma separated, as people write them."""
-    assert frozenset({"pbx.local", "10.0.0.5"}) == read({"ALLOWED_PRIVATE_HOSTS": "pbx.local, 10.0.0.5,"}).allowed_private_hosts
+    assert (
+        frozenset({"pbx.local", "10.0.0.5"})
+        == read({"ALLOWED_PRIVATE_HOSTS": "pbx.local, 10.0.0.5,"}).allowed_private_hosts
+    )
 
 
 def test_every_setting_says_why_it_exists() -> None:

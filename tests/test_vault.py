@@ -54,9 +54,7 @@ UNIFORM = (Tampered, str(Tampered()), "vault.tampered")
 
 @settings(max_examples=1_000, deadline=None)
 @given(sealed_at=places, opened_at=places, whose=tenants, who=tenants)
-def test_a_seal_opens_in_its_own_place_only(
-    sealed_at: Place, opened_at: Place, whose: TenantId, who: TenantId
-) -> None:
+def test_a_seal_opens_in_its_own_place_only(sealed_at: Place, opened_at: Place, whose: TenantId, who: TenantId) -> None:
     """Another tenant, table, row or field, or the same letters split elsewhere: the same refusal for each."""
     sealed = seal_with(KEY, whose, sealed_at, SECRET.encode())
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import redis
 
 from sandbox.acts.calls import NEXT_DOOR_ID
-from sandbox.cast import ALICE, ALICE_LTD
-from sandbox.people import ZOE, Books
+from sandbox.cast import ALICE, ALICE_LTD, BOB, NEXT_DOOR
+from sandbox.people import LEAVER, MOVED_TO, MOVER, ZOE, Books
 from sandbox.scene import Scene, expect
 from store.auditor import Finding, scan
 from store.certificates import signed
@@ -25,6 +25,7 @@ STRANGERS = ("You have won a yacht", "Claim your yacht before Sunday noon, kind 
 LATER = ("Glöm inte limporna", "Vi ses klockan nio vid bakdörren.")
 MESSAGE = r"/console/messages/[^/]+"
 NEEDLES = (SUBJECT, BODY, *STRANGERS)
+PEOPLE = (ZOE.name, ZOE.email, ZOE.number.e164, MOVED_TO.e164, MOVER.name, LEAVER.name, BOB, NEXT_DOOR.line)
 
 
 def arrives(scene: Scene) -> Iterator[str]:
@@ -64,6 +65,8 @@ def goes(scene: Scene) -> Iterator[str]:
         found = _scan(scene, *NEEDLES, NEXT_DOOR_ID, control)
     finally:
         _pull_out(scene, control)
+    for f in _scan(scene, *PEOPLE):
+        print(PEOPLE[f.needle_index], f)
     lost = {finding.where for finding in found if finding.needle_index < len(NEEDLES)}
     expect(not lost, f"mail was found in {', '.join(sorted(lost)[:3])}")
     delivery, seen = (
