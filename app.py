@@ -1,58 +1,105 @@
 """Linekeeper's table of contents: settings -> services -> doors -> commands.
 
-Nothing happens on import. `create_app` joins the doors and the console to the services they are given;
-`main` is the `linekeeper` command.
+Nothing happens on import, and a command brings in only the rooms it needs: a worker starts without the console, the
+stage without PostgreSQL. `create_app` joins doors and console to the services; `main` is the `linekeeper` command.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import sandbox.story
-from flask import Flask
+from commands.cli import Parts, cli
 
-import console
-import webhooks
-from commands import cli, desk, forget, prove, run, up
-from jobs.services import Services
-from sandbox import cast, stage
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from jobs.services import Services
 
 MOST_BYTES = 256 * 1024
 
-COMMANDS = (run, up, desk, forget, prove)  # each module adds its own commands to `cli.cli`
+COMMANDS = {  # name -> the room that tells it
+    **dict.fromkeys(("up", "demo"), "commands.up"),
+    **dict.fromkeys(("serve", "worker", "timetable"), "commands.run"),
+    "stage": "commands.stage",
+    **dict.fromkeys(("tenants", "connections", "deliveries", "calls", "contacts", "sync"), "commands.desk"),
+    **dict.fromkeys(("purge", "erase", "keys", "certificate"), "commands.forget"),
+    **dict.fromkeys(("ledger", "db", "doctor", "scan", "openapi"), "commands.prove"),
+}
 
 
 def create_app(services: Services) -> Flask:
     """Join doors and console to the services; one application a process."""
+    from flask import Flask
+
+    import console
+    import webhooks
+
     app = Flask("linekeeper", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     webhooks.init_app(app, services)
     app.register_blueprint(console.create_console(services))
     return app
 
 
-def openapi(app: Flask) -> dict[str, Any]:
-    """What the doors take, as published at /openapi.json."""
-    with app.test_client() as client:
-        document: dict[str, Any] = client.get("/openapi.json").get_json()
-    return document
+def warm_up() -> None:
+    """Import what a web process needs, so that a crew of them imports it once."""
+    import console
+    import webhooks
+
+    del console, webhooks
 
 
-PARTS = cli.Parts(
+def stage_servers() -> list[str]:
+    """The names of the stage's servers, in port order."""
+    from sandbox import stage
+
+    return stage.servers()
+
+
+def serve_stage(**options: Any) -> None:
+    """Run the stage until it is told to stop."""
+    from sandbox import stage
+
+    stage.serve(**options)
+
+
+def stage_environment(origins: Mapping[str, str], base_url: str) -> Mapping[str, str]:
+    """The settings with which everything outside is the stage."""
+    from sandbox import stage
+
+    return stage.environment(origins, base_url)
+
+
+def set_up_stage(origins: Mapping[str, str], base_url: str) -> None:
+    """Put the cast on the stage."""
+    from sandbox import cast
+
+    cast.set_up(origins, base_url)
+
+
+def tell_story(house: Any, *words: Any, **options: Any) -> bool:
+    """Tell the first story in a house that stands."""
+    from sandbox import story
+
+    return story.tell(house, *words, **options)
+
+
+PARTS = Parts(
     create_app=create_app,
-    serve_stage=stage.serve,
-    stage_servers=stage.servers,
-    stage_environment=stage.environment,
-    set_up_stage=cast.set_up,
-    tell_story=sandbox.story.tell,
-    openapi=openapi,
+    warm_up=warm_up,
+    serve_stage=serve_stage,
+    stage_servers=stage_servers,
+    stage_environment=stage_environment,
+    set_up_stage=set_up_stage,
+    tell_story=tell_story,
 )
 
 
 def main() -> None:
     """Run the `linekeeper` command."""
-    cli.cli(obj=PARTS, prog_name="linekeeper")
+    cli.rooms = COMMANDS
+    cli(obj=PARTS, prog_name="linekeeper")
 
 
 if __name__ == "__main__":

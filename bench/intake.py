@@ -7,8 +7,6 @@ side idle while the other is asked. Clients, web processes and PostgreSQL share 
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +18,7 @@ from statistics import median
 from bench.clients import Result, Task
 from bench.house import Door, House
 from bench.measure import Row, percentile
+from commands.supervise import Child, Supervisor, free_port_or_explain
 
 CLIENTS = 20
 EVENTS = {CLIENTS: 4_000, 1: 600}  # a round
@@ -104,40 +103,27 @@ def rows(clients: int, ours: Side, bare: Side) -> Iterator[Row]:
 @contextmanager
 def served(house: House, application: str) -> Iterator[int]:
     """Serve an application as `linekeeper up` does: WEB_PROCESSES processes that share a port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port_or_explain(0, "PORT")
     metrics = house.folder / f"metrics-{application}"
     metrics.mkdir(mode=0o700)
-    environ = {
-        **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
-        **house.environ,
-        "PORT": str(port),
-        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-        "PYTHONUNBUFFERED": "1",
-    }
-    with ExitStack() as stack:
-        for _ in range(house.services.settings.web_processes):
-            stack.enter_context(web_process(application, environ))
-        yield port
-
-
-@contextmanager
-def web_process(application: str, environ: Mapping[str, str]) -> Iterator[None]:
-    """Start one and wait until it says that it serves."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.web", application],
-        env=environ,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    environ = {**house.environ, "PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONUNBUFFERED": "1"}
+    children = [
+        web_process(f"{application}-{number + 1}", application, environ, house.folder)
+        for number in range(house.services.settings.web_processes)
+    ]
+    supervisor = Supervisor(children, log_dir=house.folder, say=lambda _: None)
+    supervisor.start()
     try:
-        assert process.stdout is not None
-        if "event=serving" not in (said := process.stdout.readline()):
-            raise RuntimeError(f"{application} does not serve: {said.strip()}")
-        yield
+        yield port
     finally:
-        process.terminate()
-        process.wait()
+        supervisor.stop()
+
+
+def web_process(name: str, application: str, environ: Mapping[str, str], log_dir: Path) -> Child:
+    """A process that is ready when it says that it serves: behind a shared port, an answer would not tell whose."""
+    return Child(
+        name=name,
+        argv=[sys.executable, "-m", "bench.web", application],
+        env={**environ, "PYTHONPATH": str(ROOT)},
+        ready=lambda: "event=serving" in (log_dir / f"{name}.log").read_text(),
+    )

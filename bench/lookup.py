@@ -31,7 +31,7 @@ def measure(house: House) -> Iterator[Row]:
     fill(house, few, FEW)
     fill(house, many, MANY)
     house.settle()
-    chosen = random.Random(7)  # noqa: S311 - the same numbers in every run
+    chosen = random.Random(7)
     times: dict[TenantId, list[float]] = {few: [], many: []}
     for tenant, known in ((few, FEW), (many, MANY)) * 2:
         assert len(house.services.hub.who(tenant, number(known - 1))) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from typing import Any
 
 from flask import Flask, Response
@@ -35,17 +36,10 @@ def _elsewhere(*_: Any, **__: Any) -> Any:
 
 
 def main(application: str) -> None:
-    parts = cli.Parts(
-        create_app={"doors": doors, "bare": bare}[application],
-        serve_stage=_elsewhere,
-        stage_servers=_elsewhere,
-        stage_environment=_elsewhere,
-        set_up_stage=_elsewhere,
-        tell_story=_elsewhere,
-        openapi=_elsewhere,
-    )
+    parts: dict[str, Any] = {part.name: _elsewhere for part in fields(cli.Parts)}
+    parts["create_app"] = {"doors": doors, "bare": bare}[application]
     assert run.serve in cli.cli.commands.values()
-    cli.cli(["serve"], obj=parts, prog_name="linekeeper")
+    cli.cli(["serve"], obj=cli.Parts(**parts), prog_name="linekeeper")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 from sqlalchemy.engine import make_url
-from store.auditor import scan
 
 import settings as configuration
 from commands.cli import Parts, as_json, cli, say, services, table, tenants_of, with_house
@@ -18,6 +17,7 @@ from commands.desk import of_tenant
 from domain.errors import Trouble
 from jobs.services import Services
 from store import schema
+from store.auditor import scan
 
 
 @cli.group()
@@ -64,8 +64,8 @@ def db_upgrade(json_: bool) -> None:
 @click.pass_obj
 def openapi(parts: Parts) -> None:
     """Print the OpenAPI description of every door."""
-    with services() as opened:
-        click.echo(json.dumps(parts.openapi(parts.create_app(opened)), indent=2, sort_keys=True))
+    with services() as opened, parts.create_app(opened).test_client() as client:
+        click.echo(json.dumps(client.get("/openapi.json").get_json(), indent=2, sort_keys=True))
 
 
 @cli.command("scan")

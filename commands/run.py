@@ -1,4 +1,4 @@
-"""The processes of the house, one command each: serve, worker, timetable, stage. `linekeeper up` runs them all."""
+"""The processes of the house, one command each: serve, worker, timetable. `linekeeper up` runs them all."""
 
 from __future__ import annotations
 
@@ -7,29 +7,57 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import click
 import structlog
 import waitress.server
 
-import settings as configuration
-from commands.cli import Parts, cli
+from commands.cli import Parts, cli, settings_of_house
+from commands.supervise import CannotStart
 from domain.errors import Trouble
 from jobs import timetable as timetables
 from jobs import worker as workers
 from jobs.services import Services, open_services
+from settings import Settings
 from store.bell import QUEUES
+from store.embedded.processes import die_with_parent
 from store.inbox import LANES
 
 log = structlog.get_logger()
 BODY_BYTES = 256 * 1024 + 1
+AGAIN_SECONDS = 0.2  # before a web process that ended is started again
 
 
 @cli.command()
 @click.pass_obj
 def serve(parts: Parts) -> None:
-    """Serve the doors and the console on PORT. Run as many as you like: they share the port."""
-    settings = configuration.read()
+    """Serve the doors and the console on PORT, with WEB_PROCESSES processes that share it."""
+    parts.warm_up()  # import once, before there are several of us
+    settings = settings_of_house()
+    signal.signal(signal.SIGTERM, _interrupt)
+    if settings.web_processes == 1:
+        _serve(parts, settings)
+        return
+    crew: set[int] = set()
+    try:
+        while True:
+            while len(crew) < settings.web_processes:
+                crew.add(_fork(lambda: _serve(parts, settings)))
+            ended, _ = os.wait()
+            crew.discard(ended)
+            log.warning("web_process_ended", pid=ended)
+            time.sleep(AGAIN_SECONDS)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for pid in crew:
+            os.kill(pid, signal.SIGTERM)
+        for pid in crew:
+            os.waitpid(pid, 0)
+
+
+def _serve(parts: Parts, settings: Settings) -> None:
     services = open_services(settings, pool_size=settings.web_threads)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,7 +65,7 @@ def serve(parts: Parts) -> None:
     try:
         listening.bind(("127.0.0.1", settings.port))
     except OSError:
-        raise click.ClickException(f"Port {settings.port} is taken; set PORT to another one.") from None
+        raise CannotStart(f"Port {settings.port} is taken; set PORT to another one.") from None
     server = waitress.server.create_server(  # it takes in whole requests first, so a slow body stalls nobody
         parts.create_app(services),
         sockets=[listening],
@@ -47,7 +75,6 @@ def serve(parts: Parts) -> None:
         channel_timeout=30,
         clear_untrusted_proxy_headers=True,
     )
-    signal.signal(signal.SIGTERM, _interrupt)
     log.info("serving", pid=os.getpid())
     try:
         server.run()
@@ -56,6 +83,23 @@ def serve(parts: Parts) -> None:
     finally:
         server.close()
         services.close()
+
+
+def _fork(work: Callable[[], None]) -> int:
+    """Do `work` in a process of its own, which ends with us however we end; return its number."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        die_with_parent(parent)
+        work()
+        status = 0
+    except Trouble as error:
+        click.echo(str(error), err=True)
+    finally:
+        os._exit(status)
 
 
 def _interrupt(*_: object) -> None:
@@ -70,7 +114,7 @@ def worker(queue: str) -> None:
     from rq import Queue, SimpleWorker
     from rq.serializers import JSONSerializer
 
-    settings = configuration.read()
+    settings = settings_of_house()
     services = open_services(settings, pool_size=4)
     workers.open_for(services)
     _catch_up(services, queue)
@@ -96,7 +140,7 @@ def _catch_up(services: Services, queue: str) -> None:
 @cli.command()
 def timetable() -> None:
     """Find work nobody rang for, purge what is due, keep every promise's clock. One of all running ones acts."""
-    settings = configuration.read()
+    settings = settings_of_house()
     services = open_services(settings, pool_size=4)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -106,15 +150,3 @@ def timetable() -> None:
         timetables.run(services, stop, clock=time.monotonic)
     finally:
         services.close()
-
-
-@cli.command()
-@click.option("--only", help="One understudy by its folder's name: zoho, google, standard.")
-@click.option("--port", type=int, default=9100, show_default=True, help="The first port; the others follow it.")
-@click.pass_obj
-def stage(parts: Parts, only: str | None, port: int) -> None:
-    """Run the understudies of Zoho, Google and the phone systems, for demos, tests and other clients."""
-    try:
-        parts.serve_stage(port=port, only=only, say=click.echo)
-    except Trouble as error:
-        raise click.ClickException(str(error)) from None

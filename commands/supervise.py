@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from domain.errors import Trouble
 from store.embedded.processes import last_lines, open_log, spawn
 
 SHORTEST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0  # seconds
@@ -28,7 +29,7 @@ LEAST_PATIENCE_SECONDS = 1.0  # for a child whose successor used up the time to 
 STEP_SECONDS = 0.05
 
 
-class CannotStart(RuntimeError):
+class CannotStart(Trouble):
     """Say in one sentence what could not be started, and what to do about it."""
 
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +62,7 @@ class House:
         self.data_dir: Path = self.settings.data_dir.absolute()
         self.log_dir = self.data_dir / "logs"
         self.origin = self.settings.origin
+        self._lent = self.data_dir / "house.json"
         self.database_files = self.data_dir
         self.redis_urls: list[str] = []
         self.supervisor: Supervisor
@@ -84,6 +86,26 @@ class House:
         for place in range(len(self.stage)):
             free_port_or_explain(self._stage_port + place, "--stage-port")
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lent.unlink(missing_ok=True)
+        self.supervisor = Supervisor(self._children(), log_dir=self.log_dir, say=self._say)
+        self._stack.callback(self.supervisor.stop)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            started = beside.submit(self.supervisor.start)  # they import while the servers start, then wait for them
+            try:
+                self._open_servers()
+            except BaseException:
+                self.supervisor.stop()
+                raise
+            started.result()
+        if self.stage:
+            self._parts.set_up_stage(self.stage, self.origin)
+        keeper = threading.Thread(target=self.supervisor.run_forever, args=(self._stop,), daemon=True)
+        self._stack.callback(keeper.join, 5.0)
+        self._stack.callback(self._stop.set)
+        keeper.start()
+
+    def _open_servers(self) -> None:
+        """Start what no setting names, migrate, and lend the addresses to whoever waits for them."""
         environ = {**self._environ, **self._servers()}
         environ.setdefault("KEYRING", self._keyring())
         self.settings = configuration.read(environ)
@@ -91,18 +113,8 @@ class House:
         schema.upgrade(
             self.settings.database_owner_url or self.settings.database_url, app_role, environ.get("AUDITOR_ROLE", "")
         )
-        environ["PROMETHEUS_MULTIPROC_DIR"] = self._metrics()
         self.redis_urls = [self.settings.redis_url, self.settings.mail_redis_url]
         self._lend(environ)
-        self.supervisor = Supervisor(self._children(environ), log_dir=self.log_dir, say=self._say)
-        self._stack.callback(self.supervisor.stop)
-        self.supervisor.start()
-        if self.stage:
-            self._parts.set_up_stage(self.stage, self.origin)
-        keeper = threading.Thread(target=self.supervisor.run_forever, args=(self._stop,), daemon=True)
-        self._stack.callback(keeper.join, 5.0)
-        self._stack.callback(self._stop.set)
-        keeper.start()
 
     def _servers(self) -> dict[str, str]:
         """Start what no setting names; return the settings that name it now."""
@@ -155,43 +167,36 @@ class House:
         return str(folder)
 
     def _lend(self, environ: Mapping[str, str]) -> None:
-        """Let commands beside us find the servers: a file only we can read, gone when we are."""
-        path = self.data_dir / "house.json"
-        path.unlink(missing_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        kept = {
-            name: environ[name] for name in environ if name in LENT or name.startswith(("ZOHO_", "GOOGLE_", "MAIL_"))
-        }
+        """Let our children and commands beside us find the servers: a file only we can read, gone when we are."""
+        lent = (*LENT, "ZOHO_", "GOOGLE_", "MAIL_")
+        kept = {name: value for name, value in environ.items() if name.startswith(lent)}
+        written = self._lent.with_suffix(".new")
+        written.unlink(missing_ok=True)
+        handle = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             json.dump(kept, file)
-        self._stack.callback(path.unlink, missing_ok=True)
+        self._stack.callback(self._lent.unlink, missing_ok=True)
+        written.rename(self._lent)  # whole or not at all
 
-    def _children(self, environ: Mapping[str, str]) -> list[Child]:
+    def _children(self) -> list[Child]:
         def linekeeper(*words: str) -> list[str]:
             return [sys.executable, "-m", "app", *words]
 
-        env = {**environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONUNBUFFERED": "1"}
+        env = {
+            **self._environ,
+            "LINEKEEPER_HOUSE": str(self._lent),
+            "PROMETHEUS_MULTIPROC_DIR": self._metrics(),
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+            "PYTHONUNBUFFERED": "1",
+        }
         children = []
         if self.stage:
             last = list(self.stage.values())[-1]
-            children.append(
-                Child(
-                    name="stage",
-                    argv=linekeeper("stage", "--port", str(self._stage_port)),
-                    env=env,
-                    ready=lambda: _answers(last),
-                )
-            )
-        for number in range(self.settings.web_processes):
-            children.append(
-                Child(
-                    name=f"web-{number + 1}",
-                    argv=linekeeper("serve"),
-                    env=env,
-                    ready=lambda: _answers(f"http://127.0.0.1:{self.settings.port}/readyz"),
-                )
-            )
+            stage = linekeeper("stage", "--port", str(self._stage_port))
+            children.append(Child(name="stage", argv=stage, env=env, ready=lambda: _answers(last)))
+        ready = f"http://127.0.0.1:{self.settings.port}/readyz"
         children += [
+            Child(name="web", argv=linekeeper("serve"), env=env, ready=lambda: _answers(ready)),
             Child(name="worker-calls", argv=linekeeper("worker", "calls"), env=env),
             Child(name="worker-sync", argv=linekeeper("worker", "sync"), env=env),
             Child(name="timetable", argv=linekeeper("timetable"), env=env),

@@ -43,7 +43,7 @@ BY_STATUS = {
     400: Remedy("That did not work", "Go back and try once more."),
     401: Remedy("Please sign in", "Your session has ended, or there was none.", "console.session.sign_in", "Sign in"),
     403: Remedy("This is not open to you", "Ask an administrator of your organisation if you need it."),
-    404: Remedy("There is nothing here", "It may be gone, or it was never here. The address may be mistyped."),
+    404: Remedy("There is nothing here", "It may have gone, as promised, or the address is mistyped."),
     405: Remedy("That is not how this page is used", "Go back and use the page's own buttons."),
     500: Remedy("Something broke on our side", "It has been noted. Try again in a moment."),
     502: Remedy(

@@ -108,9 +108,7 @@ def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID,
     inside = f"Extension {call.agent_extension}" if call.agent_extension else ""
     crm = next((tie for tie in ties if tie.kind == "crm"), None)
     logged, activity = "", None
-    if call.state != "ended":
-        logged = "when it ends"
-    elif kept.writer:
+    if call.state == "ended" and kept.writer:
         logged = "by PhoneBridge" if kept.writer == "bridge" else "not yet"
     if kept.activity and crm is not None:
         activity = record_link(ties, crm.id, "Calls", kept.activity, "In {}")

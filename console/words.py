@@ -145,6 +145,12 @@ def lasting(seconds: float) -> str:
     return f"{days} days" + (f" {hours} h" if hours else "") if days > 1 else f"1 day {hours} h"
 
 
+def counted(seconds: int) -> str:
+    """Write a duration for a column of them: 0:42, 27:05, 1:02:03."""
+    hours, rest = divmod(max(0, seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """Moments as read in one place: the tenant's time zone, on the day it is there now."""

@@ -19,12 +19,9 @@ import integrations
 from domain.errors import ConsentLost
 from domain.ports import AddressBook, CallBridge, Crm, Mailbox, PhoneSystem, TelephonyVendor
 from domain.profile import Profiles
-from integrations import guard
-from integrations.google.gmail import GmailMailbox
-from integrations.google.people import GoogleAddressBook
-from integrations.google.provider import provider as google
+from integrations import google, guard
+from integrations.google.provider import provider as google_provider
 from integrations.google.tokens import GoogleKeys
-from integrations.google.transport import Sessions, UserHttp
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import provider as zoho
 from oauth.flow import Consent
@@ -78,7 +75,6 @@ class Services:
     google_keys: GoogleKeys
     http: requests.Session  # to Zoho and Google: pooled
     guarded: requests.Session  # to addresses a tenant supplied
-    google_http: Sessions
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     opened: dict[Any, Any] = field(default_factory=dict)  # adapters worth keeping: they learn about their organisation
 
@@ -113,23 +109,26 @@ class Services:
 
     def address_book(self, tie: Tie) -> AddressBook:
         """A Google user's contacts."""
-        region = self.tenants.get(tie.tenant).region
-        return GoogleAddressBook(self._google_user(tie), self.settings.google_api_root, region)
+        return google.open_contacts(
+            http=self._kept("google sessions", google.open_sessions),
+            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            root=self.settings.google_api_root,
+            region=self.tenants.get(tie.tenant).region,
+            timeout=self.settings.request_timeout_seconds,
+        )
 
     def mailbox(self, tie: Tie) -> Mailbox:
         """A Google user's mailbox."""
-        return GmailMailbox(self._google_user(tie), self.settings.google_api_root)
+        return google.open_mailbox(
+            http=self._kept("google sessions", google.open_sessions),
+            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            root=self.settings.google_api_root,
+            timeout=self.settings.request_timeout_seconds,
+        )
 
     def phone_system(self, tie: Tie) -> PhoneSystem:
         """An account at a telephony vendor."""
         return self.telephony[tie.vendor].open(tie.account, self.guarded)
-
-    def _google_user(self, tie: Tie) -> UserHttp:
-        return UserHttp(
-            self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
-            self.google_http,
-            float(self.settings.request_timeout_seconds),
-        )
 
     def _grant(self, tie: Tie) -> Grant:
         grant = self.grants.get(tie.tenant, tie.id)
@@ -178,7 +177,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
     connections = Connections(db, vault)
     mail = MailCache(db, vault, settings.mail_redis_url, cache_seconds=settings.mail_cache_seconds)
     http = guard.pooled(timeout)
-    providers = {"zoho": zoho(settings, http), "google": google(settings)}
+    providers = {"zoho": zoho(settings, http), "google": google_provider(settings)}
 
     def on_lost(tenant: TenantId, tie: UUID) -> None:
         if connections.get(tenant, tie).kind == "workspace":
@@ -209,7 +208,6 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         google_keys=GoogleKeys(settings.google_certs_uri, http, lambda: datetime.now(UTC).timestamp()),
         http=http,
         guarded=guard.session(timeout=timeout, allowed_private_hosts=settings.allowed_private_hosts),
-        google_http=Sessions(),
     )
 
 

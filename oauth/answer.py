@@ -10,6 +10,7 @@ from domain.errors import ConsentLost, Refused, TryLater
 from oauth.provider import OAuthProvider
 
 SHORTEST, LONGEST = 60, 86_400  # seconds an access token may live by anybody's word
+TEN_YEARS = 315_360_000  # seconds; a consent that ends later is as good as one without an end
 THROTTLED_SECONDS = 600.0  # Zoho's "Access Denied" lasts for ten minutes (reference: zoho.com/accounts, limits)
 
 
@@ -52,7 +53,7 @@ def read(provider: OAuthProvider, data: Any, *, asked: frozenset[str] = frozense
         refresh=str(data.get("refresh_token") or ""),
         scopes=_scopes(data.get("scope"), asked),
         life=_life(data, provider.token_life_seconds),
-        refresh_life=_seconds(data.get("refresh_token_expires_in")),
+        refresh_life=min(_seconds(data.get("refresh_token_expires_in")), TEN_YEARS),
         extra={name: str(data[name]) for name in provider.keep_from_token if data.get(name)},
         id_token=str(data.get("id_token") or ""),
     )
@@ -78,7 +79,7 @@ def _life(data: Mapping[str, Any], usual: int) -> int:
 def _seconds(value: Any) -> int:
     try:
         return max(int(value), 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: Python's JSON reads Infinity
         return 0
 
 

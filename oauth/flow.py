@@ -13,12 +13,10 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import requests
-from google_auth_oauthlib.flow import Flow
-from oauthlib.oauth2.rfc6749.errors import MissingTokenError, OAuth2Error
 from sqlalchemy import delete, func, insert
 
 from domain.errors import Refused, Trouble, TryLater, Unanswered
@@ -28,6 +26,9 @@ from oauth.provider import OAuthProvider
 from store.database import Database, TenantId
 from store.tables import consent_requests
 from store.vault import Place, Vault
+
+if TYPE_CHECKING:
+    from google_auth_oauthlib.flow import Flow
 
 STATE_MINUTES = 10
 CODE = re.compile(r"[\x21-\x7e]{1,2048}")  # Google's codes have at most 256 bytes, Zoho's fewer
@@ -170,6 +171,8 @@ class Consent:
         return location, origin
 
     def _exchange(self, provider: OAuthProvider, flow: Flow, code: str, asked: frozenset[str]) -> Answer:
+        from oauthlib.oauth2.rfc6749.errors import MissingTokenError, OAuth2Error
+
         try:
             token = flow.fetch_token(code=code, include_client_id=True, timeout=self._timeout)
         except MissingTokenError:
@@ -193,6 +196,8 @@ class Consent:
         state: str,
         verifier: str | None = None,
     ) -> Flow:
+        from google_auth_oauthlib.flow import Flow  # slow to import, and only consents need it
+
         web = {
             "client_id": provider.client.id,
             "client_secret": secret,

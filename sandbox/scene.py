@@ -19,7 +19,7 @@ from sandbox.cast import Company, Controls
 from settings import Settings
 
 ASK_AGAIN_SECONDS = 0.1
-PATIENCE_SECONDS = 20.0  # slow machines included
+PATIENCE_SECONDS = 30.0  # slow machines included
 Found = TypeVar("Found")
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import requests
 
@@ -51,7 +52,7 @@ def tell(house: House, say: Callable[[str], None] = print, *, stop: threading.Ev
     failed: set[str] = set()
     lines = 0
     for number, act in enumerate(ACTS, 1):
-        say(f"\n{number}  {act.title}")
+        say(f"{number}  {act.title}")
         if missing := failed.intersection(act.needs):
             say(f"   –          not told: it builds on “{missing.pop()}”")
             failed.add(act.name)
@@ -61,11 +62,10 @@ def tell(house: House, say: Callable[[str], None] = print, *, stop: threading.Ev
                 failed.add(act.name)
                 break
             lines += told
-    say("")
     if failed:
         say(f"The story did not go as it should. The logs are in {house.log_dir}.")
         return False
-    say(f"{lines} things seen, all as promised, in {time.monotonic() - began:.0f} s.")
+    say(f"All {lines} as promised, in {time.monotonic() - began:.0f} s.")
     for line in signposts(house):
         say(line)
     return True
@@ -74,12 +74,11 @@ def tell(house: House, say: Callable[[str], None] = print, *, stop: threading.Ev
 def signposts(house: House) -> Iterator[str]:
     """Say where to look while everything stays up."""
     console = f"{house.origin}/console"
-    yield f"Console      {console}/  (sign in with Zoho, choose {cast.ALICE} on the consent page)"
-    yield f"Panel        {console}/panel  (sign in as {cast.BOB})"
-    yield f"Next door    {console}/  (sign in as {cast.CHARLIE}: another company, in the US data centre)"
-    yield f"Stage        {', '.join(f'{name} {origin}' for name, origin in house.stage.items())}"
-    yield "             (what it heard: GET /_stage/requests at each; ring again: POST /_stage/call at pbx)"
-    yield f"Logs, files  {house.log_dir}, {house.data_dir}"
+    yield f"Console   {console}/  (sign in with Zoho; choose {cast.ALICE} on the consent page)"
+    yield f"Panel     {console}/panel  (choose {cast.BOB}; {cast.CHARLIE} is the company next door)"
+    yield f"Stage     {', '.join(f'{name} {urlsplit(origin).netloc}' for name, origin in house.stage.items())}"
+    yield "          (what each heard: GET /_stage/requests; ring again: POST /_stage/call at pbx)"
+    yield f"Logs      {house.log_dir}"
 
 
 def _perform(scene: Scene, step: Step, say: Callable[[str], None], began: float) -> int:

@@ -14,12 +14,16 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
+from domain.errors import Trouble
+
 TenantId = uuid.UUID
 _SET_TENANT = text("SELECT set_config('app.tenant_id', :tenant, true)")
 
 
-class UnsafeRole(Exception):
+class UnsafeRole(Trouble):
     """The database role could look past row-level security, so nothing is opened with it."""
+
+    code = "database.unsafe_role"
 
 
 class Database:

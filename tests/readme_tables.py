@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -84,11 +85,17 @@ def wired() -> Flask:
     return app.create_app(services)
 
 
-def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Every command by its full name."""
+def commands() -> dict[str, click.Command]:
+    """Every command by its full name; each room adds its own when it is entered."""
+    for room in app.COMMANDS.values():
+        import_module(room)
+    return dict(_below(cli, ()))
+
+
+def _below(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
     for name, command in sorted(group.commands.items()):
         if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
+            yield from _below(command, (*path, name))
         else:
             yield " ".join((*path, name)), command
 
@@ -153,8 +160,9 @@ def _texts(value: ast.expr) -> Iterator[str]:
 
 def metrics() -> set[str]:
     """The name of every metric of ours."""
-    named = re.compile(r"\"(linekeeper_[a-z_]+)\"")
-    return {name for folder in PRODUCTION for path in (HOUSE / folder).rglob("*.py") for name in named.findall(_of(path))}
+    named = re.compile(r"(?:Counter|Gauge|Histogram|Summary)\w*\(\s*\"(linekeeper_\w+)\"")
+    files = [path for folder in PRODUCTION for path in (HOUSE / folder).rglob("*.py")]
+    return {name for path in files for name in named.findall(_of(path))}
 
 
 def _of(path: Path) -> str:
@@ -175,7 +183,8 @@ def _settings() -> str:
 
 
 def _commands() -> str:
-    rows = [[f"`linekeeper {name}`", " ".join((command.help or "").split("\n\n")[0].split())] for name, command in commands()]
+    first = {name: (command.help or "").split("\n\n")[0] for name, command in commands().items()}
+    rows = [[f"`linekeeper {name}`", " ".join(sentence.split())] for name, sentence in first.items()]
     return table(["command", "what it does"], rows)
 
 
@@ -218,12 +227,12 @@ WRITTEN: Mapping[str, Callable[[], str]] = {
     "permissions": _permissions,
     "vendors": _vendors,
 }
-BETWEEN = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+BETWEEN = re.compile(r"(<!-- table: (\w+) -->\n)(?:\|.*\n)*(<!-- end -->)")
 
 
 def fresh(text: str) -> str:
     """A page with its written tables as the code has them now."""
-    return BETWEEN.sub(lambda found: found[1] + WRITTEN[found[2]]() + found[3], text)
+    return BETWEEN.sub(lambda found: found[1] + WRITTEN[found[2]]() + "\n" + found[3], text)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from werkzeug.wrappers import Request, Response
 
 from domain.errors import Malformed, Unauthentic
-from integrations.google import Sessions
 from integrations.google.push import Push, read_push
 from integrations.google.tokens import GoogleKeys
+from integrations.google.transport import Sessions
 from tests.google_stage import ALICE, running, serving
 
 SUBSCRIPTION = "projects/linekeeper/subscriptions/mail"

@@ -16,10 +16,9 @@ import pytest
 
 from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered, Upstream
 from domain.ports import CursorLost
-from integrations.google import Sessions
 from integrations.google.discovery import leaf
 from integrations.google.remedy import NotThere, remedy
-from integrations.google.transport import UserHttp, execute
+from integrations.google.transport import Sessions, UserHttp, execute
 from tests.google_stage import ALICE, BOB, TIMEOUT, Stage, running, serving
 
 PROFILE = "GET /gmail/v1/users/{user_id}/profile"

@@ -100,7 +100,9 @@ def test_the_second_side_joins_the_same_person(
 
 def test_two_new_records_of_one_person_are_one_contact(hub: Hub, tenant: TenantId, crm: uuid.UUID, read: Read) -> None:
     """A lead that became a contact, read in one go."""
-    assert (1, 1) == tuple(read(crm, record("1", DORA), record("2", DORA, "Leads"))[step] for step in ("adopt", "join"))
+    counts = read(crm, record("1", DORA), record("2", DORA, "Leads"))
+
+    assert (1, 1) == (counts["adopt"], counts["join"])
     assert 1 == len(hub.who(tenant, NUMBER))
 
 

@@ -7,21 +7,38 @@ read what Google sends us. `discovery`, `transport` and `remedy` are how a call 
 
 from __future__ import annotations
 
-from domain.ports import Http, Tokens
-from integrations.google.gmail import GmailMailbox
-from integrations.google.people import GoogleAddressBook
-from integrations.google.transport import Sessions, UserHttp
+from typing import TYPE_CHECKING
 
-__all__ = ["GmailMailbox", "GoogleAddressBook", "Sessions", "open_contacts", "open_mailbox"]
+from domain.ports import Http, Tokens
+
+if TYPE_CHECKING:
+    from integrations.google.gmail import GmailMailbox
+    from integrations.google.people import GoogleAddressBook
+
+# Google's client library takes a quarter of a second to import and half of our processes never use it, so it is
+# imported where an account is opened.
 
 
 def open_contacts(
     *, http: Http, tokens: Tokens, root: str = "", region: str = "US", timeout: float = 20.0
 ) -> GoogleAddressBook:
     """Open a user's contacts; `region` is where numbers without a country code are dialled from."""
+    from integrations.google.people import GoogleAddressBook
+    from integrations.google.transport import UserHttp
+
     return GoogleAddressBook(UserHttp(tokens, http, timeout), root, region)
 
 
 def open_mailbox(*, http: Http, tokens: Tokens, root: str = "", timeout: float = 20.0) -> GmailMailbox:
     """Open a user's mailbox; `root` replaces Google's own address (GOOGLE_API_ROOT)."""
+    from integrations.google.gmail import GmailMailbox
+    from integrations.google.transport import UserHttp
+
     return GmailMailbox(UserHttp(tokens, http, timeout), root)
+
+
+def open_sessions() -> Http:
+    """What Google is reached through: one `requests.Session` for each thread, so that no answer meets another user."""
+    from integrations.google.transport import Sessions
+
+    return Sessions()

@@ -71,7 +71,7 @@ def ring(scene: Scene) -> Iterator[str]:
     popped = scene.until(lambda: _popped(scene, "ringing"), "PhoneBridge should have been told that it rings")
     popup = in_words(time.monotonic() - started)
     expect(popped[0]["from"] == call.caller and popped[0].get("zohouser"), "PhoneBridge was told of another caller")
-    yield f"{call.caller} rings: Bob's panel says {ZOE.name} after {panel}, Zoho's call bar pops up after {popup}"
+    yield f"{call.caller} rings: Bob's panel says {ZOE.name} after {panel}, PhoneBridge after {popup}"
     for kind, times in (("ended", 2), ("answered", 3), ("ringing", 2)):
         _tell(scene, call, kind, times=times)
     written = scene.until(lambda: scene.activities(ALICE_LTD), "Zoho should hold the call")
@@ -79,7 +79,7 @@ def ring(scene: Scene) -> Iterator[str]:
     contact = scene.record(ALICE_LTD, "Contacts", Email=ZOE.email)
     _right(written, call, contact, BOB)
     yield (
-        "8 deliveries of 3 events, out of order: 1 activity, written by Zoho (PhoneBridge), on her contact, for Bob, "
+        "8 deliveries of 3 events, out of order: 1 activity (by PhoneBridge), on her record, Bob's, "
         f"{call.started:%H:%M:%S} UTC, {TALKED_SECONDS} s"
     )
 
@@ -96,7 +96,7 @@ def next_door(scene: Scene) -> Iterator[str]:
     _right(written, call, contact, NEXT_DOOR.admin)
     expect("[linekeeper:" in str(written[0].get("Description")), "the activity does not carry our marker")
     expect(not scene.zoho.get("callnotify", org="charlie")["accepted"], "Charlie's PhoneBridge was told of calls")
-    yield f"the same number rings Charlie, who knows her as {given} {family}: 1 activity, in his Calls module, by us"
+    yield f"she rings Charlie, who knows her as {given} {family}: 1 activity (by us, in the Calls module)"
 
 
 def forged(scene: Scene) -> Iterator[str]:
@@ -109,11 +109,11 @@ def forged(scene: Scene) -> Iterator[str]:
     expect(after == before, "a forged event left a call in the console")
     expect(len(scene.activities(ALICE_LTD)) == 1, "a forged event left an activity in Zoho")
     scene.noted["call"] = before[0]
-    yield f"forged ({', '.join(FORGERIES)}): {', '.join(map(str, statuses))}, and no trace in console or Zoho"
+    yield f"forged ({', '.join(FORGERIES)}): {', '.join(map(str, statuses))}; no trace in console or Zoho"
     addresses = [before[0], scene.noted["zoe"], scene.noted["phone"]]
     seen = [scene.charlie.get(address).status for address in addresses]
     expect(seen == [404, 404, 404], f"Charlie opened what is Alice's and got {seen}")
-    yield "Charlie opens Alice's call, contact and connection by their ids: 404, 404, 404"
+    yield "Charlie opens Alice's call, contact and connection by id: 404, 404, 404"
 
 
 def crash(scene: Scene) -> Iterator[str]:
@@ -135,7 +135,7 @@ def _cut_short(scene: Scene, company: Company, browser: Browser, path: str, way:
     many = len(scene.activities(company)) - before
     expect(many == 1, f"there are {many} activities of one call")
     took = in_words(time.monotonic() - started)
-    yield f"{way}: Zoho accepts, the worker gets SIGKILL before our commit; read back {took} later: still 1 activity"
+    yield f"{way}: Zoho accepts, SIGKILL before our commit; read back in {took}: still 1"
 
 
 def _tell(scene: Scene, call: Story, kind: str, *, times: int = 1, id: str = "", tamper: str = "") -> list[int]:

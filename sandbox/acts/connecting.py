@@ -19,7 +19,8 @@ HELD_SECONDS = 30  # at most; the phone system is let go as soon as its accounts
 
 def install(scene: Scene) -> Iterator[str]:
     """Follow the marketplace's install link and consent: the organisation is a tenant."""
-    for browser, company in ((scene.alice, ALICE_LTD), (scene.charlie, NEXT_DOOR)):
+    both = ((scene.alice, ALICE_LTD), (scene.charlie, NEXT_DOOR))
+    for browser, company in both:
         asked = browser.get("/install/zoho")
         _arrived(asked, scene.house.stage["zoho-us"], "Zoho's consent page")
         answered = browser.submit(asked, asked.form("user"), ("user", company.admin))
@@ -32,7 +33,8 @@ def install(scene: Scene) -> Iterator[str]:
         _signed_in(answered, company)
         living = scene.zoho.get("tokens", org=company.org)
         expect(living["refresh"] >= 1, f"Zoho holds no refresh token of {company.name}")
-        yield f"{company.name}: consent asked in us, answered by {company.dc} (location, accounts-server); a tenant now"
+    homes = " and ".join(f"{company.name} in {company.dc}" for _, company in both)
+    yield f"{homes}: consent is asked in us, the way back names each one's own data centre"
 
 
 def connect_google(scene: Scene) -> Iterator[str]:
@@ -52,14 +54,14 @@ def connect_google(scene: Scene) -> Iterator[str]:
     consent.tick("scope", kept)
     answered = scene.alice.submit(asked, consent)
     _arrived(answered, scene.house.origin, "the console")
-    yield f"consent with PKCE (S256); of {len(scopes)} permissions asked for she unticks one, gmail.send"
+    yield f"consent with PKCE (S256); of {len(scopes)} permissions she unticks one, gmail.send"
     page = scene.alice.get("/console/connections")
     expect(page.says(SEND_OFF), "the console does not say what is missing without gmail.send")
     scene.noted["google"] = _tie(scene.alice, "Google")
     on, off = _features(page, scene.noted["google"])
     expect(off == ["send-mail"], f"off should be send-mail alone, not {', '.join(off) or 'nothing'}")
     expect(on == ["contacts", "mailbox"], f"on should be contacts and mailbox, not {', '.join(on) or 'nothing'}")
-    yield f"the rest works; sending mail is off, and the console says why: “{SEND_OFF}”"
+    yield f"sending is off (“{SEND_OFF}”), the rest is on"
 
 
 def connect_phones(scene: Scene) -> Iterator[str]:
@@ -83,11 +85,10 @@ def connect_phones(scene: Scene) -> Iterator[str]:
     again = scene.alice.get("/console/connections")
     expect("whsec_" not in again.body, "the secret can be read a second time")
     scene.noted["phone"] = _tie(scene.alice, "elephone")
-    yield "vendor “standard”: a door and a secret each, shown once; the platform signs with it (Standard Webhooks)"
     theirs = [scene.noted["google"], scene.noted["phone"]]
     seen = [scene.charlie.get(address).status for address in theirs]
     expect(seen == [404, 404], f"Charlie opened Alice's connections and got {seen}")
-    yield "Charlie opens the addresses of Alice's connections: 404, 404"
+    yield "vendor “standard”: a door and a secret each, shown once; Charlie opens Alice's connections: 404, 404"
 
 
 def sign_in(browser: Browser, email: str) -> Page:

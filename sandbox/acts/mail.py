@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,12 @@ from urllib.parse import urlsplit
 
 import redis
 
+from sandbox.acts import connecting
 from sandbox.acts.calls import NEXT_DOOR_ID
-from sandbox.cast import ALICE, ALICE_LTD, BOB, NEXT_DOOR
-from sandbox.people import LEAVER, MOVED_TO, MOVER, ZOE, Books
-from sandbox.scene import Scene, expect
+from sandbox.browser import Browser
+from sandbox.cast import ALICE, ALICE_LTD
+from sandbox.people import LEAVER, MOVER, ZOE, Books
+from sandbox.scene import ASK_AGAIN_SECONDS, Scene, expect
 from store.auditor import Finding, scan
 from store.certificates import signed
 
@@ -24,40 +27,38 @@ SUBJECT, BODY = "Två limpor till lördag, tack", "Kardemumma i den ena, saffran
 STRANGERS = ("You have won a yacht", "Claim your yacht before Sunday noon, kind stranger.")
 LATER = ("Glöm inte limporna", "Vi ses klockan nio vid bakdörren.")
 MESSAGE = r"/console/messages/[^/]+"
-NEEDLES = (SUBJECT, BODY, *STRANGERS)
-PEOPLE = (ZOE.name, ZOE.email, ZOE.number.e164, MOVED_TO.e164, MOVER.name, LEAVER.name, BOB, NEXT_DOOR.line)
+PEOPLE = tuple(value for who in (ZOE, MOVER, LEAVER) for value in (who.name, who.email, who.number.e164))
+NEEDLES = (SUBJECT, BODY, *STRANGERS, *PEOPLE)  # none of it may lie anywhere in the clear
 
 
 def arrives(scene: Scene) -> Iterator[str]:
     """Gmail tells us, signed, that something came; what a known contact wrote is shown, a stranger's is not kept."""
     scene.until(lambda: scene.google.get("pubsub")["watches"].get(ALICE), "Gmail was not asked to tell us")
-    scene.google.post(
-        "mail", user=ALICE, **{"from": "Nobody <nobody@strangers.example>"}, subject=STRANGERS[0], text=STRANGERS[1]
-    )
-    started = time.monotonic()
-    scene.noted["came"] = str(started)
+    _write(scene, "Nobody <nobody@strangers.example>", *STRANGERS)
+    came = time.monotonic()
     address = _receive(scene, SUBJECT, BODY)
-    took = time.monotonic() - started
+    took = time.monotonic() - came
     opened = scene.bob.get(address)
     expect(opened.status == 200 and opened.says(BODY), f"the message does not open: {opened.text[:200]}")
-    scene.noted["message"] = address
     [pushed] = scene.google.get("pubsub")["subscriptions"]
     expect(pushed["delivered"] >= 1 and not pushed["refused"], "Gmail's pushes were not taken in")
-    yield f"{ZOE.name} writes to Alice: {took:.1f} s after Gmail's signed push it stands beside her, and its body opens"
-    expect(_cached(scene) == 1, f"1 message should be cached, not {_cached(scene)}")
+    yield f"{ZOE.name} writes: {took:.1f} s after Gmail's signed push it stands beside her, and its body opens"
+    expect(_cached(scene.alice) == 1, f"1 message should be cached, not {_cached(scene.alice)}")
     seen = scene.charlie.get(address).status
     expect(seen == 404, f"Charlie opened Alice's message and got {seen}")
-    yield "a stranger's message is kept nowhere; Charlie opens Zoë's by its id: 404"
+    scene.noted["message"] = address
+    threading.Thread(target=_watch, args=(scene, came), name="watches-mail-go", daemon=True).start()
+    yield "a stranger's message is kept nowhere; Charlie opens Zoë's by id: 404"
 
 
 def goes(scene: Scene) -> Iterator[str]:
     """Gone on time, and nowhere left to be found."""
     promised = scene.house.settings.mail_cache_seconds
-    scene.until(lambda: _cached(scene) == 0, "the cached mail should be gone", seconds=promised + 5)
-    age = time.monotonic() - float(scene.noted["came"])
+    scene.until(lambda: "gone" in scene.noted, "the cached mail should be gone", seconds=promised + 5)
+    age = float(scene.noted["gone"])
     expect(age <= promised, f"the mail was still there after {age:.1f} s; promised were {promised} s")
     expect(scene.bob.get(scene.noted["message"]).status == 404, "the message still opens")
-    yield f"the message is gone; seen gone {age:.1f} s after it came, promised were {promised} s"
+    yield f"Zoë's message was gone {age:.1f} s after it came; promised were {promised} s at most"
     control = f"control {secrets.token_hex(12)}"
     started = time.monotonic()
     planted = _plant(scene, control)
@@ -65,10 +66,8 @@ def goes(scene: Scene) -> Iterator[str]:
         found = _scan(scene, *NEEDLES, NEXT_DOOR_ID, control)
     finally:
         _pull_out(scene, control)
-    for f in _scan(scene, *PEOPLE):
-        print(PEOPLE[f.needle_index], f)
     lost = {finding.where for finding in found if finding.needle_index < len(NEEDLES)}
-    expect(not lost, f"mail was found in {', '.join(sorted(lost)[:3])}")
+    expect(not lost, f"what should be gone or sealed lies in the clear in {', '.join(sorted(lost)[:3])}")
     delivery, seen = (
         {finding.where for finding in found if finding.needle_index == len(NEEDLES) + at} for at in (0, 1)
     )
@@ -78,10 +77,11 @@ def goes(scene: Scene) -> Iterator[str]:
     scene.until(lambda: not _scan(scene, control), "the planted needle should have been gone again")
     files, size = _size(scene.house.data_dir)
     yield (
-        f"auditor: subject and body 0 times in {files:,} files ({size // 2**20} MB: WAL, logs) and both Valkeys,"
-        f" {time.monotonic() - started:.1f} s"
+        f"the auditor searched {files:,} files ({size // 2**20} MB, WAL and logs too) and both Valkeys in"
+        f" {time.monotonic() - started:.1f} s:"
     )
-    yield f"the same eyes saw {len(planted)} of {len(planted)} planted needles (pulled out again) and, in PostgreSQL, a delivery's id"
+    yield "subject and body 0 times, and no caller's name, number or address in the clear"
+    yield f"the same eyes saw {len(planted)} of {len(planted)} planted needles (pulled out again) and a delivery's id"
 
 
 def disconnect(scene: Scene) -> Iterator[str]:
@@ -92,7 +92,7 @@ def disconnect(scene: Scene) -> Iterator[str]:
     page = scene.alice.get(scene.noted["google"])
     done = scene.alice.submit(page, page.form(action="/disconnect"))
     expect(done.says("is disconnected"), f"the console did not disconnect: {done.text[:200]}")
-    expect(scene.bob.get(address).status == 404 and _cached(scene) == 0, "mail outlived its consent")
+    expect(scene.bob.get(address).status == 404 and _cached(scene.alice) == 0, "mail outlived its consent")
     left = scene.google.get("tokens", user=ALICE)
     expect(
         not left["refresh_tokens"] and not left["access_tokens"] and not any(left["granted"].values()),
@@ -101,29 +101,42 @@ def disconnect(scene: Scene) -> Iterator[str]:
     certificate = _document(done.text)
     expect(signed(certificate), "the certificate's signature does not fit")
     expect(not signed(certificate | {"counts": {"messages": 0}}), "a changed certificate passes as genuine")
-    counts = ", ".join(f"{many} {what}" for what, many in certificate["counts"].items() if many)
-    yield f"Google disconnected: a new message is gone at once, 0 tokens live at Google; signed certificate ({counts})"
+    counts = ", ".join(f"{what} {many}" for what, many in certificate["counts"].items() if many)
+    yield f"Google disconnected: a new message is gone at once, 0 tokens live there; signed certificate ({counts})"
     expected = Books.with_number - (Books.only_in_google - (Books.people - Books.with_number)) - 1
     scene.until(
         lambda: len(scene.phonebook(ALICE_LTD)) == expected,
         f"the phonebook should have shrunk to the {expected} people of Zoho",
+        every=0.3,
     )
-    yield f"whom only Google knew has left the phonebook too: {Books.with_number - 1} → {expected} people"
+    yield f"who was in Google only has left the phonebook: {Books.with_number - 1} → {expected} people"
+
+
+def _write(scene: Scene, sender: str, subject: str, body: str) -> None:
+    scene.google.post("mail", user=ALICE, **{"from": sender}, subject=subject, text=body)
 
 
 def _receive(scene: Scene, subject: str, body: str) -> str:
     """Have Zoë write to Alice; return the address of the message in the console once it stands beside her."""
-    sender = f"{ZOE.name} <{ZOE.email}>"
-    scene.google.post("mail", user=ALICE, **{"from": sender}, subject=subject, text=body)
-    scene.until(lambda: _cached(scene), "the message should have been cached")
+    _write(scene, f"{ZOE.name} <{ZOE.email}>", subject, body)
+    scene.until(lambda: _cached(scene.alice), "the message should have been cached")
     beside = scene.bob.get(scene.noted["zoe"])
     expect(beside.says(subject), f"the message is not shown beside {ZOE.name}")
     return beside.links_to(MESSAGE)[0]
 
 
-def _cached(scene: Scene) -> int:
+def _watch(scene: Scene, came: float) -> None:
+    """Note when the console no longer holds a message, while other things happen."""
+    browser = Browser(scene.house.origin)
+    connecting.sign_in(browser, ALICE)
+    while not scene.stop.wait(ASK_AGAIN_SECONDS) and _cached(browser):
+        pass
+    scene.noted["gone"] = f"{time.monotonic() - came:.2f}"
+
+
+def _cached(browser: Browser) -> int:
     """How many messages the console says are cached."""
-    page = scene.alice.get("/console/holdings")
+    page = browser.get("/console/holdings")
     found = re.search(r"Messages (\d+)", page.text)
     expect(found, f"the console does not say how many messages are cached: {page.text[:200]}")
     return int(found[1]) if found else 0

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from domain.errors import Trouble
+
 READY_SECONDS = 30.0  # crash recovery of a large write-ahead log included
 GONE_SECONDS = 15.0  # how long a server of a killed launcher may need to finish
 POLL_SECONDS = 0.01
@@ -27,7 +29,7 @@ LAST_LINES = 6
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
-class EmbeddedError(RuntimeError):
+class EmbeddedError(Trouble):
     """Say in one sentence what is not running, where, and which setting helps."""
 
 
@@ -68,6 +70,17 @@ def _forker(_pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="forker")
 
 
+PRCTL = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+
+
+def die_with_parent(parent: int, when_orphaned: signal.Signals = signal.SIGKILL) -> None:
+    """Have Linux send this process a signal the moment `parent` ends; called in a fresh child."""
+    if PRCTL is not None:
+        PRCTL(PR_SET_PDEATHSIG, int(when_orphaned))
+        if os.getppid() != parent:  # it died before the line above: no signal will ever come
+            os._exit(1)
+
+
 def spawn(
     argv: Sequence[str | Path],
     *,
@@ -81,16 +94,12 @@ def spawn(
     core_dumps: bool = True,
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, which receives `when_orphaned` the moment we die, however we die."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
     parent = os.getpid()
 
     def bind() -> None:  # runs in the child after setuid (which would clear the death signal) and before exec
         if not core_dumps:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if prctl is not None:
-            prctl(PR_SET_PDEATHSIG, int(when_orphaned))
-            if os.getppid() != parent:  # we died before the line above: no signal will ever come
-                os._exit(1)
+        die_with_parent(parent, when_orphaned)
 
     def fork() -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 (each caller builds its own argv)

@@ -1,0 +1,76 @@
+"""The whole product's tools over the suite's real servers, for tests that go through a door."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+import webhooks
+from domain.ports import CrmUser
+from jobs.connect import NewDoor, add_phone_system
+from jobs.services import Services, open_services
+from settings import read
+from store.database import TenantId
+from store.embedded import Postgres
+from store.tenants import User
+from tests.servers import RING
+
+ORIGIN = "https://linekeeper.alice.example"
+KEYRING = ",".join(f"{kid}:{base64.b64encode(key).decode()}" for kid, key in RING)
+
+
+@contextmanager
+def services(db_urls: Postgres, work_url: str, mail_url: str, **environ: str) -> Iterator[Services]:
+    """Open every tool as a web process or a worker does."""
+    told = {
+        "DATABASE_URL": db_urls.app_url,
+        "REDIS_URL": work_url,
+        "MAIL_REDIS_URL": mail_url,
+        "KEYRING": KEYRING,
+        "BASE_URL": ORIGIN,
+    }
+    opened = open_services(read(told | environ))
+    try:
+        yield opened
+    finally:
+        opened.close()
+        opened.mail.close()
+        opened.http.close()
+
+
+def front(opened: Services) -> FlaskClient:
+    """The doors, without a server around them."""
+    app = Flask("doors")
+    webhooks.init_app(app, opened)
+    return app.test_client()
+
+
+def administrator(opened: Services, tenant: TenantId) -> User:
+    """Alice, as Zoho knows her."""
+    tie = opened.connections.add(tenant, "crm", "zoho", label="Alice Ltd", subject=str(tenant))
+    alice = CrmUser(
+        remote_id="u1", login_id=str(tenant.int % 10**12), email="alice@alice.example", name="Alice Adler", admin=True
+    )
+    opened.tenants.learn_users(tenant, tie, [alice])
+    (user,) = opened.tenants.users(tenant)
+    return user
+
+
+def phone_system(opened: Services, user: User) -> NewDoor:
+    """Alice's PBX, with a door and a secret of its own."""
+    return add_phone_system(opened, user=user, vendor="standard", account={})
+
+
+def path_of(door: NewDoor) -> str:
+    """The part of a door's address that the test client knocks at."""
+    assert door.url.startswith(ORIGIN)
+    return door.url.removeprefix(ORIGIN)
+
+
+def front_again(client: FlaskClient) -> FlaskClient:
+    """The same doors for another thread: a client keeps cookies, so each has its own."""
+    return client.application.test_client()

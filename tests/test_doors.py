@@ -1,0 +1,335 @@
+"""A phone system's door: what is signed is written down once; everything else is a clear no and leaves no trace."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from integrations.telephony.standard.signature import new_secret, sign
+from jobs import connect, log_call
+from jobs.services import Services
+from store.database import Database, TenantId
+from store.directory import Directory
+from store.embedded import Postgres
+from store.tables import deliveries, directory, effects, ledger
+from tests import house
+from webhooks.doorkeeper import MOST_BYTES
+
+REFUSED = {"code", "status", "title", "type"}
+UNBELIEVED = {
+    "code": "unauthentic",
+    "status": 401,
+    "title": "This request could not be authenticated.",
+    "type": "about:blank",
+}
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def tools(db_urls: Postgres, work_url: str, mail_url: str) -> Iterator[Services]:
+    with house.services(db_urls, work_url, mail_url) as opened:
+        yield opened
+
+
+@dataclass
+class Door:
+    """Alice's door, and the vendor who knocks at it."""
+
+    client: FlaskClient
+    tools: Services
+    tenant: TenantId
+    path: str
+    secret: str
+    made: connect.NewDoor
+
+    def knock(self, body: bytes, event: str = "e1", path: str = "", **headers: str | None) -> TestResponse:
+        """Knock as the vendor would; a header given as None is left out."""
+        told = JSON | sign(self.secret, event, body, datetime.now(UTC))
+        told |= {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
+        for name in [name for name, value in headers.items() if value is None]:
+            del told[name.replace("_", "-")]
+        return self.client.post(path or self.path, data=body, headers=told)
+
+    def written(self) -> tuple[int, ...]:
+        """How many rows of everything a knock could leave."""
+        with self.tools.db.tenant(self.tenant) as connection:
+            return tuple(
+                connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (deliveries, effects, ledger, directory)
+            )
+
+
+@pytest.fixture
+def door(tools: Services, tenant: TenantId) -> Door:
+    made = house.phone_system(tools, house.administrator(tools, tenant))
+    return Door(house.front(tools), tools, tenant, house.path_of(made), made.secret, made)
+
+
+def event(type: str = "call.ringing", **data: Any) -> bytes:
+    call = {"call_id": "c1", "direction": "inbound", "from": "+34600111222", "to": "+34910000000"} | data
+    return json.dumps({"type": type, "timestamp": "2026-03-29T09:15:04Z", "data": call}).encode()
+
+
+BODY = event()
+
+
+def test_a_signed_event_is_written_down_and_rung_for(door: Door) -> None:
+    """Sealed, under the sender's own id, before the answer; and again is answered the same."""
+    first, again = door.knock(BODY), door.knock(BODY)
+
+    assert (202, b"", 202, b"") == (first.status_code, first.data, again.status_code, again.data)
+    (waiting,) = door.tools.inbox.pending(door.tenant, "calls")
+    assert ("e1", BODY, door.made.tie) == (waiting.event_id, waiting.body, waiting.connection)
+
+
+def test_the_same_id_with_another_body_changes_nothing(door: Door) -> None:
+    """The first one stays."""
+    assert [202, 202] == [door.knock(body).status_code for body in (BODY, event(call_id="c2"))]
+
+    assert [BODY] == [waiting.body for waiting in door.tools.inbox.pending(door.tenant, "calls")]
+
+
+def test_a_hundred_identical_knocks_at_once_are_one_delivery(door: Door) -> None:
+    """And every one of them is thanked for."""
+    headers = JSON | sign(door.secret, "e1", BODY, datetime.now(UTC))
+
+    def knock(_: int) -> int:
+        return house.front_again(door.client).post(door.path, data=BODY, headers=headers).status_code
+
+    with ThreadPoolExecutor(16) as threads:
+        assert [202] * 100 == list(threads.map(knock, range(100)))
+    assert {"pending": 1} == door.tools.inbox.counts(door.tenant)
+
+
+LIST = " ".join(["v1," + "A" * 43 + "="] * 1_000)
+UNSIGNED: dict[str, Callable[[Door], TestResponse]] = {
+    "no signature": lambda door: door.knock(BODY, webhook_signature=None),
+    "no id": lambda door: door.knock(BODY, webhook_id=None),
+    "no time": lambda door: door.knock(BODY, webhook_timestamp=None),
+    "another secret": lambda door: replace(door, secret=new_secret()).knock(BODY),
+    "the body changed": lambda door: door.knock(
+        BODY.replace(b"c1", b"c2"), **dashed(sign(door.secret, "e1", BODY, datetime.now(UTC)))
+    ),
+    "the id changed": lambda door: door.knock(BODY, webhook_id="e2"),
+    "signed 301 s ago": lambda door: door.knock(BODY, **dashed(at(door, -302))),
+    "signed 301 s ahead": lambda door: door.knock(BODY, **dashed(at(door, 302))),
+    **{
+        f"the time is {stamp!r}": lambda door, stamp=stamp: door.knock(BODY, webhook_timestamp=stamp)  # type: ignore[misc]  # bound now
+        for stamp in ("NaN", "-1", "1e9", "9" * 20, "", "1700000000.5", " ", "１７")
+        if stamp.isascii()
+    },
+    "a thousand signatures": lambda door: door.knock(BODY, webhook_signature=LIST),
+    "a signature of 64 KiB": lambda door: door.knock(BODY, webhook_signature="v1," + "A" * 65_536),
+    "another version": lambda door: door.knock(BODY, webhook_signature="v2,AAAA"),
+    "an unknown door": lambda door: door.knock(BODY, path="/webhooks/telephony/" + "A" * 43),
+    "a door of one letter": lambda door: door.knock(BODY, path="/webhooks/telephony/x"),
+    "a door of 4 KiB": lambda door: door.knock(BODY, path="/webhooks/telephony/" + "A" * 4096),
+    "a door with a NUL": lambda door: door.knock(BODY, path="/webhooks/telephony/%00"),
+    "an unknown door, unsigned": lambda door: door.client.post("/webhooks/telephony/x", data=BODY, headers=JSON),
+}
+
+
+def dashed(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("-", "_"): value for name, value in headers.items()}
+
+
+def at(door: Door, seconds: float) -> dict[str, str]:
+    return sign(door.secret, "e1", BODY, datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("knock", UNSIGNED.values(), ids=UNSIGNED)
+def test_who_cannot_be_believed_learns_nothing(knock: Callable[[Door], TestResponse], door: Door) -> None:
+    """One answer for every reason, an unknown door's included, and not a row is written."""
+    before = door.written()
+
+    answer = knock(door)
+
+    assert (401, UNBELIEVED, "application/problem+json") == (answer.status_code, answer.json, answer.content_type)
+    assert {"Content-Type", "Content-Length"} == set(answer.headers.keys())
+    assert before == door.written()
+
+
+def test_the_minute_before_it_is_too_old(door: Door) -> None:
+    """Five minutes' tolerance either way."""
+    assert [202, 202] == [door.knock(BODY, **dashed(at(door, seconds))).status_code for seconds in (-298, 298)]
+
+
+DEEP = b'{"a":' * 10_000
+UNREADABLE: dict[str, bytes] = {
+    "nothing": b"",
+    "not JSON": b"{",
+    "trailing bytes": BODY + b"x",
+    "a name twice": BODY.replace(b'"call_id"', b'"call_id": "c0", "call_id"'),
+    "not an object": b"[]",
+    "a depth of 10,000": DEEP,
+    "a number of 200,000 digits": b'{"type": ' + b"9" * 200_000 + b"}",
+    "NaN": BODY.replace(b'"c1"', b"NaN"),
+    "not UTF-8": BODY.replace(b"c1", b"\xff\xfe"),
+    "no type": b'{"timestamp": "2026-03-29T09:15:04Z", "data": {}}',
+    "no data": b'{"type": "call.ringing", "timestamp": "2026-03-29T09:15:04Z"}',
+    "an end without an outcome": event("call.ended"),
+    "an outcome of their own": event("call.ended", outcome="splendid"),
+    "a direction of their own": event(direction="sideways"),
+    "a call id that is a number": event(call_id=7),
+    "a call id of 129 letters": event(call_id="c" * 129),
+    "a time without a zone": event(started_at="2026-03-29T09:15:04"),
+    "a time in milliseconds": event(started_at=1_774_775_704_000),
+    "a leap second": event(started_at="2016-12-31T23:59:60Z"),
+    "the year 0000": event(started_at="0000-01-01T00:00:00Z"),
+    "the 30th of February": event(started_at="2026-02-30T00:00:00Z"),
+    "a NUL": event(queue="sa\0les"),
+    "half a character": BODY.replace(b'"c1"', b'"\\ud800"'),
+    "a number of 65 digits": event(**{"from": "9" * 65}),
+    "a recording that is a script": event("call.recording", recording_url="javascript:alert(1)"),
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_was_signed_and_cannot_be_read_is_refused_at_once(body: bytes, door: Door) -> None:
+    """While its sender is listening, in next to no time, naming the field and nothing that stood in it."""
+    before = door.written()
+    started = perf_counter()
+
+    answer = door.knock(body)
+
+    took = perf_counter() - started
+    assert 400 == answer.status_code
+    assert REFUSED == answer.json.keys() if answer.json else False
+    assert b"34600111222" not in answer.data
+    assert before == door.written()
+    assert took < 1.0  # a tenth of that on a machine of its own
+
+
+READABLE: dict[str, bytes] = {
+    "a type of tomorrow": b'{"type": "call.dreamt", "timestamp": "2026-03-29T09:15:04Z", "data": {}}',
+    "a message": event("message.received", text="see you"),
+    "fields of tomorrow": event(mood="sunny"),
+    "nobody calling": event(**{"from": ""}),
+    "null for nobody": event(**{"from": None}),
+    "anonymous": event(**{"from": "anonymous"}),
+    "a plus": event(**{"from": "+"}),
+    "40 digits": event(**{"from": "9" * 40}),
+    "Arabic digits": event(**{"from": "٠٦٠٠١١١٢٢٢"}),
+    "a SIP address": event(**{"from": "sip:dora@quince.example"}),
+    "a smile": event(queue="sales 😀"),
+    "right to left": event(queue="‮selas‬"),
+    "another zone": event(started_at="2026-03-29T11:15:04+02:00"),
+    "the year 0001": event(started_at="0001-01-01T00:00:00Z"),
+}
+
+
+@pytest.mark.parametrize("body", READABLE.values(), ids=READABLE)
+def test_what_is_strange_but_signed_is_taken_in(body: bytes, door: Door) -> None:
+    """And whoever works on it later is not upset by it either."""
+    assert 202 == door.knock(body).status_code
+
+    assert 1 == log_call.hear(door.tools, door.tenant)
+    assert {"dead", "pending"}.isdisjoint(door.tools.inbox.counts(door.tenant))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content_type": None}, 415),
+        ({"content_type": "text/plain"}, 415),
+        ({"content_type": "application/xml"}, 415),
+        ({"content_encoding": "gzip"}, 415),
+        ({"content_encoding": "br"}, 415),
+        ({"content_type": "application/json; charset=utf-8"}, 202),
+        ({"content_encoding": "identity"}, 202),
+        ({"host": "evil.example", "x_forwarded_proto": "http", "x_forwarded_host": "evil.example"}, 202),
+    ],
+)
+def test_the_form_of_a_knock(headers: dict[str, str | None], status: int, door: Door) -> None:
+    """JSON or a form, as it is; what a proxy or a sender claims about hosts decides nothing."""
+    before = door.written()
+
+    assert status == door.knock(BODY, **headers).status_code
+    assert (before == door.written()) == (status != 202)
+
+
+@pytest.mark.parametrize(("size", "status"), [(MOST_BYTES, 400), (MOST_BYTES + 1, 413)])
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "in chunks"])
+def test_a_body_has_at_most_256_kib(declared: bool, size: int, status: int, door: Door) -> None:
+    """Whether its size is announced or not; the last byte that is read and the first that is not."""
+    before = door.written()
+    body = b" " * size
+    told = JSON | sign(door.secret, "e1", body, datetime.now(UTC))
+    if declared:
+        answer = door.client.post(door.path, data=body, headers=told)
+    else:
+        chunks = {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
+        answer = door.client.post(door.path, headers=told | {"transfer-encoding": "chunked"}, environ_overrides=chunks)
+
+    assert status == answer.status_code
+    assert before == door.written()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE"])
+def test_a_door_is_knocked_at_with_post(method: str, door: Door) -> None:
+    """Anything else is told so, whether there is such a door or not."""
+    for path in (door.path, "/webhooks/telephony/x"):
+        answer = door.client.open(path, method=method)
+        assert (405, "OPTIONS, POST") == (answer.status_code, answer.headers["Allow"])
+
+
+def test_a_replaced_secret_is_good_for_a_while(door: Door) -> None:
+    """Both while the vendor changes over; a disconnected door is none."""
+    user = door.tools.tenants.users(door.tenant)[0]
+    new = connect.rotate_secret(door.tools, user=user, tie=door.made.tie)
+    fresh = replace(door, client=house.front(door.tools))
+    assert [202, 202] == [
+        replace(fresh, secret=secret).knock(BODY, name).status_code
+        for name, secret in (("e1", door.secret), ("e2", new))
+    ]
+
+    connect.disconnect(door.tools, user=user, tie=door.made.tie)
+    closed = replace(door, client=house.front(door.tools), secret=new)
+    assert (401, UNBELIEVED) == ((answer := closed.knock(BODY, "e3")).status_code, answer.json)
+
+
+def test_a_door_belongs_to_one_tenant(door: Door, tools: Services, neighbour: TenantId) -> None:
+    """Charlie's secret opens Charlie's door."""
+    his = house.phone_system(tools, house.administrator(tools, neighbour))
+
+    assert 401 == replace(door, secret=his.secret).knock(BODY).status_code
+    assert 401 == door.knock(BODY, path=house.path_of(his)).status_code
+    assert 202 == replace(door, secret=his.secret).knock(BODY, path=house.path_of(his)).status_code
+    assert {} == tools.inbox.counts(door.tenant)
+    assert {"pending": 1} == tools.inbox.counts(neighbour)
+
+
+def test_without_a_database_nobody_is_thanked(door: Door, tools: Services) -> None:
+    """Send it again, and when: a delivery is committed before the 2xx or there is none."""
+    nowhere = Database("postgresql://linekeeper_app@127.0.0.1:1/linekeeper", pool_size=1)
+    client = house.front(replace(tools, directory=Directory(nowhere, tools.vault), db=nowhere))
+
+    answer = replace(door, client=client).knock(BODY)
+
+    assert (503, "unavailable", "5") == (answer.status_code, (answer.json or {})["code"], answer.headers["Retry-After"])
+    assert 503 == client.get("/readyz").status_code
+    assert 200 == client.get("/healthz").status_code
+    nowhere.close()
+
+
+def test_strangers_find_nothing_else(door: Door) -> None:
+    """Every machine's address that is none answers in the same shape; health and metrics hold nothing personal."""
+    answer = door.client.get("/webhooks/nothing")
+    assert (404, REFUSED) == (answer.status_code, (answer.json or {}).keys())
+
+    assert 202 == door.knock(BODY).status_code
+    metrics = door.client.get("/metrics").data
+    assert b"linekeeper_deliveries_total" in metrics
+    for secret in ("34600111222", door.secret, door.path.rpartition("/")[2], str(door.tenant), "Alice"):
+        assert secret.encode() not in metrics
