@@ -63,6 +63,21 @@ class CallEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextEvent:
+    """A text message, as a vendor told us of it. `text` is what somebody wrote; numbers are as the vendor wrote them."""
+
+    id: str
+    at: datetime
+    message_ref: str
+    direction: Direction
+    sender: str
+    receiver: str
+    text: str = ""
+    agent_email: str = ""
+    agent_extension: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A telephone call as we understand it, whoever carried it."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from domain.call import CallEvent, Direction, Outcome
+from domain.call import CallEvent, Direction, Outcome, TextEvent
 from domain.contact import Gone, Person, Record
 from domain.mail import Message
 
@@ -43,15 +43,30 @@ class Knock:
     url: str = ""
 
 
+Control = Literal["hangup", "hold", "unhold", "mute", "unmute", "dtmf"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """A recording on its way: its form, its length in bytes where the vendor said it, and its bytes, read once."""
+
+    content_type: str
+    length: int | None
+    chunks: Iterator[bytes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """What a vendor can do, so that pages offer nothing that cannot work."""
 
     dial: bool = False
-    control: bool = False
+    control: frozenset[Control] = frozenset()
     phonebook: bool = False
     calls: bool = False  # a call list for back-fill and reconciliation
     recordings: bool = False
+    texts: bool = False
+    listens: bool = False  # events come over a connection of ours (`listen`), not to a door
+    secret_field: str = ""  # the account field its knocks are signed with; empty: we make a secret for the door
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +85,15 @@ class PhoneSystem(Protocol):
 
     def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
         """Ring the agent, then `number`; return the vendor's call id. Not idempotent: never repeated by itself."""
+
+    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
+        """Do one thing to a live call. Raises Refused when the call is over or cannot do that."""
+
+    def recording(self, url: str) -> Sound:
+        """Open a recording by the address its event gave. Raises Refused when it is gone."""
+
+    def forget_recording(self, url: str) -> None:
+        """Delete a recording at the vendor; gone already is fine."""
 
     def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
         """Tell the phonebook (our contact id, person) and which ids are gone. Safe to tell twice."""
@@ -92,11 +116,19 @@ class TelephonyVendor(Protocol):
     def verify(self, knock: Knock, secrets: Sequence[str], now: datetime) -> str:
         """Return the vendor's event id if one of `secrets` signed this knock, else raise Unauthentic."""
 
-    def parse(self, body: bytes, event_id: str) -> CallEvent | None:
+    def parse(self, body: bytes, event_id: str) -> CallEvent | TextEvent | None:
         """Understand a believed body; None for an event we have no use for. Raises Malformed."""
 
     def open(self, account: Mapping[str, str], http: Http) -> PhoneSystem:
         """Open an account with what the administrator filled in."""
+
+
+class ListeningVendor(TelephonyVendor, Protocol):
+    """A vendor whose events we fetch over a connection of ours (`traits.listens`)."""
+
+    def listen(self, account: Mapping[str, str], stop: Callable[[], bool]) -> Iterator[tuple[str, bytes]]:
+        """Yield (event id, body) for `parse` until `stop()` says so, reconnecting by itself; after a reconnection first
+        what is going on now. The same event has the same id, whoever yields it again."""
 
 
 # ---- CRM ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from domain import phone
-from domain.call import CallEvent
+from domain.call import CallEvent, TextEvent
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered, Upstream
 from domain.phone import Number
 from domain.ports import Activity, Ring
@@ -84,7 +84,7 @@ def _understand(
             services.inbox.failed(tie.tenant, delivery, error.code)
             log.info("delivery_dead", tenant=str(tie.tenant), delivery=str(delivery.id), reason=error.code)
             continue
-        if event is None:
+        if event is None or isinstance(event, TextEvent):  # texts have no story yet
             ignored.append(delivery.id)
         else:
             told.append(event)

@@ -81,6 +81,7 @@ class Stage:
             raise
         self.origins = {name: f"http://{HOST}:{taken.getsockname()[1]}" for name, taken in self._sockets.items()}
         self._serving: list[tuple[Any, threading.Thread]] = []
+        self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
         logging.getLogger("waitress").setLevel(logging.ERROR)  # it warns of queues whenever a fault makes requests wait
@@ -90,7 +91,7 @@ class Stage:
                 server = waitress.server.create_server(
                     app, sockets=[self._sockets[name]], threads=THREADS, ident="", map={}
                 )
-                thread = threading.Thread(target=_run, args=(server,), name=f"stage-{name}", daemon=True)
+                thread = threading.Thread(target=_run, args=(server, self._stopping), name=f"stage-{name}", daemon=True)
                 self._serving.append((server, thread))
                 thread.start()
         return self
@@ -98,8 +99,8 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stopping.set()
         for server, _ in self._serving:
-            server.stopping = True
             server.pull_trigger()
         for server, thread in self._serving:
             thread.join(5)
@@ -155,9 +156,8 @@ def _listen(port: int, many: int, option: str) -> socket.socket:
     return taken
 
 
-def _run(server: Any) -> None:
+def _run(server: Any, stopping: threading.Event) -> None:
     """Serve until told to stop; waitress itself only stops with its process."""
-    server.stopping = False
-    while not server.stopping:
+    while not stopping.is_set():
         server.asyncore.loop(timeout=1.0, map=server._map, use_poll=True, count=1)
     server.asyncore.close_all(server._map, ignore_all=True)

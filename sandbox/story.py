@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import requests
 from sandbox import cast
 from sandbox.acts import calls, connecting, console, contacts, mail
 from sandbox.browser import NoSuchThing
+from sandbox.people import ZOE
 from sandbox.scene import Amiss, House, Scene
 
 Step = Callable[[Scene], Iterator[str]]
@@ -52,6 +54,8 @@ def tell(house: House, say: Callable[[str], None] = print, *, stop: threading.Ev
     failed: set[str] = set()
     lines = 0
     for number, act in enumerate(ACTS, 1):
+        if scene.stop.is_set():
+            break
         say(f"{number}  {act.title}")
         if missing := failed.intersection(act.needs):
             say(f"   –          not told: it builds on “{missing.pop()}”")
@@ -62,7 +66,7 @@ def tell(house: House, say: Callable[[str], None] = print, *, stop: threading.Ev
                 failed.add(act.name)
                 break
             lines += told
-    if failed:
+    if failed or scene.stop.is_set():
         say(f"The story did not go as it should. The logs are in {house.log_dir}.")
         return False
     say(f"All {lines} as promised, in {time.monotonic() - began:.0f} s.")
@@ -73,11 +77,14 @@ def tell(house: House, say: Callable[[str], None] = print, *, stop: threading.Ev
 
 def signposts(house: House) -> Iterator[str]:
     """Say where to look while everything stays up."""
-    console = f"{house.origin}/console"
+    console, pbx = f"{house.origin}/console", house.stage["pbx"]
+    data = {"call_id": "again", "direction": "inbound", "from": ZOE.number.e164, "agent": {"extension": "201"}}
+    event = {"key": cast.ALICE_LTD.pbx_key, "event": {"type": "call.ringing", "data": data}}
     yield f"Console   {console}/  (sign in with Zoho; choose {cast.ALICE} on the consent page)"
-    yield f"Panel     {console}/panel  (choose {cast.BOB}; {cast.CHARLIE} is the company next door)"
+    yield f"Panel     {console}/panel  (choose {cast.BOB}; {cast.CHARLIE} is next door)"
+    yield f"Ring Bob  curl {pbx}/_stage/send -H 'Content-Type: application/json' -d '{json.dumps(event)}'"
     yield f"Stage     {', '.join(f'{name} {urlsplit(origin).netloc}' for name, origin in house.stage.items())}"
-    yield "          (what each heard: GET /_stage/requests; ring again: POST /_stage/call at pbx)"
+    yield "          (what each heard: GET /_stage/requests; what else it can do: the docstring of its sandbox)"
     yield f"Logs      {house.log_dir}"
 
 

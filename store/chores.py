@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from store.database import Database, TenantId
@@ -86,9 +86,8 @@ class Chores:
     def went_well(self, tenant: TenantId, chore: Chore, *, again_in: timedelta | None = None, **progress: Any) -> None:
         """Done; due again after its interval (or `again_in`)."""
         pause = timedelta(seconds=chore.every_seconds) if again_in is None else again_in
-        self._set(
-            tenant, chore, due_at=func.now() + pause, last_ok_at=func.now(), reason="", failures=0, progress=progress
-        )
+        next_time = case((chores.c.due_at == chore.due_at, func.now() + pause), else_=chores.c.due_at)  # hurried since?
+        self._set(tenant, chore, due_at=next_time, last_ok_at=func.now(), reason="", failures=0, progress=progress)
 
     def went_badly(self, tenant: TenantId, chore: Chore, reason: str, *, wait: float = 0.0) -> None:
         """Not done: again after `wait` seconds, at least a pause that doubles to the interval."""

@@ -14,7 +14,6 @@ from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from store.database import Database, TenantId
 from store.tables import deliveries
@@ -23,6 +22,11 @@ from store.vault import Vault
 Lane = Literal["calls", "contacts", "mail"]
 LANES: tuple[Lane, ...] = ("calls", "contacts", "mail")
 ATTEMPTS = 5  # then it is dead: kept, shown, replayable
+WRITE_ONCE = """
+INSERT INTO deliveries (id, tenant_id, connection_id, event_id, kind, lane, body)
+SELECT %(id)s, %(tenant)s, %(connection)s, %(event_id)s, %(kind)s, %(lane)s, %(body)s FROM me
+ON CONFLICT (connection_id, event_id) DO NOTHING
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +54,15 @@ class Inbox:
     ) -> bool:
         """Commit a delivery; False when it was here already, which is just as good."""
         row = uuid.uuid4()
-        sealed = self._vault.of(tenant).seal("deliveries", row, "body", body)
-        with self._db.tenant(tenant) as database:
-            new = database.execute(
-                insert(deliveries)
-                .values(
-                    id=row,
-                    tenant_id=tenant,
-                    connection_id=connection,
-                    event_id=event_id,
-                    kind=kind,
-                    lane=lane,
-                    body=sealed,
-                )
-                .on_conflict_do_nothing(index_elements=["connection_id", "event_id"])
-                .returning(deliveries.c.id)  # an INSERT's rowcount is not to be had from SQLAlchemy
-            ).scalar_one_or_none()
-        return new is not None
+        values = {
+            "id": row,
+            "connection": connection,
+            "event_id": event_id,
+            "kind": kind,
+            "lane": lane,
+            "body": self._vault.of(tenant).seal("deliveries", row, "body", body),
+        }
+        return self._db.write(tenant, WRITE_ONCE, values) == 1
 
     def pending(self, tenant: TenantId, lane: Lane, limit: int = 100) -> list[Delivery]:
         """What waits in a lane, oldest first. The caller holds the lane."""

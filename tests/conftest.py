@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import shutil
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +14,22 @@ import pytest
 from tests.servers import db, db_urls, mail_url, neighbour, servers, servers_dir, tenant, vault, work_url
 
 __all__ = ["db", "db_urls", "mail_url", "neighbour", "servers", "servers_dir", "tenant", "vault", "work_url"]
+
+
+PROGRAMS = {
+    "chromium": "chromium",
+    "chromium-driver": "chromedriver",
+    "sip-tester": "sipp",
+}  # a Debian package and what it brings
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose Debian packages are missing and name them; in CI that is a failure."""
+    for mark in item.iter_markers("needs"):
+        missing = [package for package in mark.args if shutil.which(PROGRAMS.get(package, package)) is None]
+        if missing:
+            words = f"needs the Debian package {' and '.join(missing)}"
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(words)
 
 
 def stays_here(family: int, address: Any) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,6 +21,7 @@ from store.database import TenantId
 from store.embedded import Postgres
 from store.tenants import User
 from tests.servers import RING
+from tests.zoho_stage import Stage
 
 ORIGIN = "https://linekeeper.alice.example"
 KEYRING = ",".join(f"{kid}:{base64.b64encode(key).decode()}" for kid, key in RING)
@@ -67,10 +71,22 @@ def phone_system(opened: Services, user: User) -> NewDoor:
 
 def path_of(door: NewDoor) -> str:
     """The part of a door's address that the test client knocks at."""
-    assert door.url.startswith(ORIGIN)
-    return door.url.removeprefix(ORIGIN)
+    return urlsplit(door.url).path
 
 
 def front_again(client: FlaskClient) -> FlaskClient:
     """The same doors for another thread: a client keeps cookies, so each has its own."""
     return client.application.test_client()
+
+
+def decide(stage: Stage, address: str, **choice: str) -> dict[str, list[str]]:
+    """Be the browser: look at Zoho's consent page, press a button, come back with what the callback brings."""
+    page = stage.http.get(address, timeout=30)
+    action = re.search(r'action="([^"]+)"', page.text)
+    assert action, page.text
+    answer = stage.http.post(
+        urljoin(page.url, html.unescape(action[1])), data=choice, allow_redirects=False, timeout=30
+    )
+    back = urlsplit(answer.headers["Location"])
+    assert "/oauth/zoho/callback" == back.path
+    return parse_qs(back.query, keep_blank_values=True)

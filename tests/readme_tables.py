@@ -57,7 +57,8 @@ def section(text: str, heading: str) -> str:
 def first_cells(text: str) -> list[str]:
     """The first cell of each row of every table in `text`, without the code marks."""
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    bodies = [row for place, row in enumerate(rows) if not _is_rule(row) and not _is_rule((rows + [""])[place + 1])]
+    heads = {place - 1 for place, row in enumerate(rows) if _is_rule(row)}
+    bodies = [row for place, row in enumerate(rows) if place not in heads and not _is_rule(row)]
     return [row.split("|")[1].strip().strip("`") for row in bodies]
 
 

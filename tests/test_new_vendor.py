@@ -24,6 +24,7 @@ from tests.readme_tables import page
 BLOCKS = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", page("docs/new-vendor.md"), re.MULTILINE | re.DOTALL)
 (FIXTURE,) = re.findall(r"^```json\n(.*?)^```$", page("docs/new-vendor.md"), re.MULTILINE | re.DOTALL)
 HOME = "integrations.telephony.ringline"
+VALUES: tuple[Any, ...] = (None, [], {}, "\0", -1, 1e400, True, "x" * 500)
 STRANGE = (b"", b"{", b"[]", b"null", b"\xff", b'{"event": []}', b'{"event": "hangup"}', b"[" * 100_000, b"1" * 5_000)
 
 
@@ -65,7 +66,7 @@ def test_it_has_an_answer_to_everything(ringline: TelephonyVendor) -> None:
             ringline.parse(body, "msg_1")
     sent = json.loads(FIXTURE)["sent"]
     for name in sent:
-        for value in (None, [], {}, "\0", -1, 1e400, True, "x" * 500):
+        for value in VALUES:
             try:
                 event = ringline.parse(json.dumps(sent | {name: value}).encode(), "msg_1")
             except Malformed:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html
-import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -23,6 +21,7 @@ from settings import Settings
 from store.database import Database, TenantId
 from store.tables import consent_requests
 from store.vault import Vault
+from tests import house
 from tests.zoho_stage import ALICE, CHARLIE, CLIENT, SECRETS, Stage, running
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -70,14 +69,8 @@ def begin(consent: Consent, zoho: OAuthProvider) -> Callable[..., str]:
 
 
 def decide(stage: Stage, address: str, **choice: str) -> Back:
-    """Be the browser: look at the consent page, press a button, come back with what the callback brings."""
-    page = stage.http.get(address, timeout=30)
-    action = re.search(r'action="([^"]+)"', page.text)
-    assert action, page.text
-    form = choice or {"user": ALICE}
-    answer = stage.http.post(urljoin(page.url, html.unescape(action[1])), data=form, allow_redirects=False, timeout=30)
-    assert answer.headers["Location"].startswith(f"{ORIGIN}/oauth/zoho/callback?")
-    return parse_qs(urlsplit(answer.headers["Location"]).query, keep_blank_values=True)
+    """Consent as Alice, unless told otherwise."""
+    return house.decide(stage, address, **(choice or {"user": ALICE}))
 
 
 def refused(act: Callable[[], object]) -> str:

@@ -33,8 +33,8 @@ def install(scene: Scene) -> Iterator[str]:
         _signed_in(answered, company)
         living = scene.zoho.get("tokens", org=company.org)
         expect(living["refresh"] >= 1, f"Zoho holds no refresh token of {company.name}")
-    homes = " and ".join(f"{company.name} in {company.dc}" for _, company in both)
-    yield f"{homes}: consent is asked in us, the way back names each one's own data centre"
+    homes = " and ".join(f"{company.name} ({company.dc})" for _, company in both)
+    yield f"{homes}: consent asked in us, the way back names each one's data centre"
 
 
 def connect_google(scene: Scene) -> Iterator[str]:

@@ -102,7 +102,7 @@ def disconnect(scene: Scene) -> Iterator[str]:
     expect(signed(certificate), "the certificate's signature does not fit")
     expect(not signed(certificate | {"counts": {"messages": 0}}), "a changed certificate passes as genuine")
     counts = ", ".join(f"{what} {many}" for what, many in certificate["counts"].items() if many)
-    yield f"Google disconnected: a new message is gone at once, 0 tokens live there; signed certificate ({counts})"
+    yield f"Google disconnected: new mail gone at once, 0 tokens live there; signed certificate ({counts})"
     expected = Books.with_number - (Books.only_in_google - (Books.people - Books.with_number)) - 1
     scene.until(
         lambda: len(scene.phonebook(ALICE_LTD)) == expected,

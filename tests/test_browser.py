@@ -1,0 +1,160 @@
+"""Alice clicks through the console in a real browser: install, connect, look around, sign out. No script is blocked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import waitress.server
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from app import create_app
+from jobs import worker
+from jobs.services import Services
+from sandbox import cast
+from sandbox.stage import Stage, environment
+from store.embedded import Postgres
+from tests.house import services
+
+QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
+OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage")
+PATIENCE_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A Linekeeper whose outside world is the stage."""
+
+    services: Services
+    origin: str
+    stage: Stage
+
+    def work(self) -> None:
+        """What the workers would do, done here and now."""
+        for tenant in self.services.db.tenants():
+            for lane in ("contacts", "calls", "mail", "contacts"):
+                worker.visit(self.services, tenant, lane)  # type: ignore[arg-type]  # the lanes there are
+
+
+@pytest.fixture
+def product(db_urls: Postgres, work_url: str, mail_url: str) -> Iterator[Product]:
+    """The web process with the stage around it, on loopback."""
+    with Stage() as stage:
+        server = waitress.server.create_server(lambda *_: [], host="127.0.0.1", port=0, threads=8, map={})
+        origin = f"http://127.0.0.1:{server.effective_port}"
+        told = environment(stage.origins, origin) | {"BASE_URL": origin}
+        with services(db_urls, work_url, mail_url, **told) as opened:
+            server.application = create_app(opened)
+            thread = threading.Thread(target=server.run, daemon=True)
+            thread.start()
+            cast.set_up(stage.origins, origin)
+            yield Product(opened, origin, stage)
+            server.close()
+            server.task_dispatcher.shutdown(cancel_pending=True, timeout=2)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium with a profile of its own."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in (*QUIET, *OFFLINE, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    driver.set_page_load_timeout(PATIENCE_SECONDS)
+    yield driver
+    driver.quit()
+
+
+class Alice:
+    """Somebody who sees pages and clicks on what they say."""
+
+    def __init__(self, browser: webdriver.Chrome, origin: str) -> None:
+        self.browser = browser
+        self.origin = origin
+        self.scripts: list[str] = []
+
+    def opens(self, path: str) -> None:
+        self.browser.get(self.origin + path)
+
+    def clicks(self, words: str) -> None:
+        """Click the first button or link that can be seen and says so."""
+        wanted = f"//button[contains(., {words!r})] | //a[contains(., {words!r})]"
+        WebDriverWait(self.browser, PATIENCE_SECONDS).until(
+            lambda page: [found for found in page.find_elements(By.XPATH, wanted) if found.is_displayed()]
+        )[0].click()
+
+    def presses(self, words: str) -> None:
+        """Press the button that says exactly this."""
+        self.browser.find_element(By.XPATH, f"//button[normalize-space()={words!r}]").click()
+
+    def types(self, name: str, text: str) -> None:
+        self.browser.find_element(By.NAME, name).send_keys(text)
+
+    def ticks(self, name: str, value: str) -> None:
+        self.browser.find_element(By.CSS_SELECTOR, f"input[name='{name}'][value$='{value}']").click()
+
+    def sees(self, words: str) -> None:
+        """Wait until the page says so."""
+        WebDriverWait(self.browser, PATIENCE_SECONDS, ignored_exceptions=()).until(
+            lambda page: words in page.find_element(By.TAG_NAME, "body").text,
+            f"{words!r} is not on {self.browser.current_url}",
+        )
+
+
+@pytest.mark.needs("chromium", "chromium-driver")
+def test_alice_clicks_through_the_console(browser: webdriver.Chrome, product: Product) -> None:
+    """From the marketplace's link to signing out, by clicks alone; nothing a page does is refused by its own policy."""
+    alice = Alice(browser, product.origin)
+
+    alice.opens("/install/zoho")  # Zoho's consent page, on the stage
+    alice.clicks(cast.ALICE)
+    alice.sees("Zoho")
+    alice.sees("Alice Ltd")
+
+    alice.opens("/console/connections")
+    alice.clicks("Connect Google")
+    for feature in ("mailbox", "send-mail"):
+        alice.ticks("features", feature)
+    alice.clicks("Continue at Google")
+    alice.ticks("user", cast.ALICE)
+    alice.ticks("scope", "gmail.send")  # unticks it
+    alice.clicks("Allow")
+    alice.sees("Writing to a caller opens your own mail program instead.")
+
+    alice.clicks("Connect it")
+    alice.types("base_url", product.stage.origins["pbx"])
+    alice.types("api_key", cast.ALICE_LTD.pbx_key)
+    alice.presses("Connect")
+    alice.sees("whsec_")
+    product.work()
+
+    alice.opens("/console/contacts")
+    alice.types("q", "zo")
+    alice.presses("Find")
+    alice.clicks("Zoë")
+    alice.sees("Mail")
+
+    for path, words in {
+        "/console/": "Zoho",
+        "/console/calls": "Calls",
+        "/console/holdings": "until",
+        "/console/ledger": "consent.given",
+        "/console/settings": "Settings",
+        "/console/panel": "Panel",
+    }.items():
+        alice.opens(path)
+        alice.sees(words)
+
+    refused = [entry["message"] for entry in browser.get_log("browser") if "Content Security" in entry["message"]]
+    assert [] == refused
+
+    alice.clicks("Sign out")
+    alice.opens("/console/calls")
+    alice.sees("Sign in")
