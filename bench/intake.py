@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -63,8 +63,8 @@ def measure(house: House) -> Iterator[Row]:
     """Twenty clients, then one."""
     door = house.phone_system(house.tenant())
     with ExitStack() as stack:
-        ours = Side(stack.enter_context(served(house, "doors")))
-        bare = Side(stack.enter_context(served(house, "bare")))
+        ours = Side(stack.enter_context(served(house, "doors", "app", "serve")))
+        bare = Side(stack.enter_context(served(house, "bare", "bench.web")))
         for side in (ours, bare):
             side.ask(door, CLIENTS, WARM_UP)
         for clients in EVENTS:
@@ -101,29 +101,29 @@ def rows(clients: int, ours: Side, bare: Side) -> Iterator[Row]:
 
 
 @contextmanager
-def served(house: House, application: str) -> Iterator[int]:
-    """Serve an application as `linekeeper up` does: WEB_PROCESSES processes that share a port."""
+def served(house: House, name: str, *command: str) -> Iterator[int]:
+    """Run a web server as `linekeeper up` does: WEB_PROCESSES processes that share a port."""
     port = free_port_or_explain(0, "PORT")
-    metrics = house.folder / f"metrics-{application}"
+    metrics = house.folder / f"metrics-{name}"
     metrics.mkdir(mode=0o700)
-    environ = {**house.environ, "PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONUNBUFFERED": "1"}
-    children = [
-        web_process(f"{application}-{number + 1}", application, environ, house.folder)
-        for number in range(house.services.settings.web_processes)
-    ]
-    supervisor = Supervisor(children, log_dir=house.folder, say=lambda _: None)
+    environ = {
+        **house.environ,
+        "PORT": str(port),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    log = house.folder / f"{name}.log"
+    crew = house.services.settings.web_processes
+    child = Child(
+        name=name,
+        argv=[sys.executable, "-m", *command],
+        env=environ,
+        ready=lambda: log.read_text().count("event=serving") == crew,  # behind one port, an answer would be anybody's
+    )
+    supervisor = Supervisor([child], log_dir=house.folder, say=lambda _: None)
     supervisor.start()
     try:
         yield port
     finally:
         supervisor.stop()
-
-
-def web_process(name: str, application: str, environ: Mapping[str, str], log_dir: Path) -> Child:
-    """A process that is ready when it says that it serves: behind a shared port, an answer would not tell whose."""
-    return Child(
-        name=name,
-        argv=[sys.executable, "-m", "bench.web", application],
-        env={**environ, "PYTHONPATH": str(ROOT)},
-        ready=lambda: "event=serving" in (log_dir / f"{name}.log").read_text(),
-    )

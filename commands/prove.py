@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 
 import settings as configuration
 from commands.cli import Parts, as_json, cli, say, services, table, tenants_of, with_house
@@ -97,6 +98,8 @@ def doctor(json_: bool) -> None:
                 rows.append({"check": name, "result": "ok", "remedy": ""})
             except Trouble as error:
                 rows.append({"check": name, "result": "not ok", "remedy": str(error)})
+            except ProgrammingError:
+                rows.append({"check": name, "result": "not ok", "remedy": "Run `linekeeper db upgrade` first."})
     table(rows, json_=json_, nothing="")
     if any(row["result"] != "ok" for row in rows):
         raise SystemExit(1)

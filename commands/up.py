@@ -107,7 +107,8 @@ class House:
     def _open_servers(self) -> None:
         """Start what no setting names, migrate, and lend the addresses to whoever waits for them."""
         environ = {**self._environ, **self._servers()}
-        environ.setdefault("KEYRING", self._keyring())
+        if not self.settings.keyring:
+            environ["KEYRING"] = self._keyring()
         self.settings = configuration.read(environ)
         app_role = make_url(self.settings.database_url).username or ""
         schema.upgrade(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import math
 import re
 import socket
 import time
@@ -105,7 +106,9 @@ def session(
     """Make a session for tenants' addresses. `timeout`, in seconds, bounds connecting and then the whole answer.
 
     Raises Forbidden (code "url.not_allowed") before a byte leaves, `TooLarge` beyond 10 MiB, and what requests raises.
-    Redirects are handed back unfollowed; proxies, cookies and .netrc are never used.
+    Redirects are handed back unfollowed; proxies, cookies and .netrc are never used. With `stream=True` the answer is
+    handed over unread, and how much of it is too much is for whoever asked; `timeout=(quiet, whole)` then gives
+    a long one its time: so many seconds without a byte, so many for all of it.
     """
     return _Guarded(timeout, _Rules(frozenset(allowed_private_hosts), resolve, connect))
 
@@ -197,6 +200,8 @@ class _Guarded(Session):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         check_url(request.url or "", self.rules.allowed)
+        if options.get("stream"):
+            return super().send(request, **options)
         response = super().send(request, **(options | {"stream": True}))
         content = bytearray()
         for chunk in response.iter_content(CHUNK_BYTES):
@@ -227,6 +232,7 @@ class _Connection(HTTPConnection):
     def __init__(self, *args: Any, rules: _Rules, **options: Any) -> None:
         super().__init__(*args, **options)
         self.rules = rules
+        self.began, self.quiet = 0.0, math.inf
 
     def _new_conn(self) -> socket.socket:
         try:
@@ -249,12 +255,18 @@ class _Connection(HTTPConnection):
         raise NewConnectionError(self, "no connection could be made") from trouble
 
     def request(self, *args: Any, **options: Any) -> None:
-        seconds = self.timeout if isinstance(self.timeout, (int, float)) else None
-        if seconds is not None:
-            if self.sock is not None:
-                self.sock.settimeout(seconds)  # the last answer may have left little
-            self.response_class = cast(Any, partial(_Timely, until=time.monotonic() + seconds))
+        self.began, self.quiet = time.monotonic(), self._seconds()  # so far it is the time for connecting
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)  # the last answer may have left little
         super().request(*args, **options)
+
+    def getresponse(self) -> Any:
+        until = self.began + self._seconds()  # by now it is the time for the answer
+        self.response_class = cast(Any, partial(_Timely, until=until, quiet=self.quiet))
+        return super().getresponse()
+
+    def _seconds(self) -> float:
+        return float(self.timeout) if isinstance(self.timeout, (int, float)) else math.inf
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -272,16 +284,17 @@ class _TlsPool(HTTPSConnectionPool):
 class _Timely(HTTPResponse):
     """An answer with a deadline. A socket's own timeout starts anew with every byte that drips in."""
 
-    def __init__(self, sock: socket.socket, *args: Any, until: float, **options: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, until: float, quiet: float, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
-        self.fp = io.BufferedReader(_Drip(sock, until))
+        self.fp = io.BufferedReader(_Drip(sock, until, quiet))
 
 
 class _Drip(io.RawIOBase):
-    def __init__(self, sock: socket.socket, until: float) -> None:
+    def __init__(self, sock: socket.socket, until: float, quiet: float) -> None:
         self.sock = sock
         self.until = until
+        self.quiet = quiet
         self.raw = sock.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
@@ -291,7 +304,8 @@ class _Drip(io.RawIOBase):
         left = self.until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the whole answer took too long")
-        self.sock.settimeout(left)
+        seconds = min(left, self.quiet)
+        self.sock.settimeout(None if seconds == math.inf else seconds)
         return self.raw.readinto(buffer)
 
     def close(self) -> None:

@@ -31,7 +31,9 @@ log = structlog.get_logger()
 
 LANE_SECONDS = 30.0  # a drain lets go of its lane within ten
 LOOK_AGAIN_SECONDS = 0.1
-KEPT = frozenset({"tenants", "tenant_keys", "ledger", "certificates"})  # proof, and keys that are no keys any more
+KEPT = frozenset(
+    {"tenants", "tenant_keys", "ledger", "ledger_heads", "certificates"}
+)  # proof, and keys that are no keys any more
 
 
 def erase(

@@ -72,6 +72,8 @@ def purge_tenant(services: Services, tenant: TenantId, now: datetime) -> dict[st
     profile = services.profiles.get(services.tenants.get(tenant).profile)
     services.mail.mend(tenant)
     went = holdings.purge(services.db, services.vault, tenant, profile, now)
+    if (before := profile.keeps("ledger").due_before(now)) is not None:
+        went["ledger"] = services.ledger.trim(tenant, before)
     if counts := {name: count for name, count in went.items() if count}:
         with services.db.tenant(tenant) as connection:
             services.certificates.issue(connection, tenant, "purge", profile=profile.name, counts=counts)

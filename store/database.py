@@ -33,17 +33,8 @@ class Database:
     """A pool of connections for the application's role."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self.engine: Engine = create_engine(
-            make_url(url).set(drivername="postgresql+psycopg"),
-            pool_size=pool_size,
-            max_overflow=pool_size,
-            hide_parameters=True,  # an error's text may reach a log; what was being written must not
-            connect_args={
-                "options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC",
-                "connect_timeout": 5,
-            },
-        )
-        self._at_once = self.engine.execution_options(isolation_level="AUTOCOMMIT")  # the same pool
+        self.engine = _engine(url, pool_size)
+        self._at_once = _engine(url, pool_size, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
     @contextmanager
     def tenant(self, tenant: TenantId) -> Iterator[Connection]:
@@ -97,3 +88,18 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._at_once.dispose()
+
+
+def _engine(url: str, pool_size: int, **options: Any) -> Engine:
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        hide_parameters=True,  # an error's text may reach a log; what was being written must not
+        connect_args={
+            "options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC",
+            "connect_timeout": 5,
+        },
+        **options,
+    )

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, text
 
 from store.database import Database, TenantId
-from store.tables import ledger
+from store.tables import ledger, ledger_heads
 
 START = bytes(32)
 
@@ -46,7 +44,8 @@ class Verdict:
         return self.broken_at is None
 
 
-def _hash(tenant: TenantId, row: Row, previous: bytes) -> bytes:
+def digest(tenant: TenantId, row: Row, previous: bytes) -> bytes:
+    """The hash of a row that follows `previous`: over everything in it, in one spelling."""
     at = row.at.astimezone(UTC).isoformat(timespec="microseconds")
     content = [str(tenant), row.seq, at, row.actor, row.action, row.subject, row.facts]
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -80,7 +79,8 @@ class Ledger:
             .order_by(ledger.c.seq.desc())
             .limit(1)
         ).one_or_none()
-        seq, previous = (last.seq + 1, bytes(last.hash)) if last else (1, START)
+        seq, previous = (last.seq, bytes(last.hash)) if last else _head(connection, tenant)
+        seq += 1
         at = connection.execute(select(func.clock_timestamp())).scalar_one()
         row = Row(seq=seq, at=at, actor=actor, action=action, subject=subject, facts=facts)
         connection.execute(
@@ -93,7 +93,7 @@ class Ledger:
                 subject=subject,
                 facts=facts,
                 previous=previous,
-                hash=_hash(tenant, row, previous),
+                hash=digest(tenant, row, previous),
             )
         )
 
@@ -112,24 +112,36 @@ class Ledger:
         with self._db.tenant(tenant) as connection:
             return [_row(row) for row in connection.execute(statement)]
 
-    def verify(self, tenant: TenantId) -> Verdict:
-        """Walk the chain from its first row; say where it breaks."""
-        previous, seq = START, 0
-        with closing(self._walk(tenant)) as rows:
-            for seq, (row, row_previous, row_hash) in enumerate(rows, start=1):
-                if row.seq != seq or row_previous != previous or row_hash != _hash(tenant, row, previous):
-                    return Verdict(rows=seq - 1, broken_at=row.seq)
-                previous = row_hash
-        return Verdict(rows=seq)
+    def trim(self, tenant: TenantId, before: datetime) -> int:
+        """Let rows older than `before` go (the database keeps thirty days whatever is asked); return how many."""
+        with self._db.tenant(tenant) as connection:
+            gone: int = connection.execute(
+                text("SELECT linekeeper_ledger_trim(:before)"), {"before": before}
+            ).scalar_one()
+            if gone:
+                self.write(connection, tenant, "ledger.trimmed", rows=gone)
+        return gone
 
-    def _walk(self, tenant: TenantId) -> Generator[tuple[Row, bytes, bytes], None, None]:
-        statement = select(ledger).where(ledger.c.tenant_id == tenant).order_by(ledger.c.seq)
-        with (
-            self._db.tenant(tenant) as connection,
-            connection.execution_options(yield_per=1_000).execute(statement) as rows,
-        ):
-            for row in rows:
-                yield _row(row), bytes(row.previous), bytes(row.hash)
+    def verify(self, tenant: TenantId) -> Verdict:
+        """Walk the chain from where it begins; say where it breaks."""
+        with self._db.tenant(tenant) as connection:
+            first, previous = _head(connection, tenant)
+            count = 0
+            statement = select(ledger).where(ledger.c.tenant_id == tenant).order_by(ledger.c.seq)
+            with connection.execution_options(yield_per=1_000).execute(statement) as chain:  # closed wherever it breaks
+                for found in chain:
+                    row, count = _row(found), count + 1
+                    fits = row.seq == first + count and bytes(found.previous) == previous
+                    previous = digest(tenant, row, previous)
+                    if not fits or bytes(found.hash) != previous:
+                        return Verdict(rows=count - 1, broken_at=row.seq)
+        return Verdict(rows=count)
+
+
+def _head(connection: Connection, tenant: TenantId) -> tuple[int, bytes]:
+    """The number and hash the chain begins after: nothing, or the last row whose time had come."""
+    head = connection.execute(select(ledger_heads).where(ledger_heads.c.tenant_id == tenant)).one_or_none()
+    return (head.seq, bytes(head.hash)) if head is not None else (0, START)
 
 
 def _row(row: Any) -> Row:

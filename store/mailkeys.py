@@ -1,6 +1,7 @@
 """The hour keys of cached mail: made when the first message of a bucket comes, destroyed on time by dropping a table.
 
-Each key is alone in an unlogged partition, which is in no WAL, base backup or dump. They are never remembered in a
+Each key is alone in an unlogged partition, which is in no WAL and no base backup (`pg_dump` leaves it out when told
+`--no-unlogged-table-data`). They are never remembered in a
 process. What time it is decides the latest clock ever seen; a clock that was set back makes everything go at once,
 because then nobody can say how old anything is.
 """

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 APPEND_ONLY = ("ledger", "certificates")
-THROUGH_FUNCTIONS = ("mail_keys",)
+THROUGH_FUNCTIONS = ("mail_keys", "ledger_heads")
 
 
 def _config(url: URL) -> Config:

@@ -431,6 +431,14 @@ ledger = Table(
     PrimaryKeyConstraint("tenant_id", "seq"),
 )
 
+ledger_heads = Table(  # where a chain begins once its oldest rows have had their time
+    "ledger_heads",
+    metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
 certificates = Table(
     "certificates",
     metadata,

@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -93,6 +93,10 @@ class Key:
 
     id: int
     secret: bytes
+    cipher: AESGCM = field(init=False, compare=False)  # made once: its key schedule costs as much as a short value
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cipher", AESGCM(self.secret))
 
     def __repr__(self) -> str:
         return f"Key({self.id})"
@@ -100,14 +104,17 @@ class Key:
 
 def _about(tenant: TenantId, place: Place, header: bytes) -> bytes:
     """Everything the seal is bound to, each part with its length so that no two places read alike."""
-    parts = (b"linekeeper", header, tenant.bytes, *(part.encode() for part in place))
-    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    about = b"\0\0\0\x0alinekeeper" + len(header).to_bytes(4, "big") + header + b"\0\0\0\x10" + tenant.bytes
+    for part in place:
+        text = part.encode()
+        about += len(text).to_bytes(4, "big") + text
+    return about
 
 
 def seal_with(key: Key, tenant: TenantId, place: Place, plain: bytes) -> bytes:
     header = HEADER.pack(FORMAT, AES_256_GCM, key.id)
     nonce = os.urandom(NONCE_BYTES)
-    return header + nonce + AESGCM(key.secret).encrypt(nonce, plain, _about(tenant, place, header))
+    return header + nonce + key.cipher.encrypt(nonce, plain, _about(tenant, place, header))
 
 
 def open_with(find: Callable[[int], Key], tenant: TenantId, place: Place, sealed: bytes) -> bytes:
@@ -121,7 +128,7 @@ def open_with(find: Callable[[int], Key], tenant: TenantId, place: Place, sealed
         raise Tampered
     try:
         about = _about(tenant, place, header)
-        return AESGCM(find(key_id).secret).decrypt(sealed[HEADER.size : start], sealed[start:], about)
+        return find(key_id).cipher.decrypt(sealed[HEADER.size : start], sealed[start:], about)
     except InvalidTag:
         raise Tampered from None
 

@@ -52,7 +52,7 @@ def fault(act: Callable[[], object]) -> tuple[type, str, str]:
 UNIFORM = (Tampered, str(Tampered()), "vault.tampered")
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(sealed_at=places, opened_at=places, whose=tenants, who=tenants)
 def test_a_seal_opens_in_its_own_place_only(sealed_at: Place, opened_at: Place, whose: TenantId, who: TenantId) -> None:
     """Another tenant, table, row or field, or the same letters split elsewhere: the same refusal for each."""

@@ -22,6 +22,7 @@ from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
 from store.inbox import Lane
+from webhooks.ringer import Ringer
 
 MOST_BYTES = 256 * 1024
 REMEMBERED_SECONDS = 2.0
@@ -43,6 +44,7 @@ class Doorkeeper:
 
     def __init__(self, services: Services, *, clock: Callable[[], float] = monotonic) -> None:
         self.services = services
+        self._ringer = Ringer(services.bell)
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[float, Door | None]] = {}
@@ -75,11 +77,11 @@ class Doorkeeper:
         return Door(tie, tuple(self.services.connections.secrets(entry.tenant, tie.id, purpose)))
 
     def take(self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes) -> None:
-        """Write a believed delivery down, committed, and ring. A repeat changes nothing and is answered the same."""
+        """Write a believed delivery down, committed, and have the bell rung. A repeat changes nothing and is answered the same."""
         new = self.services.inbox.write_once(tenant, connection, event_id, kind=kind, lane=lane, body=body)
         KNOCKS.labels(kind=kind, result="new" if new else "repeat").inc()
         if new:
-            self.services.bell.ring(tenant, lane)
+            self._ringer.ring(tenant, lane)
 
 
 def doorkeeper() -> Doorkeeper:

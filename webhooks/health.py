@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 
 from flask import Response
 from flask_smorest import Blueprint
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client import REGISTRY as OWN
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobs.services import Services
 from webhooks.doorkeeper import doorkeeper
 from webhooks.problem import problem
 
@@ -44,15 +50,27 @@ def ready() -> Response:
 @bp.doc(summary="Prometheus metrics, without any personal data", responses={"200": {"description": "metrics"}})
 def metrics() -> Response:
     """Counters of every web process, and what PostgreSQL and the mail cache say now."""
-    services = doorkeeper().services
-    registry = CollectorRegistry()
+    several = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's own gap
+        multiprocess.MultiProcessCollector(several)  # type: ignore[no-untyped-call]  # the library's own gap
+    else:
+        several = OWN
     now = CollectorRegistry()
-    lanes = Gauge("linekeeper_lanes_waiting", "Tenants' lanes with work due", ["lane"], registry=now)
-    for _, lane in services.lanes.with_work():
-        lanes.labels(lane=lane).inc()
-    oldest = Gauge("linekeeper_mail_oldest_seconds", "Age of the oldest cached message", registry=now)
-    oldest.set(services.mail.oldest_seconds() or 0.0)
-    counted = generate_latest(registry if os.environ.get("PROMETHEUS_MULTIPROC_DIR") else OWN)
-    return Response(counted + generate_latest(now), 200, content_type=CONTENT_TYPE_LATEST)
+    now.register(_Now(doorkeeper().services))
+    return Response(generate_latest(several) + generate_latest(now), 200, content_type=CONTENT_TYPE_LATEST)
+
+
+class _Now(Collector):
+    """What is true at the moment somebody asks, the same whichever process answers."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """Read it all afresh."""
+        lanes = GaugeMetricFamily("linekeeper_lanes_waiting", "Tenants' lanes with work due", labels=["lane"])
+        for lane, many in Counter(lane for _, lane in self._services.lanes.with_work()).items():
+            lanes.add_metric([lane], many)
+        yield lanes
+        oldest = self._services.mail.oldest_seconds() or 0.0
+        yield GaugeMetricFamily("linekeeper_mail_oldest_seconds", "Age of the oldest cached message", value=oldest)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import get_args
 
-from domain.call import CallEvent
+from domain.call import CallEvent, TextEvent
 from domain.errors import NotAllowed
-from domain.ports import AccountField, Http, Knock, PhoneSystem, TelephonyVendor, Traits
+from domain.ports import AccountField, Control, Http, Knock, PhoneSystem, TelephonyVendor, Traits
 from integrations.telephony.standard import signature
 from integrations.telephony.standard.client import Account
 from integrations.telephony.standard.schemas import read_event
@@ -21,12 +22,14 @@ class Standard:
 
     slug = "standard"
     title = "Your own telephone platform"
-    traits = Traits(dial=True, phonebook=True, calls=True)
+    traits = Traits(
+        dial=True, control=frozenset(get_args(Control)), phonebook=True, calls=True, recordings=True, texts=True
+    )
     account: tuple[AccountField, ...] = (
         AccountField(
             name="base_url",
             label="Address of the platform's API",
-            hint="https://pbx.example.com/api: POST /calls, GET /calls and PUT /contacts are asked below it",
+            hint="https://pbx.example.com/api: /calls, /contacts and all we ask for lie below it",
             kind="url",
         ),
         AccountField(name="api_key", label="API key", hint="sent as Authorization: Bearer ...", secret=True),
@@ -40,8 +43,8 @@ class Standard:
         """Return the `webhook-id` of a knock one of `secrets` signed in the last five minutes, else Unauthentic."""
         return signature.verify(knock.headers, knock.body, secrets, now)
 
-    def parse(self, body: bytes, event_id: str) -> CallEvent | None:
-        """Understand a `call.*` event; None for every other type. Raises Malformed."""
+    def parse(self, body: bytes, event_id: str) -> CallEvent | TextEvent | None:
+        """Understand a `call.*` or `message.*` event; None for a type this release does not know. Raises Malformed."""
         return read_event(body, event_id)
 
     def open(self, account: Mapping[str, str], http: Http) -> PhoneSystem:

@@ -1,24 +1,23 @@
-"""One account at a `standard` platform: dial, keep its phonebook, read its list of calls.
+"""One account at a `standard` platform: dial and steer calls, fetch and forget recordings, keep the phonebook, list calls.
 
-Status codes end here. What comes out is a domain object or one of the errors named after their remedy; a number that
-may have been dialled is `Unanswered`, never tried again by itself.
+What comes out is a domain object or one of the errors named after their remedy; a number that may have been dialled is
+`Unanswered`, never tried again by itself.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
-
-import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+from urllib.parse import quote
 
 from domain.call import CallEvent
 from domain.contact import Line, Person
-from domain.errors import ConsentLost, Forbidden, Malformed, NotAllowed, Refused, TryLater, Unanswered, Upstream
-from domain.ports import Http, in_batches
+from domain.errors import Malformed, Refused, Unanswered
+from domain.ports import Control, Http, Sound, in_batches
+from integrations.telephony.edge import BAD_RESPONSE, bad_response, forget_sound, is_below, send, sound, trouble_in
 from integrations.telephony.standard.schemas import (
     ID_CHARACTERS,
     NUMBER_CHARACTERS,
@@ -29,8 +28,7 @@ from integrations.telephony.standard.schemas import (
 
 BATCH = 500  # contacts and removals in one PUT
 REPEATS = 2  # a page position that comes back this often is a circle
-LONGEST_WAIT_SECONDS = 3600.0
-BAD_RESPONSE = "upstream.bad_response"
+DIGITS = re.compile(r"[0-9A-D*#]{1,32}")  # what a keypad can sound (ITU-T Q.23)
 
 
 class Account:
@@ -38,7 +36,7 @@ class Account:
 
     def __init__(self, base_url: str, key: str, http: Http) -> None:
         self._base_url = base_url
-        self._key = key
+        self._key = {"Authorization": f"Bearer {key}"}
         self._http = http
 
     def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
@@ -49,6 +47,29 @@ class Account:
         if not isinstance(call_id, str) or not 0 < len(call_id) <= ID_CHARACTERS:
             raise Unanswered("The platform accepted the call without naming it.", code=BAD_RESPONSE)
         return call_id
+
+    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
+        """Do one thing to a live call. Only digits would be felt twice; the rest may be asked for again."""
+        if call_ref in ("", ".", "..") or (action == "dtmf" and not DIGITS.fullmatch(digits)):
+            raise Refused("There is no such call, or those are no digits a telephone has.", code="control.invalid")
+        wish = {"leg_id": leg_ref, "digits": digits if action == "dtmf" else ""}
+        self._ask(
+            "POST",
+            f"/calls/{quote(call_ref, safe='')}/{action}",
+            once=action == "dtmf",
+            answered=False,
+            json={name: value for name, value in wish.items() if value},
+        )
+
+    def recording(self, url: str) -> Sound:
+        """Open a recording: with the key when it is a part of the API, without when it is kept somewhere else."""
+        return sound(self._http, url, self._key if is_below(url, self._base_url) else None)
+
+    def forget_recording(self, url: str) -> None:
+        """Delete a recording of the API. Raises Refused for one kept elsewhere, where the key means nothing."""
+        if not is_below(url, self._base_url):
+            raise Refused("The recording is not kept at the platform's API.", code="recording.elsewhere")
+        forget_sound(self._http, url, self._key)
 
     def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
         """Tell the phonebook who there is and who is gone, 500 at a time. Safe to tell twice."""
@@ -66,35 +87,26 @@ class Account:
         while True:
             page = self._ask("GET", "/calls", params=params)
             if not isinstance(page, dict) or not isinstance(page.get("calls"), list):
-                raise _bad()
+                raise bad_response()
             for row in page["calls"]:
                 try:
                     yield read_row(row)
                 except Malformed as error:
-                    raise _bad(str(error)) from None
+                    raise bad_response(str(error)) from None
             cursor = page.get("next_cursor") or ""
             if not cursor:
                 return
             if not isinstance(cursor, str) or len(cursor) > URL_CHARACTERS:
-                raise _bad()
+                raise bad_response()
             seen[cursor] += 1
             if seen[cursor] > REPEATS:
-                raise _bad("The list of calls goes round in circles.")
+                raise bad_response("The list of calls goes round in circles.")
             params["cursor"] = cursor
 
     def _ask(self, method: str, path: str, *, once: bool = False, answered: bool = True, **options: Any) -> Any:
         """Ask, return what the answer holds. `once`: doing it twice would be felt. `answered`: a body is expected."""
-        headers = {"Authorization": f"Bearer {self._key}", "Accept": "application/json"}
-        try:
-            response = self._http.request(method, self._base_url + path, headers=headers, **options)
-        except Forbidden as error:  # the guard's word on the tenant's address
-            raise Refused(str(error), code=error.code) from None
-        except requests.RequestException as error:
-            if isinstance(error, ValueError) and not isinstance(error, requests.JSONDecodeError):
-                raise Refused("The platform's address cannot be used.", code="url.not_allowed") from None
-            if once and not never_left(error):
-                raise Unanswered("The platform took the request and did not answer.") from None
-            raise TryLater("The platform cannot be reached.", code="upstream.unreachable") from None
+        headers = {**self._key, "Accept": "application/json"}
+        response = send(self._http, method, self._base_url + path, once=once, headers=headers, **options)
         if trouble := trouble_in(response.status_code, response.headers, once=once):
             raise trouble
         if not answered:
@@ -104,7 +116,7 @@ class Account:
         except Malformed:
             if once:
                 raise Unanswered("The platform's answer cannot be read.", code=BAD_RESPONSE) from None
-            raise _bad() from None
+            raise bad_response() from None
 
 
 def card(id: str, person: Person) -> dict[str, Any]:
@@ -121,50 +133,3 @@ def card(id: str, person: Person) -> dict[str, Any]:
 def _number(line: Line) -> dict[str, str]:
     number = {"number": line.e164 or line.raw[:NUMBER_CHARACTERS], "label": line.label}
     return number | {"extension": line.extension} if line.e164 and line.extension else number
-
-
-def never_left(error: requests.RequestException) -> bool:
-    """Say whether the connection failed before a byte of the request can have reached the other side."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return (
-        isinstance(error, requests.ConnectTimeout)
-        or isinstance(reason, (NewConnectionError, ConnectTimeoutError, ProxyError))
-        or (isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error))
-    )
-
-
-def trouble_in(status: int, headers: Mapping[str, str], *, once: bool) -> Upstream | None:
-    """Name the remedy a status asks for; None when all is well."""
-    match status:
-        case _ if 200 <= status < 300:
-            return None
-        case 401:
-            return ConsentLost("The platform no longer accepts the API key.")
-        case 403:
-            return NotAllowed("The API key may not do this at the platform.")
-        case 502 | 504 if once:  # a gateway that lost sight of a request it had passed on
-            return Unanswered("The platform's gateway does not know what became of the request.")
-        case 408 | 425 | 429:
-            return TryLater("The platform asks us to slow down.", wait=wait_asked(headers))
-        case _ if status >= 500:
-            return TryLater("The platform has trouble of its own.", wait=wait_asked(headers))
-        case _ if 300 <= status < 400:
-            return Refused("The platform's address leads somewhere else.", code="upstream.redirected")
-        case _:
-            return Refused(f"The platform refused with {status}.")
-
-
-def wait_asked(headers: Mapping[str, str]) -> float:
-    """Return the seconds `Retry-After` asks for, at most an hour; 0 when it does not say."""
-    asked = headers.get("Retry-After", "").strip()
-    if asked.isascii() and asked.isdigit():
-        return min(float(asked[:9]), LONGEST_WAIT_SECONDS)
-    try:  # a date means something only beside the clock of whoever wrote it
-        seconds = (parsedate_to_datetime(asked) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
-
-
-def _bad(why: str = "The platform's answer cannot be read.") -> TryLater:
-    return TryLater(why, code=BAD_RESPONSE)

@@ -1,4 +1,4 @@
-"""The one place that knows how a `standard` platform spells things: JSON in, `CallEvent` out.
+"""The one place that knows how a `standard` platform spells things: JSON in, `CallEvent` or `TextEvent` out.
 
 A body is read strictly, a time must say its zone, and whatever we have no purpose for is left behind. Whether the
 events make sense together is not asked here: `domain.call.fold` adds them up.
@@ -12,14 +12,15 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Regexp
 
-from domain.call import DIRECTIONS, OUTCOMES, CallEvent, EventType
+from domain.call import DIRECTIONS, OUTCOMES, CallEvent, Direction, EventType, TextEvent
 from domain.errors import Malformed
 
+T = TypeVar("T")
 ID_CHARACTERS = 128
 NUMBER_CHARACTERS = 64
 EMAIL_CHARACTERS = 254  # RFC 5321, 4.5.3.1.3
@@ -27,21 +28,30 @@ URL_CHARACTERS = 2048
 TEXT_CHARACTERS = 4096
 DIGITS = 18  # more is no number of ours, and turning many digits into one takes long
 CALL_TYPES: Mapping[str, EventType] = {f"call.{name}": name for name in get_args(EventType)}
+TEXT_TYPES: Mapping[str, Direction] = {"message.received": "inbound", "message.sent": "outbound"}
 LINK = r"https?://[^\s\x00-\x1f\x7f]+"  # it ends up in people's browsers, hence no javascript:
+NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:?[0-9]{2})")
 
 
-class Text(fields.String):
+class Value(fields.Field[T]):
+    """A value that is checked once for each thing asked of it: marshmallow builds a chain of checks for every value."""
+
+    def _validate(self, value: T) -> None:
+        for check in self.validators:
+            check(value)
+
+
+class Text(Value[str]):
     """Text a database can hold: no NUL, no half of a character pair. Where it may be left out, null means the same."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = super()._deserialize(value, attr, data, **kwargs)
-        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            raise ValidationError("Holds characters that are not text.")
-        return text
+        if not isinstance(value, str) or NOT_TEXT.search(value):
+            raise ValidationError("Not a text, or holds characters that are none.")
+        return value
 
 
-class Instant(fields.Field[datetime]):
+class Instant(Value[datetime]):
     """A moment as RFC 3339 writes it, zone included; UTC from here on."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
@@ -61,8 +71,8 @@ class AgentData(Schema):
     email = Text(allow_none=True, validate=Length(max=EMAIL_CHARACTERS))
 
 
-class MessageData(Schema):
-    """A text message. Nothing is done with one yet; it is held to the contract all the same."""
+class Parties(Schema):
+    """Who, to whom, which of our people, and what was written or transcribed."""
 
     class Meta:
         unknown = EXCLUDE  # they may add fields; we keep only what we have a purpose for
@@ -73,8 +83,16 @@ class MessageData(Schema):
     text = Text(allow_none=True, validate=Length(max=TEXT_CHARACTERS))
 
 
-class CallData(MessageData):
-    """A call: who, to whom, and what is known of its times so far."""
+class MessageData(Parties):
+    """A text message. It has an id of its own, or that of the call it belongs to; else its event's id has to do."""
+
+    message_id = Text(allow_none=True, validate=Length(max=ID_CHARACTERS))
+    call_id = Text(allow_none=True, validate=Length(max=ID_CHARACTERS))
+    direction = Text(allow_none=True, validate=OneOf(DIRECTIONS))
+
+
+class CallData(Parties):
+    """A call, and what is known of its times so far."""
 
     call_id = Text(required=True, validate=Length(min=1, max=ID_CHARACTERS))
     direction = Text(required=True, validate=OneOf(DIRECTIONS))
@@ -119,19 +137,19 @@ DATA: Mapping[str, Schema] = {
     **dict.fromkeys(CALL_TYPES, CallData()),
     "call.ended": EndedData(),
     "call.recording": RecordingData(),
-    **dict.fromkeys(("message.received", "message.sent"), MessageData()),
+    **dict.fromkeys(TEXT_TYPES, MessageData()),
 }
 
 
-def read_event(body: bytes, event_id: str) -> CallEvent | None:
-    """Understand one webhook body; None for a message or a type this release does not know. Raises Malformed."""
+def read_event(body: bytes, event_id: str) -> CallEvent | TextEvent | None:
+    """Understand one webhook body; None for a type this release does not know. Raises Malformed."""
     envelope = _load(ENVELOPE, strict_json(body))
     if (schema := DATA.get(envelope["type"])) is None:
         return None
     data = _load(schema, envelope["data"], "data.")
-    if (kind := CALL_TYPES.get(envelope["type"])) is None:
-        return None
-    return _event(event_id, kind, envelope["timestamp"], data)
+    if (direction := TEXT_TYPES.get(envelope["type"])) is not None:
+        return _text(event_id, direction, envelope["timestamp"], data)
+    return _event(event_id, CALL_TYPES[envelope["type"]], envelope["timestamp"], data)
 
 
 def read_row(row: Any) -> CallEvent:
@@ -174,6 +192,22 @@ def _event(event_id: str, kind: EventType, at: datetime, data: Mapping[str, Any]
         ended_at=data.get("ended_at"),
         outcome=data.get("outcome"),
         recording_url=data.get("recording_url") or "",
+    )
+
+
+def _text(event_id: str, direction: Direction, at: datetime, data: Mapping[str, Any]) -> TextEvent:
+    """Received or sent is the type's word; only that both ends are our own is the data's."""
+    agent = data.get("agent") or {}
+    return TextEvent(
+        id=event_id,
+        at=at,
+        message_ref=data.get("message_id") or data.get("call_id") or event_id,
+        direction="internal" if data.get("direction") == "internal" else direction,
+        sender=data.get("from_") or "",
+        receiver=data.get("to") or "",
+        text=data.get("text") or "",
+        agent_email=agent.get("email") or "",
+        agent_extension=agent.get("extension") or "",
     )
 
 

@@ -3,12 +3,16 @@
 It answers and signs as `openapi.json` and the Standard Webhooks specification say, from those texts alone: nothing of
 ours is imported. The REST side is the platform's; everything under `/_stage/` is for whoever directs the play:
 
-    POST   /_stage/accounts    {key, door_url, secret, agents: [{extension, email}], page?}: open an account
+    POST   /_stage/accounts    {key, door_url, secret, agents: [{extension, email}], page?, records?}: open an
+                               account; with `records`, answered calls that are hung up here leave a recording
     POST   /_stage/send        {key, event: {type, timestamp?, data}, id?, times?, tamper?: signature|body|stale|secret}
     POST   /_stage/call        {key, call_id?, from, to, agent, direction, outcome, ring_seconds, talk_seconds, queue?,
-                                recording_url?, started_at?, shuffle?: seed, copies?: n, drop?: fraction}: a whole call
+                                recording_url?, record?: seconds of sound, started_at?, shuffle?: seed, copies?: n,
+                                drop?: fraction}: a whole call
+    POST   /_stage/answer      {key, call_id}: a call that rings is answered
+    POST   /_stage/recordings  {key, call_id, seconds?}: keep a recording, return its address; no event tells of it
     POST   /_stage/retry       {key}: deliver once more what was never answered with 2xx, as a sender does
-    GET    /_stage/phonebook   ?key=    GET /_stage/cdr?key=    GET /_stage/deliveries?key= (ids, types, statuses)
+    GET    /_stage/phonebook   ?key=; likewise cdr, deliveries (ids, types, statuses), live, recordings
     GET    /_stage/requests    what was asked of the REST side; DELETE forgets it
     POST   /_stage/faults      {match: "PUT /contacts", times, action: status|slow|hang_after|drop_after|html,
                                 status?, seconds?, retry_after?}; DELETE clears them and lets go of what hangs

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import secrets
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from flask import Flask, Response, abort, g, jsonify, request
+from flask import Flask, Response, abort, g, jsonify, request, send_file
 from flask.typing import ResponseReturnValue
 
+from integrations.telephony.standard.sandbox.live import ACTIONS
 from integrations.telephony.standard.sandbox.world import Account, World, body, instant, iso
 
 MOST_CONTACTS = 500
-REFUSALS = (400, 401, 404, 405, 415, 422)
+REFUSALS = (400, 401, 404, 405, 409, 415, 416, 422)
 
 
 def rest(app: Flask, world: World) -> None:
@@ -47,7 +48,7 @@ def rest(app: Flask, world: World) -> None:
         if fault.get("action") == "hang_after":
             world.let_go.wait(fault.get("seconds", 5))
         if fault.get("action") == "drop_after":
-            response = Response(cut_off(), response.status_code, {"Content-Length": "1000"})
+            response = Response(cut_off(), response.status_code, {"Content-Length": "1000"}, response.mimetype)
         return response
 
     for status in REFUSALS:
@@ -85,13 +86,42 @@ def rest(app: Flask, world: World) -> None:
             "agent": agent,
             "started_at": iso(at),
         }
-        with world.lock:
-            account.live[data["call_id"]] = data
-        event = world.tell(account, "call.ringing", at, data)
-        threading.Thread(
-            target=world.deliver, args=(account, *event), daemon=True
-        ).start()  # it rings after we answered
+        world.deliver_later(account, world.tell(account, "call.ringing", at, data))
         return jsonify(call_id=data["call_id"]), 201
+
+    @app.post(f"/calls/<call_id>/<any({', '.join(ACTIONS)}):action>")
+    def control(call_id: str, action: str) -> ResponseReturnValue:
+        account, wish = caller(), body()
+        if action == "hangup":
+            world.deliver_later(account, *world.hang_up(account, call_id, request.url_root))
+            return "", 204
+        with world.lock:
+            if call_id not in account.live:
+                abort(404, "no such call, or it is over")
+            kind, data = account.live[call_id].steer(action, wish), account.live[call_id].data
+        if kind:
+            world.deliver_later(account, world.tell(account, kind, datetime.fromtimestamp(world.now(), UTC), data))
+        return "", 204
+
+    @app.get("/calls/<call_id>/recording")
+    def recording(call_id: str) -> ResponseReturnValue:
+        account = caller()
+        with world.lock:
+            if call_id not in account.sounds:
+                abort(404, "no recording of this call")
+            kept = io.BytesIO(account.sounds[call_id])
+        return send_file(kept, mimetype="audio/wav", conditional=True)  # Range is answered, as players ask for it
+
+    @app.delete("/calls/<call_id>/recording")
+    def forget_recording(call_id: str) -> ResponseReturnValue:
+        account = caller()
+        with world.lock:
+            if account.sounds.pop(call_id, None) is None:
+                abort(404, "no recording of this call")
+            for row in account.cdr:
+                if row["call_id"] == call_id:
+                    row.pop("recording_url", None)
+        return "", 204
 
     @app.get("/calls")
     def calls() -> ResponseReturnValue:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 
-from flask import Flask, jsonify, request
+from flask import Flask, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from integrations.telephony.standard.sandbox.live import follow
 from integrations.telephony.standard.sandbox.world import PAGE_CALLS, Account, World, body, compact, iso, whole_call
 
 
@@ -19,7 +21,7 @@ def stage(app: Flask, world: World) -> None:
     def open_account() -> ResponseReturnValue:
         wish = body()
         account = Account(**{name: wish[name] for name in ("key", "door_url", "secret")}, agents=wish.get("agents", []))
-        account.page = wish.get("page", PAGE_CALLS)
+        account.page, account.records = wish.get("page", PAGE_CALLS), wish.get("records", False)
         with world.lock:
             world.accounts[account.key] = account
         return jsonify(key=account.key), 201
@@ -30,15 +32,20 @@ def stage(app: Flask, world: World) -> None:
         account, id = world.account(wish["key"]), wish.get("id") or f"msg_{secrets.token_hex(12)}"
         event = {"timestamp": iso(datetime.fromtimestamp(world.now(), UTC))} | wish["event"]
         times, tamper = wish.get("times", 1), wish.get("tamper", "")
+        if not tamper:
+            with world.lock:
+                follow(account.live, account.over, event.get("type", ""), event.get("data"))
         return jsonify(id=id, statuses=[world.deliver(account, id, compact(event), tamper) for _ in range(times)])
 
     @app.post("/_stage/call")
     def call() -> ResponseReturnValue:
         wish = body()
         account, dice = world.account(wish["key"]), random.Random(wish.get("shuffle"))
+        wish["call_id"] = wish.get("call_id") or f"call-{secrets.token_hex(6)}"
+        if wish.get("record"):
+            wish["recording_url"] = world.record(account, wish["call_id"], request.url_root, wish["record"])
         row, events = whole_call(wish, datetime.fromtimestamp(world.now(), UTC))
         with world.lock:
-            account.live.pop(row["call_id"], None)
             account.cdr.append(row)
         told = [(kind, world.tell(account, kind, at, data)) for kind, at, data in events]
         kept = [event for event in told if dice.random() >= wish.get("drop", 0)]
@@ -48,6 +55,24 @@ def stage(app: Flask, world: World) -> None:
         sent = [{"id": id, "type": kind, "status": world.deliver(account, id, text)} for kind, (id, text) in line]
         return jsonify(call_id=row["call_id"], sent=sent, dropped=[event[0] for event in told if event not in kept])
 
+    @app.post("/_stage/answer")
+    def answer() -> ResponseReturnValue:
+        wish, at = body(), iso(datetime.fromtimestamp(world.now(), UTC))
+        account = world.account(wish["key"])
+        with world.lock:
+            if (live := account.live.get(wish["call_id"])) is None or live.answered:
+                abort(409, "no such call rings")
+            data = live.data | {"answered_at": at}
+        event = world.tell(account, "call.answered", datetime.fromisoformat(at), data)
+        return jsonify(status=world.deliver(account, *event))
+
+    @app.post("/_stage/recordings")
+    def record() -> ResponseReturnValue:
+        wish = body()
+        account = world.account(wish["key"])
+        link = world.record(account, wish["call_id"], request.url_root, wish.get("seconds", 1))
+        return jsonify(recording_url=link), 201
+
     @app.post("/_stage/retry")
     def retry() -> ResponseReturnValue:
         account = world.account(body()["key"])
@@ -55,12 +80,18 @@ def stage(app: Flask, world: World) -> None:
             owed = list(account.owed.items())
         return jsonify(statuses=[world.deliver(account, id, text) for id, text in owed])
 
-    @app.get("/_stage/<any(phonebook, cdr, deliveries):what>")
+    @app.get("/_stage/<any(phonebook, cdr, deliveries, live, recordings):what>")
     def show(what: str) -> ResponseReturnValue:
         account = world.account(request.args.get("key"))
         with world.lock:
-            kept = account.phonebook.values() if what == "phonebook" else getattr(account, what)
-            return jsonify({what: list(kept)})
+            kept: dict[str, list[Any]] = {
+                "phonebook": list(account.phonebook.values()),
+                "cdr": account.cdr,
+                "deliveries": account.deliveries,
+                "live": [call.shown() for call in account.live.values()],
+                "recordings": [{"call_id": id, "bytes": len(sound)} for id, sound in account.sounds.items()],
+            }
+            return jsonify({what: kept[what]})
 
     @app.get("/_stage/requests")
     def requests() -> ResponseReturnValue:

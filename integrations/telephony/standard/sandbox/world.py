@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import abort, request
+
+from integrations.telephony.standard.sandbox.live import Live, follow, tone
 
 PAGE_CALLS = 100
 REQUESTS_REMEMBERED = 1000
@@ -36,9 +38,12 @@ class Account:
     secret: str
     agents: list[Json]
     page: int = PAGE_CALLS
+    records: bool = False  # every call somebody answered
     phonebook: dict[str, Json] = field(default_factory=dict)
     cdr: list[Json] = field(default_factory=list)
-    live: dict[str, Json] = field(default_factory=dict)
+    live: dict[str, Live] = field(default_factory=dict)
+    over: set[str] = field(default_factory=set)  # ids of calls that ended, lest a late event brings one back
+    sounds: dict[str, bytes] = field(default_factory=dict)  # call id -> its recording
     deliveries: list[Json] = field(default_factory=list)
     owed: dict[str, bytes] = field(default_factory=dict)  # event id -> body, until the door said 2xx
 
@@ -96,8 +101,39 @@ class World:
         return status
 
     def tell(self, account: Account, kind: str, at: datetime, data: Json) -> tuple[str, bytes]:
-        """Word an event; return its id and body."""
+        """Word an event, and keep up with it; return its id and body."""
+        with self.lock:
+            follow(account.live, account.over, kind, data)
         return f"msg_{secrets.token_hex(12)}", compact({"type": kind, "timestamp": iso(at), "data": data})
+
+    def deliver_later(self, account: Account, *events: tuple[str, bytes]) -> None:
+        """Deliver events in this order, after whoever asked has their answer."""
+
+        def run() -> None:
+            for id, text in events:
+                self.deliver(account, id, text)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def hang_up(self, account: Account, id: str, origin: str) -> list[tuple[str, bytes]]:
+        """End a call from this side; return the events that tell of it, a recording's too where calls are recorded."""
+        at = datetime.fromtimestamp(self.now(), UTC)
+        with self.lock:
+            if id not in account.live:
+                abort(404, "no such call, or it is over")
+            row = account.live[id].ended(iso(at))
+            account.cdr.append(row)
+            events = [self.tell(account, "call.ended", at, dict(row))]
+            if account.records and row["outcome"] == "answered":
+                row["recording_url"] = self.record(account, id, origin)
+                events.append(self.tell(account, "call.recording", at + timedelta(seconds=2), dict(row)))
+        return events
+
+    def record(self, account: Account, id: str, origin: str, seconds: int = 1) -> str:
+        """Keep a recording of a call; return its address."""
+        with self.lock:
+            account.sounds[id] = tone(id, seconds)
+        return f"{origin.rstrip('/')}/calls/{quote(id, safe='')}/recording"
 
 
 def signed(secret: str, id: str, body: bytes, now: float, tamper: str) -> tuple[dict[str, str], bytes]:
@@ -157,7 +193,7 @@ def whole_call(wish: Json, now: datetime) -> tuple[Json, list[tuple[str, datetim
     talk = timedelta(seconds=wish.get("talk_seconds", 0))
     started = instant(wish["started_at"]) if wish.get("started_at") else now - ring - talk
     base = {
-        "call_id": wish.get("call_id") or f"call-{secrets.token_hex(6)}",
+        "call_id": wish["call_id"],
         "leg_id": "1",
         "direction": wish.get("direction", "inbound"),
         "from": wish.get("from", ""),
