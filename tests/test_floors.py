@@ -26,8 +26,7 @@ FLOORS = {  # DESIGN.md, section 2: what each may import of ours besides itself
 }
 OURS = {*FLOORS, "app", "tests", "bench"}
 GROUND = {"phonenumbers", "marshmallow"}  # what floor 0 may take from others
-VENDORS = ("integrations.zoho", "integrations.google", "integrations.telephony.")
-SHARED = ("integrations.guard", "integrations.telephony")  # what belongs to no vendor
+SHARED = ("integrations.guard", "integrations.telephony")  # what vendors may share: files, never folders
 SOCKETS = """
 import importlib, pathlib, socket, sys, threading
 def refuse(*args, **kwargs):
@@ -82,13 +81,11 @@ def understudy(path: Path) -> bool:
 
 
 def vendor_of(module: str) -> str:
-    """The folder of the vendor a module belongs to, "" for none."""
-    for root in VENDORS:
-        if root.endswith(".") and module.startswith(root):
-            return ".".join(module.split(".")[:3])
-        if module == root or module.startswith(f"{root}."):
-            return root
-    return ""
+    """The folder of the vendor a module belongs to, "" for what is shared."""
+    parts = module.split(".")
+    depth = 3 if parts[:2] == ["integrations", "telephony"] else 2
+    folder = HOUSE.joinpath(*parts[:depth])
+    return ".".join(parts[:depth]) if len(parts) >= depth and folder.is_dir() else ""
 
 
 def production(folder: str) -> list[Path]:
