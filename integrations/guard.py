@@ -1,4 +1,4 @@
-"""Sessions for going out: a guarded one for addresses a tenant supplied, a pooled one for vendors we know.
+"""Ways out: guarded ones to addresses a tenant supplied, for requests and for bare connections, and a pooled session.
 
 The guard looks a name up once, connects to the very address it checked, and keeps the name for Host and TLS: a name
 that changes its mind between check and use gains nothing. It knows no vendor and turns no status into an error.
@@ -11,6 +11,7 @@ import ipaddress
 import math
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -111,6 +112,43 @@ def session(
     a long one its time: so many seconds without a byte, so many for all of it.
     """
     return _Guarded(timeout, _Rules(frozenset(allowed_private_hosts), resolve, connect))
+
+
+def reach(
+    host: str,
+    port: int,
+    *,
+    timeout: float,
+    allowed_private_hosts: Collection[str] = (),
+    tls: bool = False,
+    resolve: Resolve = socket.getaddrinfo,
+    connect: Connect = create_connection,
+    context: ssl.SSLContext | None = None,
+) -> socket.socket:
+    """Connect to a host and port a tenant named, for vendors that speak no HTTP; under TLS unless the host is allowed.
+
+    Raises Forbidden (code "url.not_allowed") before a byte leaves, and OSError when nobody answers or the certificate
+    is not the host's. `tls` asks for it at an allowed host too.
+    """
+    literal = f"[{host}]" if ":" in host else host
+    if not 0 < port < 65_536 or re.search(r"[/?#@\[\]]", host):
+        raise _no("The address must be a host and a port.")
+    check_url(f"https://{literal}:{port}", allowed_private_hosts)
+    trouble: OSError = OSError("no address")
+    for address in _Rules(frozenset(allowed_private_hosts), resolve, connect).addresses(host, port):
+        try:
+            connected = connect((address, port), timeout)
+        except OSError as error:
+            trouble = error
+            continue
+        if not tls and host.lower() in allowed_private_hosts:
+            return connected
+        try:
+            return (context or ssl.create_default_context()).wrap_socket(connected, server_hostname=host)
+        except BaseException:
+            connected.close()
+            raise
+    raise trouble
 
 
 @cache

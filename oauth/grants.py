@@ -32,6 +32,7 @@ from store.tables import grants
 from store.vault import Vault
 
 LEASE = timedelta(seconds=30)
+USUAL_LIFE = 3600  # seconds
 WAIT_SECONDS = 25.0  # how long a caller waits for another process's renewal
 POLL_SECONDS = 0.05
 
@@ -118,7 +119,7 @@ class Grants:
                     access=vault.seal("grants", row, "access", got.access),
                     access_until=func.now() + timedelta(seconds=got.life),
                     refresh_until=func.now() + timedelta(seconds=got.refresh_life) if got.refresh_life else None,
-                    extra={**got.extra, "home": home, "location": location},
+                    extra={**got.extra, "home": home, "location": location, "life": got.life},
                     granted_by=granted_by,
                 )
             )
@@ -157,7 +158,11 @@ class Grants:
     def _row(self, tenant: TenantId, tie: UUID) -> Any:
         with self._db.tenant(tenant) as database:
             return database.execute(
-                select(grants, func.clock_timestamp().label("now")).where(
+                select(
+                    grants,
+                    func.clock_timestamp().label("now"),
+                    func.coalesce(grants.c.extra["life"].as_integer(), USUAL_LIFE).label("life_seconds"),
+                ).where(
                     grants.c.tenant_id == tenant, grants.c.connection_id == tie, grants.c.state == "active"
                 )
             ).one_or_none()
@@ -189,7 +194,8 @@ class Grants:
             access = self._vault.of(tenant).open("grants", row.id, "access", row.access)
             left = (row.access_until - row.now).total_seconds() if row.access_until and access else 0.0
             ready = Token(value=access, scopes=frozenset(row.scopes), extra=row.extra)
-            if access != refused and left > provider.fresh_seconds + uniform(-60, 60):
+            fresh = min(provider.fresh_seconds + uniform(-60, 60), row.life_seconds / 2)
+            if access != refused and left > fresh:
                 return ready
             fence = self._lease(tenant, row)
             if fence is not None:
@@ -236,6 +242,7 @@ class Grants:
         values: dict[str, Any] = {
             "access": vault.seal("grants", row.id, "access", got.access),
             "access_until": func.clock_timestamp() + timedelta(seconds=got.life),
+            "extra": grants.c.extra.concat({"life": got.life}),
             "version": grants.c.version + 1,
             "lease_until": None,
         }

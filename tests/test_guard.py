@@ -301,6 +301,36 @@ def test_a_dripping_answer_ends_in_time(server: Server, path: str) -> None:
         assert session.get(f"http://127.0.0.1:{server.server_port}/hello").text == "hello"
 
 
+def test_an_answer_handed_over_unread_is_as_long_as_whoever_asked_likes(server: Server) -> None:
+    """A recording is longer than 10 MiB and is read piece by piece; addresses are checked all the same."""
+    with guard.session(timeout=10, allowed_private_hosts=HERE) as session:
+        with session.get(f"http://127.0.0.1:{server.server_port}/huge", stream=True) as answer:
+            assert sum(len(chunk) for chunk in answer.iter_content(65_536)) == 12 << 20
+        with pytest.raises(Forbidden):
+            session.get("http://localhost/huge", stream=True)
+        assert session.get(f"http://127.0.0.1:{server.server_port}/hello").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("quiet", "whole", "least"),
+    [(0.2, 0.6, 0.5), (0.02, 5.0, 0.0)],
+    ids=["never silent, yet too long", "too long a silence"],
+)
+def test_an_answer_handed_over_unread_has_its_own_time(
+    server: Server, quiet: float, whole: float, least: float
+) -> None:
+    """`timeout=(quiet, whole)` bounds every silence and the sum, whatever the session's time is."""
+    with guard.session(timeout=0.1, allowed_private_hosts=HERE) as session:
+        began = time.monotonic()
+        with (
+            pytest.raises((requests.ConnectionError, requests.Timeout)),
+            session.get(f"http://127.0.0.1:{server.server_port}/drip", stream=True, timeout=(quiet, whole)) as answer,
+        ):
+            answer.content  # noqa: B018 - reading it is what fails
+        assert least < time.monotonic() - began < 2
+        assert session.get(f"http://127.0.0.1:{server.server_port}/hello", timeout=2).text == "hello"
+
+
 def test_environment_and_netrc_say_nothing(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A proxy would look the name up itself, and .netrc would put its own password over our key."""
     netrc = tmp_path / "netrc"

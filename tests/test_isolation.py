@@ -133,7 +133,7 @@ def test_a_neighbours_rows_are_not_there(table: Table, db: Database, furnished: 
     with pytest.raises(ProgrammingError, match=NO), db.tenant(neighbour) as connection:
         connection.execute(insert(table).values(row(table, furnished)))
     with db.tenant(furnished) as connection:
-        assert count(connection, table) == (table in WRITABLE)
+        assert bool(count(connection, table)) == (table in WRITABLE)
 
 
 @pytest.mark.parametrize("table", OF_A_TENANT, ids=NAMES)

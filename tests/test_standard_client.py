@@ -3,121 +3,37 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 import responses
-from flask import Flask, request
-from werkzeug.serving import make_server
 
 from domain.call import CallEvent, fold
 from domain.contact import Line, Person
-from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered, Unauthentic, Upstream
-from domain.ports import Knock, PhoneSystem
-from integrations import guard, telephony_vendors
+from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered, Upstream
+from integrations import guard
 from integrations.telephony.standard.sandbox import create_apps
+from tests.phone_stage import CALL, NOON, VENDOR, Platform, playing, soon
 
-VENDOR = telephony_vendors()["standard"]
-NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 DAY_AGO = NOON - timedelta(days=1)
-BOB = {"extension": "201", "email": "bob@alice.example"}
 API = "https://pbx.alice.example/api"
 WHERE = Path(__file__).parents[1] / "integrations/telephony/standard"
-CALL = {"from": "+34600111222", "to": "+34911222333", "agent": BOB, "ring_seconds": 4, "talk_seconds": 60}
-
-
-@contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """Serve an app on a free port of this machine."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    server.daemon_threads = True  # type: ignore[attr-defined]  # a socketserver mix-in: a hanging fault shall not hang us
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class Platform:
-    """The understudy with one account, the door it tells its events to, and our client of it."""
-
-    def __init__(self, origin: str, door_url: str, heard: list[CallEvent], http: guard.Session) -> None:
-        self.origin, self.heard, self.http = origin, heard, http
-        self.secret = VENDOR.new_secret()
-        self.stage("accounts", key="alices-key", door_url=door_url, secret=self.secret, agents=[BOB], page=2)
-        self.account = self.opened("alices-key")
-
-    def opened(self, key: str) -> PhoneSystem:
-        return VENDOR.open({"base_url": self.origin, "api_key": key}, self.http)
-
-    def stage(self, name: str, **wish: Any) -> Any:
-        answer = self.http.post(f"{self.origin}/_stage/{name}", json=wish)
-        assert answer.status_code < 300, answer.text
-        return answer.json() if answer.content else None
-
-    def shown(self, name: str) -> Any:
-        return self.http.get(f"{self.origin}/_stage/{name}", params={"key": "alices-key"}).json()
-
-    def fault(self, match: str, action: str, **more: Any) -> None:
-        self.stage("faults", match=match, action=action, **more)
 
 
 @pytest.fixture(scope="module")
-def play() -> Iterator[tuple[Platform, dict[str, str]]]:
-    heard: list[CallEvent] = []
-    told: dict[str, str] = {}
-    door = Flask("door")
-
-    @door.post("/webhooks/telephony/bobs-door")
-    def hear() -> tuple[str, int]:
-        knock = Knock(headers={name.lower(): value for name, value in request.headers}, body=request.get_data())
-        try:
-            event_id = VENDOR.verify(knock, [told["secret"]], NOON)
-        except Unauthentic:
-            return "", 401
-        if told.get("busy"):
-            return "", 503
-        if (event := VENDOR.parse(knock.body, event_id)) is not None:
-            heard.append(event)
-        return "", 202
-
-    app = create_apps({"pbx": ""}, now=NOON.timestamp)["pbx"]
-    with (
-        guard.session(timeout=5, allowed_private_hosts={"127.0.0.1"}) as http,
-        served(door) as door_at,
-        served(app) as at,
-    ):
-        platform = Platform(at, f"{door_at}/webhooks/telephony/bobs-door", heard, http)
-        told["secret"] = platform.secret
-        yield platform, told
+def play() -> Iterator[Platform]:
+    with playing() as platform:
+        yield platform
 
 
 @pytest.fixture
-def platform(play: tuple[Platform, dict[str, str]]) -> Iterator[Platform]:
-    platform, told = play
-    told.pop("busy", None)
-    platform.heard.clear()
-    platform.http.delete(f"{platform.origin}/_stage/requests")
-    yield platform
-    platform.http.delete(f"{platform.origin}/_stage/faults")
-
-
-def soon(true: Callable[[], object]) -> None:
-    """Wait for something another thread does."""
-    until = time.monotonic() + 5
-    while not true() and time.monotonic() < until:
-        time.sleep(0.005)
-    assert true()
+def platform(play: Platform) -> Platform:
+    play.fresh()
+    return play
 
 
 def test_a_click_rings_the_agent_and_the_event_names_the_same_call(platform: Platform) -> None:
@@ -219,13 +135,13 @@ def test_what_is_tampered_with_is_turned_away(platform: Platform, tamper: str) -
 
 
 def test_what_the_door_could_not_take_comes_again_with_the_same_id(
-    platform: Platform, play: tuple[Platform, dict[str, str]]
+    platform: Platform,
 ) -> None:
     """A sender repeats after 503, and only what was not taken."""
-    play[1]["busy"] = "yes"
+    platform.busy = True
     sent = platform.stage("call", key="alices-key", **CALL)["sent"]
     assert [one["status"] for one in sent] == [503, 503, 503]
-    del play[1]["busy"]
+    platform.busy = False
 
     assert platform.stage("retry", key="alices-key") == {"statuses": [202, 202, 202]}
     assert [one["id"] for one in sent] == [event.id for event in platform.heard]
@@ -411,3 +327,27 @@ def test_the_understudy_keeps_to_the_published_contract(platform: Platform) -> N
     for card in platform.shown("phonebook")["phonebook"]:
         schema("Contact").validate(card)
     assert "recording" in {event.type for event in platform.heard}
+
+
+def test_the_understudy_answers_every_path_of_the_contract_and_no_other() -> None:
+    """A path that only one of the two knows is a mistake in one of the two."""
+    document = json.loads((WHERE / "openapi.json").read_text())
+    published = {
+        (method.upper(), path.replace("{call_id}", "call-1"))
+        for path, item in document["paths"].items()
+        for method in item
+    }
+    actions = sorted(VENDOR.traits.control)
+    adapter = create_apps({"pbx": ""})["pbx"].url_map.bind("pbx")
+
+    for method, path in published:
+        adapter.match(path, method)  # raises NotFound or MethodNotAllowed
+    played = {
+        (method, rule.rule.replace("<call_id>", "call-1"))
+        for rule in adapter.map.iter_rules()
+        if not rule.rule.startswith(("/_stage/", "/static/"))
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    [steering] = [rule for _, rule in played if "<any" in rule]
+    spelled = {("POST", f"/calls/call-1/{action}") for action in actions}
+    assert published == (played - {("POST", steering)}) | spelled

@@ -6,7 +6,8 @@ forged knock does.
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_smorest import Api
 
 from jobs.services import Services
@@ -15,6 +16,13 @@ from webhooks.doorkeeper import Doorkeeper
 
 TITLE = "Linekeeper"
 VERSION = "v1"
+
+
+class PageSessions(SecureCookieSessionInterface):
+    """Sessions are for pages. A machine brings no cookie, is handed none, and is not kept waiting for one."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        return None if request.path.startswith(problem.MACHINES) else super().open_session(app, request)
 
 
 def init_app(app: Flask, services: Services) -> Api:
@@ -27,6 +35,7 @@ def init_app(app: Flask, services: Services) -> Api:
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
     )
+    app.session_interface = PageSessions()
     api = Api(app)
     problem.init_app(app)
     for door in (telephony, zoho, google, health):

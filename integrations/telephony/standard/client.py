@@ -1,4 +1,4 @@
-"""One account at a `standard` platform: dial and steer calls, fetch and forget recordings, keep the phonebook, list calls.
+"""One account at a `standard` platform: dial, steer calls, fetch and forget recordings, tell the phonebook, list calls.
 
 What comes out is a domain object or one of the errors named after their remedy; a number that may have been dialled is
 `Unanswered`, never tried again by itself.
