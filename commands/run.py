@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 import click
@@ -98,7 +100,10 @@ def _fork(work: Callable[[], None]) -> int:
         status = 0
     except Trouble as error:
         click.echo(str(error), err=True)
+    except Exception:
+        traceback.print_exc()  # before any request was taken in, so it quotes nobody
     finally:
+        sys.stderr.flush()
         os._exit(status)
 
 
