@@ -14,6 +14,7 @@ from jobs import erase as erasing
 from jobs import export as exporting
 from jobs import purge as purging
 from jobs.services import Services
+from store import reseal
 from store.connections import Tie
 from store.vault import PURPOSES
 
@@ -105,13 +106,15 @@ def keys_list(json_: bool) -> None:
 def keys_rotate(tenant: str | None, json_: bool) -> None:
     """Wrap every key with the first key of the ring; the others can then leave KEYRING."""
     with services() as opened:
-        count = opened.vault.rewrap()
+        count, resealed = opened.vault.rewrap(), 0
         if tenant is not None:
             (one,) = tenants_of(opened, tenant)
-            with opened.db.tenant(one) as database:
-                opened.vault.renew(database, one, "data")
-            opened.ledger.note(one, "keys.renewed", actor=OPERATOR)
-    say({"rewrapped": count}, f"{count} keys are now wrapped by {opened.vault.ring.first}.", json_=json_)
+            resealed = reseal.renew(opened.db, opened.vault, one)
+            opened.ledger.note(one, "keys.renewed", actor=OPERATOR, rows=resealed)
+    sentence = f"{count} keys are now wrapped by {opened.vault.ring.first}."
+    if tenant is not None:
+        sentence += f" {resealed} values are sealed with the tenant's new key; the old one is destroyed."
+    say({"rewrapped": count, "resealed": resealed}, sentence, json_=json_)
 
 
 @keys.command("destroy")
