@@ -20,7 +20,7 @@ MOST_BYTES = 256 * 1024
 
 COMMANDS = {  # name -> the room that tells it
     **dict.fromkeys(("up", "demo"), "commands.up"),
-    **dict.fromkeys(("serve", "worker", "timetable"), "commands.run"),
+    **dict.fromkeys(("crew", "serve", "worker", "timetable"), "commands.run"),
     "stage": "commands.stage",
     **dict.fromkeys(("tenants", "connections", "deliveries", "calls", "contacts", "sync"), "commands.desk"),
     **dict.fromkeys(("purge", "erase", "keys", "certificate"), "commands.forget"),

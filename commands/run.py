@@ -1,14 +1,12 @@
-"""The processes of the house, one command each: serve, worker, timetable. `linekeeper up` runs them all."""
+"""The processes of the house, one command each: serve, worker, timetable; `crew` is all of them at once."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 
 import click
@@ -16,50 +14,61 @@ import structlog
 import waitress.server
 
 from commands.cli import Parts, cli, settings_of_house
+from commands.crew import Crew, interrupt
 from commands.supervise import CannotStart
-from domain.errors import Trouble
 from jobs import timetable as timetables
 from jobs import worker as workers
 from jobs.services import Services, open_services
 from settings import Settings
 from store.bell import QUEUES
-from store.embedded.processes import die_with_parent
 from store.inbox import LANES
 
 log = structlog.get_logger()
 BODY_BYTES = 256 * 1024 + 1
-AGAIN_SECONDS = 0.2  # before a web process that ended is started again
+
+
+@cli.command()
+@click.pass_obj
+def crew(parts: Parts) -> None:
+    """Do everything that serves and works on this machine: web, workers, timetable, each a process of its own."""
+    parts.warm_up()
+    import rq  # noqa: F401 - imported once here, used by every worker
+
+    settings = settings_of_house()
+    roles = _web(parts, settings)
+    for queue in sorted(set(QUEUES.values())):
+        roles[f"worker-{queue}"] = lambda queue=queue: _work(settings, queue)  # type: ignore[misc]  # its own queue
+    roles["timetable"] = lambda: _keep_time(settings)
+    Crew(roles, folder=settings.data_dir).run()
 
 
 @cli.command()
 @click.pass_obj
 def serve(parts: Parts) -> None:
     """Serve the doors and the console on PORT, with WEB_PROCESSES processes that share it."""
-    parts.warm_up()  # import once, before there are several of us
-    settings = settings_of_house()
-    signal.signal(signal.SIGTERM, _interrupt)
-    if settings.web_processes == 1:
-        _serve(parts, settings)
-        return
-    crew: set[int] = set()
-    try:
-        while True:
-            while len(crew) < settings.web_processes:
-                crew.add(_fork(lambda: _serve(parts, settings)))
-            ended, _ = os.wait()
-            crew.discard(ended)
-            log.warning("web_process_ended", pid=ended)
-            time.sleep(AGAIN_SECONDS)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        for pid in crew:
-            os.kill(pid, signal.SIGTERM)
-        for pid in crew:
-            os.waitpid(pid, 0)
+    parts.warm_up()
+    Crew(_web(parts, settings_of_house())).run()
+
+
+@cli.command()
+@click.argument("queue", type=click.Choice(sorted(set(QUEUES.values()))))
+def worker(queue: str) -> None:
+    """Work on one queue: `calls`, or `sync` for contacts and mail."""
+    _work(settings_of_house(), queue)
+
+
+@cli.command()
+def timetable() -> None:
+    """Find work nobody rang for, purge what is due, keep every promise's clock. One of all running ones acts."""
+    _keep_time(settings_of_house())
+
+
+def _web(parts: Parts, settings: Settings) -> dict[str, Callable[[], None]]:
+    return {f"web-{number + 1}": lambda: _serve(parts, settings) for number in range(settings.web_processes)}
 
 
 def _serve(parts: Parts, settings: Settings) -> None:
+    signal.signal(signal.SIGTERM, interrupt)
     services = open_services(settings, pool_size=settings.web_threads)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -87,39 +96,11 @@ def _serve(parts: Parts, settings: Settings) -> None:
         services.close()
 
 
-def _fork(work: Callable[[], None]) -> int:
-    """Do `work` in a process of its own, which ends with us however we end; return its number."""
-    parent = os.getpid()
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        die_with_parent(parent)
-        work()
-        status = 0
-    except Trouble as error:
-        click.echo(str(error), err=True)
-    except Exception:
-        traceback.print_exc()  # before any request was taken in, so it quotes nobody
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-@cli.command()
-@click.argument("queue", type=click.Choice(sorted(set(QUEUES.values()))))
-def worker(queue: str) -> None:
-    """Work on one queue: `calls`, or `sync` for contacts and mail."""
+def _work(settings: Settings, queue: str) -> None:
     from redis import Redis
     from rq import Queue, SimpleWorker
     from rq.serializers import JSONSerializer
 
-    settings = settings_of_house()
     services = open_services(settings, pool_size=4)
     workers.open_for(services)
     _catch_up(services, queue)
@@ -142,10 +123,7 @@ def _catch_up(services: Services, queue: str) -> None:
             services.bell.ring(tenant, lane)
 
 
-@cli.command()
-def timetable() -> None:
-    """Find work nobody rang for, purge what is due, keep every promise's clock. One of all running ones acts."""
-    settings = settings_of_house()
+def _keep_time(settings: Settings) -> None:
     services = open_services(settings, pool_size=4)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

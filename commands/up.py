@@ -27,6 +27,7 @@ from sqlalchemy.engine import make_url
 
 import settings as configuration
 from commands.cli import Parts, cli
+from commands.crew import SIGNED_ON, aboard
 from commands.supervise import CannotStart, Child, Supervisor, free_port_or_explain
 from settings import Settings
 from store import schema
@@ -81,12 +82,17 @@ class House:
         self._stop.set()
         self._stack.close()
 
+    def pids(self) -> dict[str, int]:
+        """Every process of ours that is up, by its role."""
+        return {**self.supervisor.pids(), **aboard(self.data_dir)}
+
     def _open(self) -> None:
         free_port_or_explain(self.settings.port, "PORT")
         for place in range(len(self.stage)):
             free_port_or_explain(self._stage_port + place, "--stage-port")
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lent.unlink(missing_ok=True)
+        (self.data_dir / SIGNED_ON).unlink(missing_ok=True)
         self.supervisor = Supervisor(self._children(), log_dir=self.log_dir, say=self._say)
         self._stack.callback(self.supervisor.stop)
         with ThreadPoolExecutor(max_workers=1) as beside:
@@ -196,12 +202,7 @@ class House:
             stage = linekeeper("stage", "--port", str(self._stage_port))
             children.append(Child(name="stage", argv=stage, env=env, ready=lambda: _answers(last)))
         ready = f"http://127.0.0.1:{self.settings.port}/readyz"
-        children += [
-            Child(name="web", argv=linekeeper("serve"), env=env, ready=lambda: _answers(ready)),
-            Child(name="worker-calls", argv=linekeeper("worker", "calls"), env=env),
-            Child(name="worker-sync", argv=linekeeper("worker", "sync"), env=env),
-            Child(name="timetable", argv=linekeeper("timetable"), env=env),
-        ]
+        children.append(Child(name="crew", argv=linekeeper("crew"), env=env, ready=lambda: _answers(ready)))
         return children
 
 

@@ -23,12 +23,6 @@ PATIENCE_SECONDS = 30.0  # slow machines included
 Found = TypeVar("Found")
 
 
-class Supervisor(Protocol):
-    """Whoever keeps the processes up."""
-
-    def pids(self) -> dict[str, int]: ...
-
-
 class House(Protocol):
     """A running Linekeeper: real processes, real servers."""
 
@@ -39,8 +33,6 @@ class House(Protocol):
     @property
     def stage(self) -> Mapping[str, str]: ...
     @property
-    def supervisor(self) -> Supervisor: ...
-    @property
     def data_dir(self) -> Path: ...
     @property
     def database_files(self) -> Path: ...
@@ -48,6 +40,8 @@ class House(Protocol):
     def redis_urls(self) -> list[str]: ...
     @property
     def log_dir(self) -> Path: ...
+    def pids(self) -> dict[str, int]:
+        """Every process that is up, by its role."""
 
 
 class Amiss(Exception):

@@ -201,6 +201,7 @@ HOLDINGS: tuple[Holding, ...] = (
             "file:metrics/*",
             "file:passwords.json",  # the embedded database roles' own
             "file:keyring",  # the development key ring
+            "file:crew.json",  # process numbers
             "file:house.json",  # what `linekeeper up` lends to commands beside it
             "file:*.lock",
             "file:run/**",  # sockets

@@ -174,7 +174,7 @@ def _read_back(browser: Browser) -> int:
 
 
 def _workers(scene: Scene) -> dict[str, int]:
-    return {name: pid for name, pid in scene.house.supervisor.pids().items() if name.startswith("worker-calls")}
+    return {name: pid for name, pid in scene.house.pids().items() if name.startswith("worker-calls")}
 
 
 def _kill_workers(scene: Scene) -> dict[str, int]:
