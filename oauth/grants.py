@@ -162,9 +162,7 @@ class Grants:
                     grants,
                     func.clock_timestamp().label("now"),
                     func.coalesce(grants.c.extra["life"].as_integer(), USUAL_LIFE).label("life_seconds"),
-                ).where(
-                    grants.c.tenant_id == tenant, grants.c.connection_id == tie, grants.c.state == "active"
-                )
+                ).where(grants.c.tenant_id == tenant, grants.c.connection_id == tie, grants.c.state == "active")
             ).one_or_none()
 
     # -- using
