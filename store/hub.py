@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from domain import phone
 from domain.contact import Merged, Person, Record, fold_email, keys, merge, prefixes
 from domain.contact import words as words_of
 from domain.plan import Key, Link, Step
@@ -57,11 +58,18 @@ class Hub:
 
     def who(self, tenant: TenantId, e164: str) -> list[UUID]:
         """The contacts with that number, in a stable order. One index look-up, whatever the number of contacts."""
-        return self._by_key(tenant, "number", [e164]).get(e164, [])
+        return self.whose(tenant, [e164]).get(e164, [])
 
     def whose(self, tenant: TenantId, numbers: Iterable[str]) -> dict[str, list[UUID]]:
-        """The same for many numbers at once."""
-        return self._by_key(tenant, "number", list(numbers))
+        """The same for many numbers at once; one that nobody has is tried in its country's other spellings."""
+        wanted = list(numbers)
+        found = self._by_key(tenant, "number", wanted)
+        others = {number: phone.variants(number) for number in wanted if number not in found}
+        spelt = self._by_key(tenant, "number", [other for variants in others.values() for other in variants])
+        for number, variants in others.items():
+            if alike := next((spelt[other] for other in variants if other in spelt), None):
+                found[number] = alike
+        return found
 
     def by_email(self, tenant: TenantId, addresses: Iterable[str]) -> dict[str, list[UUID]]:
         """The contacts with each of these addresses; an unknown address is left out."""

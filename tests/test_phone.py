@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.phone import Number, read, shown
+from domain.phone import Number, read, shown, variants
 
 NUMBERS = [  # reference/telephony.md, 6.4, and what a CRM holds on an ordinary day
     ("020 7946 0001", "GB", "+442079460001"),
@@ -36,7 +36,14 @@ def test_a_number_has_one_spelling(raw: str, region: str, e164: str) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "e164", "extension"),
-    [("+1 415-555-2671 ext. 12", "+14155552671", "12"), ("tel:+1-201-555-0123;ext=4", "+12015550123", "4")],
+    [
+        ("+1 415-555-2671 ext. 12", "+14155552671", "12"),
+        ("tel:+1-201-555-0123;ext=4", "+12015550123", "4"),
+        ("415 555 2671 x12", "+14155552671", "12"),
+        ("415 555 2671 #12", "+14155552671", "12"),
+        ("+49 30 123456 Durchwahl 12", "+4930123456", "12"),
+        ("sip:+34600111222;ext=4@pbx.alice.example", "+34600111222", "4"),
+    ],
 )
 def test_an_extension_is_kept_apart(raw: str, e164: str, extension: str) -> None:
     """Two people behind one number are one number."""
@@ -64,6 +71,23 @@ def test_an_extension_is_kept_apart(raw: str, e164: str, extension: str) -> None
         ("+", "US", "unknown", ""),
         ("9" * 40, "US", "unknown", ""),
         ("Reception", "US", "unknown", ""),
+        ("x123456", "DE", "extension", "123456"),  # marked as one: not Germany's 123456
+        ("12345", "AT", "extension", "12345"),  # Vienna's 2345 is written 01 2345 there
+        ("٢٠١", "SA", "extension", "201"),
+        ("sip:1234@pbx.alice.example", "US", "extension", "1234"),
+        ("112", "DE", "extension", "112"),  # a few digits: never a contact, whoever answers
+        ("+49 116117", "US", "unknown", ""),  # a short code from nowhere but Germany
+        ("＊67", "US", "unknown", ""),
+        ("sip:anonymous@anonymous.invalid", "US", "anonymous", ""),  # RFC 3323
+        ("sip:bob2671@alice.example", "US", "unknown", ""),
+        ("bob2671@alice.example", "US", "unknown", ""),  # an e-mail address in the wrong field
+        ("sip:192.0.2.7", "US", "unknown", ""),
+        ("2345678 CEL", "US", "unknown", ""),  # spells +1 234-567-8235, who is somebody else
+        ("98123-4567", "BR", "unknown", ""),  # a town's own digits, "possible" in Brazil all the same
+        ("4.42079E+11", "DE", "unknown", ""),  # a spreadsheet kept six digits of twelve
+        ("000-000-0000", "US", "unknown", ""),  # typed where a form insisted, by many
+        ("+86282452253", "US", "unknown", ""),  # spells UNAVAILABLE, and is possible in Chengdu
+        ("Tel. " * 100 + "+34600111222", "US", "unknown", ""),  # a number cut short would be another's
     ],
 )
 def test_what_is_no_number_says_what_it_is(raw: str, region: str, kind: str, extension: str) -> None:
@@ -108,3 +132,70 @@ def test_what_is_no_number_is_shown_as_it_is() -> None:
     """A page never fails over what somebody typed into a CRM."""
     assert "+34 600 11 12 22" == shown("+34600111222")
     assert "Reception" == shown("Reception")
+
+
+@pytest.mark.parametrize(
+    ("old", "region", "now"),
+    [
+        ("(11) 8123-4567", "BR", "+5511981234567"),
+        ("+551181234567", "US", "+5511981234567"),
+        ("+55 11 2345-6789", "US", "+551123456789"),  # a fixed line has no ninth digit
+        ("044 33 1234 5678", "MX", "+523312345678"),
+        ("+52 01 33 1234 5678", "US", "+523312345678"),
+        ("+54 9 11 15-2345-6789", "US", "+5491123456789"),
+        ("+57 1 234 5678", "US", "+576012345678"),
+        ("95 12 34 56", "BJ", "+2290195123456"),
+        ("+39 6 1234 5678", "US", "+390612345678"),
+        ("+34 (0) 600 111 222", "US", "+34600111222"),
+    ],
+)
+def test_an_old_spelling_becomes_the_one_in_force(old: str, region: str, now: str) -> None:
+    """A card nobody has touched for years has the same key as the call that comes in today."""
+    assert now == read(old, region).e164 == read(now, "US").e164
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "first"),
+    [
+        ("0161 496 0000 / 0161 496 0001", "GB", "+441614960000"),
+        ("600 111 222\n600 111 333", "ES", "+34600111222"),
+        ("07700 900123 (mobile)", "GB", "+447700900123"),
+        ("089 123456 Bob", "DE", "+4989123456"),  # by the keypad Bob is 262, and the number would still be "valid"
+    ],
+)
+def test_a_note_or_a_second_number_spoils_nothing(written: str, region: str, first: str) -> None:
+    """The first number counts; what stands behind it stays in the raw text."""
+    assert Number(written, "number", e164=first) == read(written, region)
+
+
+@pytest.mark.parametrize(
+    ("e164", "others"),
+    [
+        ("+5511981234567", ("+551181234567",)),  # Brazil before the ninth digit
+        ("+551178123456", ("+5511978123456",)),  # mobile or trunked radio: the digits do not say
+        ("+551123456789", ()),
+        ("+523312345678", ("+5213312345678",)),  # Mexico until 2019
+        ("+5491123456789", ("+541123456789",)),
+        ("+541123456789", ("+5491123456789",)),
+        ("+34600111222", ()),
+        ("", ()),
+    ],
+)
+def test_other_spellings_of_the_same_subscriber_are_known(e164: str, others: tuple[str, ...]) -> None:
+    """Where no rule can choose, a look-up may try them all; each leads back."""
+    assert others == variants(e164)
+    assert all(e164 in variants(other) for other in others)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    code=st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
+    rest=st.from_regex("[0-9]{5,13}", fullmatch=True),
+)
+def test_reading_what_was_read_changes_nothing(code: int, rest: str) -> None:
+    """One spelling means one: whatever digits came in, from wherever it is read again, shown or not."""
+    first = read(f"+{code}{rest}", "US")
+    if first.kind != "number":
+        return
+
+    assert first.e164 == read(first.e164, "GB").e164 == read(shown(first.e164), "ES").e164
