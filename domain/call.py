@@ -19,6 +19,7 @@ State = Literal["ringing", "answered", "ended"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 RANK: dict[EventType, int] = {"ringing": 0, "answered": 1, "ended": 2, "voicemail": 2, "recording": 2}
+SAME = timedelta(seconds=2)  # clocks and rounding: talk that differs by no more is the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +42,14 @@ class CallEvent:
     ended_at: datetime | None = None
     outcome: Outcome | None = None
     recording_url: str = ""
+    listed: bool = False  # a row of the vendor's own list of calls: the last word on how the call went
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON values, for sealing."""
         return {
             key: value.isoformat() if isinstance(value, datetime) else value
             for key, value in asdict(self).items()
-            if value not in (None, "")
+            if value not in (None, "", False)
         }
 
     @classmethod
@@ -120,7 +122,8 @@ def fold(events: Iterable[CallEvent]) -> Call:
     """Add up the events of one call. Raises ValueError when there is none.
 
     The result depends on the set of events alone: copies are dropped by event id, the rest is put in the order the
-    vendor's clock gives (then by rank and id, so that a tie has one answer too).
+    vendor's clock gives (then by rank and id, so that a tie has one answer too). Where the vendor's own list has the
+    call, it says whether and how long people spoke; events only add what a row does not say.
     """
     once = {event.id: event for event in sorted(events, key=lambda event: (event.at, repr(event)), reverse=True)}
     told = sorted(once.values(), key=lambda event: (event.at, RANK[event.type], event.id))
@@ -130,6 +133,12 @@ def fold(events: Iterable[CallEvent]) -> Call:
     answered = [event for event in told if event.type == "answered" or event.answered_at]
     ended = [event for event in told if event.type in ("ended", "voicemail")]
     over = any(not event.leg_ref for event in ended) or (bool(ended) and _legs(told) <= _legs(ended))
+    listed = next((event for event in reversed(told) if event.listed), None)
+    if listed is not None:
+        over = True
+        ended = [listed, *(event for event in ended if event.type == "voicemail")]
+        if listed.answered_at or listed.outcome != "answered":
+            answered = [listed] if listed.answered_at else []
     answered_at = min((event.answered_at or event.at for event in answered), default=None)
     speaker = answered[0] if answered else None
     started_at = min(
@@ -149,9 +158,18 @@ def fold(events: Iterable[CallEvent]) -> Call:
         agent_extension=(speaker.agent_extension if speaker else "") or _first(told, "agent_extension"),
         queue=_first(told, "queue"),
         answered_at=answered_at,
-        ended_at=max(event.ended_at or event.at for event in ended) if over else None,
+        ended_at=max(event.ended_at or event.at for event in ([listed] if listed else ended)) if over else None,
         outcome=_outcome(direction, ended, bool(answered)) if over else None,
         recording_url=_last(told, "recording_url"),
+    )
+
+
+def differ(one: Call, other: Call) -> bool:
+    """Say whether two accounts of a call differ in what somebody would notice."""
+    return (
+        (one.state, one.outcome, bool(one.recording_url)) != (other.state, other.outcome, bool(other.recording_url))
+        or abs(one.talk - other.talk) > SAME
+        or abs(one.started_at - other.started_at) > SAME
     )
 
 

@@ -211,7 +211,7 @@ def _one_spelling(parsed: PhoneNumber) -> PhoneNumber | None:
             return one
     if phonenumbers.is_valid_short_number(parsed):  # +49 116117: everybody's, from nowhere but Germany
         return None
-    if FILLER.fullmatch(phonenumbers.national_significant_number(parsed)):
+    if not parsed.national_number or FILLER.fullmatch(phonenumbers.national_significant_number(parsed)):
         return None
     return next((one for one in spellings if _possible(one) and _stable(one)), None)
 

@@ -189,6 +189,24 @@ class Ring:
     owner_login: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCall:
+    """A call as it stands in the CRM, whoever wrote it. `marker` is empty where we did not."""
+
+    remote_id: str
+    marker: str
+    direction: Direction
+    outcome: Outcome
+    started_at: datetime
+    talk_seconds: int
+    customer: str = ""  # every number the row names, as it spells them
+    owner: str = ""
+    bridged: bool = False  # the CRM's own telephony wrote it
+    created_at: datetime
+    modified_at: datetime
+    modified_by: str = ""  # CrmUser.remote_id
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of one record of a batch: its id there, or why it was refused."""
@@ -222,6 +240,21 @@ class Crm(Protocol):
     def find_call(self, activity: Activity) -> str:
         """Return the id of the activity if it is there already, else ""."""
 
+    def calls_logged(self, since: datetime, until: datetime) -> Iterator[LoggedCall]:
+        """Yield every call that stands there and started in between, both ends included, oldest first."""
+
+    def some_calls(self, ids: Sequence[str]) -> Iterator[LoggedCall]:
+        """Read these again; one that is gone is left out."""
+
+    def amend_call(self, remote_id: str, activity: Activity, *, whole: bool = False) -> None:
+        """Add what we learned later, the recording; `whole`: write all of it anew, for one nobody else has touched.
+
+        Safe to tell twice. Raises Refused when it is gone.
+        """
+
+    def remove_call(self, remote_id: str) -> None:
+        """Delete an activity; gone already is fine."""
+
     def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
         """Ask for notifications at `url`; return when that ends."""
 
@@ -246,6 +279,9 @@ class CallBridge(Protocol):
 
     def find_call(self, activity: Activity) -> str:
         """Return the id of the activity the CRM wrote for this call, else ""."""
+
+    def wrote(self, activity: Activity, logged: LoggedCall) -> bool:
+        """Say whether this can be the activity the CRM wrote for this call; asks nothing."""
 
     def dial_failed(self, *, reason: str, agent: str, number: str, login: str) -> None: ...
 
