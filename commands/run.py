@@ -15,6 +15,7 @@ import waitress.server
 
 from commands.cli import Parts, cli, settings_of_house
 from commands.crew import Crew, interrupt
+from commands.listen import keep_listening
 from commands.supervise import CannotStart
 from jobs import timetable as timetables
 from jobs import worker as workers
@@ -30,7 +31,7 @@ BODY_BYTES = 256 * 1024 + 1
 @cli.command()
 @click.pass_obj
 def crew(parts: Parts) -> None:
-    """Do everything that serves and works on this machine: web, workers, timetable, each a process of its own."""
+    """Do everything that serves and works on this machine: web, workers, timetable, listener, a process each."""
     parts.warm_up()
     import rq  # noqa: F401 - imported once here, used by every worker
 
@@ -39,6 +40,7 @@ def crew(parts: Parts) -> None:
     for queue in sorted(set(QUEUES.values())):
         roles[f"worker-{queue}"] = lambda queue=queue: _work(settings, queue)  # type: ignore[misc]  # its own queue
     roles["timetable"] = lambda: _keep_time(settings)
+    roles["listener"] = lambda: keep_listening(settings)
     Crew(roles, folder=settings.data_dir).run()
 
 

@@ -164,6 +164,8 @@ def phone(vendor: str) -> ResponseReturnValue:
         door = desk().connect.add_phone_system(desk().services, user=here().user, vendor=vendor, account=form.value)
     except Trouble as error:
         return _phone_page(found, Filled(None, {"_schema": [str(error)]}, form.given)), 400
+    if not door.url:  # we listen to it: there is nothing to copy
+        return redirect(url_for("console.connections.index"), 303)
     return page("door.html", title=found.title, url=door.url, secret=door.secret, new=True)
 
 
@@ -177,7 +179,8 @@ def secret(tie: UUID) -> ResponseReturnValue:
     _pressed()
     at = here()
     found = _tie(at, tie)
-    if found.kind != "telephony":
+    vendor = desk().services.telephony.get(found.vendor)
+    if vendor is None or vendor.traits.listens or vendor.traits.secret_field:
         raise Missing("This connection has no door secret.")
     fresh = desk().connect.rotate_secret(desk().services, user=at.user, tie=found.id)
     return page("door.html", title=_title(found), url="", secret=fresh, new=False)

@@ -17,6 +17,7 @@ from werkzeug.datastructures import MultiDict
 
 from domain.errors import Forbidden, Malformed
 from domain.ports import AccountField
+from domain.recording import BASES, Rules
 from integrations import guard
 
 TOKEN = "csrf_token"  # noqa: S105 - the name of Flask-WTF's field
@@ -163,6 +164,27 @@ class Wanted(Form):
         return tuple(dict.fromkeys(data["features"]))
 
 
+class Recordings(Form):
+    """What an administrator decides about recordings."""
+
+    inbound = fields.String(required=True, validate=validate.OneOf(BASES, error="Please choose one of these."))
+    outbound = fields.String(required=True, validate=validate.OneOf(BASES, error="Please choose one of these."))
+    archive = fields.Boolean(load_default=False, truthy={"yes"}, falsy={"no"}, error_messages=MESSAGES)
+    days = fields.String(load_default="", validate=validate.Regexp(r"^[0-9]{0,4}$", error=MESSAGES["invalid"]))
+
+    def __init__(self, most: int | None) -> None:
+        """`most`: the days the privacy profile allows; None: as many as one likes."""
+        super().__init__()
+        self.most = most
+
+    @post_load
+    def to_rules(self, data: dict[str, Any], **_: Any) -> Rules:
+        days = int(data["days"]) if data["days"] else None
+        if days is not None and not 1 <= days <= (self.most or 9999):
+            raise ValidationError(f"From 1 to {self.most or 9999}, or nothing.", "days")
+        return Rules(inbound=data["inbound"], outbound=data["outbound"], archive=data["archive"], days=days)
+
+
 class Account(Form):
     """What a telephony vendor needs to be told; its fields come from the vendor."""
 
@@ -179,7 +201,7 @@ def account_form(described: tuple[AccountField, ...], allowed_private_hosts: fro
             raise ValidationError(str(error)) from None
 
     def made(one: AccountField) -> fields.String:
-        line = text(most=2048 if one.kind == "url" else 500)
+        line = text(most=2048 if one.kind == "url" else 500, required=not one.optional)
         if one.kind == "url":
             line.validators.append(address)
         return line

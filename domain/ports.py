@@ -77,6 +77,7 @@ class AccountField:
     label: str
     hint: str = ""
     secret: bool = False
+    optional: bool = False
     kind: Literal["text", "url"] = "text"
 
 

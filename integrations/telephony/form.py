@@ -25,7 +25,8 @@ LINK = r"https?://[^\s\x00-\x1f\x7f]{1,2040}"  # it ends up in people's browsers
 def pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     """Split a form into names and values, blank ones too, as bytes: what is signed must not be bent into text.
 
-    Never raises; names and values that could not be read come out as they are.
+    Never raises; names and values that could not be read come out as they are. Two spellings of one form (`+` or `%20`
+    for a blank) are one: fields are what vendors sign.
     """
     split = (part.partition(b"=") for part in body.split(b"&") if part)
     return [(_plain(name), _plain(value)) for name, _, value in split]
@@ -39,6 +40,8 @@ def read_form(body: bytes) -> dict[str, str]:
         told = [(name.decode(), value.decode()) for name, value in pairs(body)]
     except UnicodeDecodeError:
         raise _no_form("The form is not UTF-8.") from None
+    if any(part and b"=" not in part for part in body.split(b"&")):
+        raise _no_form("The body is not a form.")
     if not 0 < len(told) <= FORM_FIELDS or not all(0 < len(name) <= NAME_CHARACTERS for name, _ in told):
         raise _no_form("The form has no fields, too many, or one without a usable name.")
     found = dict(told)
@@ -50,7 +53,7 @@ def read_form(body: bytes) -> dict[str, str]:
 
 
 def load(schema: Schema, value: Any) -> dict[str, Any]:
-    """Load `value`; a fault names the fields, which are the vendor's, and never what stood in them. Raises Malformed."""
+    """Load `value`. Raises Malformed, which names the fields and never what stood in them."""
     try:
         loaded: dict[str, Any] = schema.load(value)
     except ValidationError as error:

@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from domain.call import CallEvent, Direction, Outcome
@@ -20,6 +20,7 @@ from domain.errors import Refused
 
 AGENT = re.compile(r"(?:client|sips?):([^@;?]+(?:@[^@;?]+)?)[^@]*")
 NUMBER = re.compile(r"\+?[0-9]{2,15}")  # what may be dialled: no service codes, nothing that starts another header
+LONGEST_RING = timedelta(minutes=10)  # a root's time may count from the answer on, and its legs have rung before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +87,24 @@ def sides(leg: Leg) -> Sides:
 def event(leg: Leg, *, id: str, at: datetime) -> CallEvent | None:
     """Tell what happened on one leg as an event of its call; None when that changes nothing.
 
-    The end of the root is the end of the call, so it speaks for the whole of it. It is dated to the call's beginning:
-    only the root knows for sure who called whom, and `fold` believes whoever spoke first.
+    The end of the root is the end of the call, so it speaks for the whole of it. It is dated before the call's other
+    events: only the root knows for sure who called whom, and `fold` believes whoever spoke first.
     """
     side = sides(leg)
     told = _event(leg, side, id, at)
     answered = leg.outcome == "answered"
     match leg.state:
         case "ringing":
-            return None if leg.agent_first else replace(told, type="ringing")
+            return None if leg.agent_first else replace(told, type="ringing", started_at=at)
         case "answered" if leg.reaches_a_person:
             return replace(told, type="answered", answered_at=leg.answered_at or at)
         case "answered":  # of a root: the agent picked up, now the customer is rung; or only a machine answered
-            return replace(told, type="ringing") if leg.agent_first else None
+            return replace(told, type="ringing", started_at=at) if leg.agent_first else None
         case "ended" if leg.is_root:
             if leg.agent_first and not answered:
                 return None  # the agent did not pick up: nobody was called
             outcome = leg.outcome if leg.reaches_a_person or not answered else None
-            when = leg.started_at or at
+            when = (leg.started_at or at) - LONGEST_RING
             return replace(told, at=when, leg_ref="", outcome=outcome, answered_at=_spoken(leg))
         case _ if side.agent and not answered and side.direction != "outbound":
             return None  # one telephone stopped ringing; others may go on, and the root has the last word
@@ -112,7 +113,7 @@ def event(leg: Leg, *, id: str, at: datetime) -> CallEvent | None:
 
 
 def calls(legs: Iterable[Leg], ended_after: datetime) -> Iterator[CallEvent]:
-    """Put the ended legs of a vendor's list together and yield each call that ended after that instant, oldest first."""
+    """Put the legs of a vendor's list together; yield each call that ended after that instant, oldest first."""
     by_root: dict[str, dict[str, Leg]] = defaultdict(dict)
     for leg in legs:
         by_root[leg.root][leg.ref] = leg  # a page that shifted while we read names a leg twice
@@ -130,16 +131,21 @@ def whole(root: Leg, others: Sequence[Leg]) -> CallEvent | None:
     if root.ended_at is None or (root.agent_first and not others):
         return None
     ended_at = root.ended_at
-    people = [leg for leg in (root, *others) if leg.reaches_a_person and leg.outcome == "answered"]
+    reached = [leg for leg in (root, *others) if leg.reaches_a_person and leg.outcome == "answered"]
+    # Click to dial to an agent whose telephone is an ordinary number: both legs are from the number we call from.
+    click = root.agent_first or (root.dialled and any(leg.caller == root.caller for leg in others))
+    people = [leg for leg in reached if not (leg is root and others and (click or leg.picked_up))]  # the connected ones
     spoke = min(people, key=lambda leg: leg.answered_at or ended_at, default=None)
     side, inner = sides(root), [sides(leg) for leg in ([spoke] if spoke else []) + [*others]]
     why = [leg.outcome for leg in (*others, root) if leg.outcome and leg.outcome != "answered"]
     unanswered: Outcome = "missed" if side.direction == "inbound" else (*why, "no_answer")[0]
+    agents = [side.agent or (root.callee if click else ""), *(one.agent for one in inner)]
+    callees = ["" if click else side.callee, *(one.callee for one in inner)]
     filled = Sides(
         side.direction,
         side.caller or next((one.caller for one in inner if one.caller), ""),
-        side.callee or next((one.callee for one in inner if one.callee), ""),
-        (spoke and sides(spoke).agent) or side.agent or next((one.agent for one in inner if one.agent), ""),
+        next(filter(None, callees), ""),
+        (sides(spoke).agent if spoke else "") or next(filter(None, agents), ""),
     )
     told = replace(
         _event(root, filled, "", ended_at),

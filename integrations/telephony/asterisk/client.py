@@ -1,0 +1,132 @@
+"""What we ask of one PBX: ring an agent and then a number, end a call, send tones, fetch a recording.
+
+Dialling and controlling go over AMI, one short session each; recordings over the ARI with an account of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from domain.call import CallEvent
+from domain.contact import Person
+from domain.errors import NotAllowed, Refused, Unanswered
+from domain.ports import Control, Http, Sound
+from integrations.telephony.asterisk.account import PLACE, Account, Reach, log_in
+from integrations.telephony.asterisk.ami import Block, Lost, Session
+from integrations.telephony.asterisk.switchboard import MARK, NUMBER_VARIABLE
+from integrations.telephony.edge import forget_sound, is_below, sound
+
+DIALLED = re.compile(r"\+?[0-9*#]{1,32}")  # nothing that means something to a dialplan: no comma, no ampersand
+EXTENSION = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+TONES = re.compile(r"[0-9A-D*#]{1,32}")
+RING_MS = 30_000  # how long the agent's telephone rings
+FAIRLY_SURE_SECONDS = 2.0  # a telephone that does not exist is known within milliseconds
+TONE_SECONDS = 0.12  # one after the other, or they run together
+
+
+class Pbx:
+    """One PBX. Every method opens what it needs and leaves nothing open."""
+
+    def __init__(self, account: Account, reach: Reach, http: Http) -> None:
+        self._account = account
+        self._reach = reach
+        self._http = http
+
+    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
+        """Ring the agent's telephone, then the number from the agreed context; return the call's Linkedid to be."""
+        wanted = re.sub(r"[\s()./-]", "", number)
+        if not self._account.dial_context:
+            raise NotAllowed("No context for click to dial is set for this PBX.", code="account.incomplete")
+        if not DIALLED.fullmatch(wanted) or not EXTENSION.fullmatch(agent_extension):
+            raise Refused("This number or extension cannot be dialled.", code="number.invalid")
+        ref = f"{MARK}{uuid.uuid4().hex}"
+        with log_in(self._account, self._reach, events=True) as session:
+            try:
+                session.ask(
+                    "Originate",
+                    action_id=ref,
+                    Channel=self._account.agent_channel.replace(PLACE, agent_extension),
+                    Context=self._account.dial_context,
+                    Exten=wanted,
+                    Priority="1",
+                    Timeout=str(RING_MS),
+                    CallerID=f"<{agent_extension}>",
+                    Variable=f"{NUMBER_VARIABLE}={wanted}",
+                    Async="true",
+                    ChannelId=ref,
+                )
+                self._rings(session, ref)
+            except Lost:
+                raise Unanswered("The connection broke while the PBX was dialling.") from None
+        return ref
+
+    @staticmethod
+    def _rings(session: Session, ref: str) -> None:
+        """Wait for a sign that the agent's telephone is being rung. Raises Refused when the PBX gave up at once."""
+        until = time.monotonic() + FAIRLY_SURE_SECONDS
+        while (left := until - time.monotonic()) > 0 and (event := session.event(left)) is not None:
+            if event.get("Event") == "Newchannel" and event.get("Uniqueid") == ref:
+                return
+            ours = event.get("Event") == "OriginateResponse" and event.get("ActionID") == ref
+            if ours and event.get("Response") == "Failure":
+                raise Refused("The agent's telephone cannot be rung.", code="agent.unreachable")
+
+    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
+        """Hang up a leg, or the whole call when none is named; send tones to the far end."""
+        if action not in ("hangup", "dtmf"):
+            raise NotAllowed("This PBX lets us hang up and send tones, nothing else.")
+        if action == "dtmf" and not TONES.fullmatch(digits):
+            raise Refused("These are no tones.", code="field.invalid")
+        with log_in(self._account, self._reach, events=False) as session:
+            rows = [row for row in session.rows("CoreShowChannels") if row.get("Linkedid") == call_ref]
+            people = [row for row in rows if not row.get("Channel", "").startswith(("Local/", "Snoop/"))]
+            legs = [row for row in people if row.get("Uniqueid") == leg_ref]
+            if not people or (leg_ref and not legs):
+                raise Refused("The call is over.", code="call.over")
+            if action == "hangup":
+                for row in legs or people:
+                    self._hang_up(session, row["Channel"])
+            else:
+                for row in self._far_end(people, leg_ref):
+                    for digit in digits:
+                        session.ask("PlayDTMF", Channel=row["Channel"], Digit=digit)
+                        time.sleep(TONE_SECONDS)
+
+    @staticmethod
+    def _hang_up(session: Session, channel: str) -> None:
+        try:
+            session.ask("Hangup", Channel=channel, Cause="16")
+        except Refused:
+            return  # it went by itself, often because the one before it did
+
+    def _far_end(self, people: list[Block], near: str) -> list[Block]:
+        """Whoever is to hear the tones: the trunks' side, else everybody but the one who sends them."""
+        names = self._account.trunks
+        outside = [row for row in people if {row["Channel"].partition("/")[2].rpartition("-")[0]} & names]
+        return outside or [row for row in people if row.get("Uniqueid") != near]
+
+    def recording(self, url: str) -> Sound:
+        """Open a recording over the ARI."""
+        return sound(self._http, url, self._key_for(url))
+
+    def forget_recording(self, url: str) -> None:
+        """Delete a recording over the ARI. Raises NotAllowed when its account there is read-only."""
+        forget_sound(self._http, url.removesuffix("/file"), self._key_for(url))
+
+    def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
+        raise NotAllowed("Asterisk has no phonebook.")
+
+    def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
+        raise NotAllowed("Asterisk keeps its call records where its manager interface does not reach.")
+
+    def _key_for(self, url: str) -> dict[str, str]:
+        """The ARI's password, for the address the administrator gave and no other. Raises Refused."""
+        if not self._account.recordings or not is_below(url, self._account.recordings):
+            raise Refused("This recording is not at the PBX.", code="recording.gone")
+        pair = f"{self._account.ari_username}:{self._account.ari_secret}"
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

@@ -1,0 +1,138 @@
+"""One Twilio account: dial, hang up, read its list of calls, open and delete recordings.
+
+Status codes end here, by `integrations.telephony.edge`. Twilio's API paths: https://www.twilio.com/docs/voice/api.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import Any
+from urllib.parse import quote, urljoin
+
+from domain.call import CallEvent
+from domain.contact import Person
+from domain.errors import Malformed, NotAllowed, Refused, Unanswered
+from domain.ports import Control, Http, Sound
+from integrations.telephony import edge, legs
+from integrations.telephony.legs import Leg
+from integrations.telephony.twilio.schemas import read_row
+
+VERSION = "2010-04-01"
+PAGE = 1000
+MOST_PAGES = 1000  # a million legs; more is a list that goes round in circles
+RING_SECONDS = 30
+STEPS = ("initiated", "ringing", "answered", "completed")
+OVERLAP = timedelta(days=1)  # lists are cut by whole days, and a leg may end on the day before its root
+# Try again up to five times, whatever went wrong: by default Twilio repeats only what it could not connect. The
+# fragment is Twilio's to read: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
+INSIST = "#rc=5&rp=all"
+RECORDING = re.compile(r"/Recordings/(RE[0-9a-f]{32})(?:\.(?:mp3|wav|json))?")
+
+
+class Account:
+    """What we ask of one Twilio account."""
+
+    def __init__(
+        self, *, sid: str, token: str, caller_id: str, agent_address: str, api_url: str, door_url: str, http: Http
+    ) -> None:
+        self._api_url = api_url
+        self._base_url = f"{api_url}/{VERSION}/Accounts/{sid}"
+        self._key = {"Authorization": "Basic " + base64.b64encode(f"{sid}:{token}".encode()).decode()}
+        self._caller_id = caller_id
+        self._agent_address = agent_address
+        self._door_url = door_url
+        self._http = http
+
+    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
+        """Ring the agent, then connect `number`; return the root leg's SID. Never repeated by itself."""
+        if not self._caller_id:
+            raise NotAllowed("The connection has no number to call from.", code="account.incomplete")
+        agent = legs.agent_address(self._agent_address, extension=agent_extension, email=agent_email)
+        form: dict[str, Any] = {
+            "To": agent,
+            "From": self._caller_id,
+            "Twiml": self._connect(legs.dialable(number)),
+            "Timeout": RING_SECONDS,
+        }
+        if self._door_url and legs.agent(agent):  # a leg to a plain number would pass for the customer's
+            form |= {"StatusCallback": self._door_url + INSIST, "StatusCallbackEvent": ["answered", "completed"]}
+        call = self._ask("POST", f"{self._base_url}/Calls.json", once=True, data=form)
+        sid = call.get("sid") if isinstance(call, dict) else None
+        if not isinstance(sid, str) or not re.fullmatch(r"[!-~]{1,64}", sid):
+            raise Unanswered("Twilio accepted the call without naming it.", code=edge.BAD_RESPONSE)
+        return sid
+
+    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
+        """Hang up: ending the root ends every leg. Raises Refused for all else, and when the call is over."""
+        if action != "hangup":
+            raise Refused("Twilio can only hang up a call.", code="control.unsupported")
+        self._ask("POST", f"{self._base_url}/Calls/{quote(call_ref, safe='')}.json", data={"Status": "completed"})
+
+    def recording(self, url: str) -> Sound:
+        """Open a recording, as MP3 where Twilio keeps it; one kept elsewhere is opened without our key."""
+        if not edge.is_below(url, self._base_url):
+            return edge.sound(self._http, url)
+        plain = RECORDING.search(url)
+        return edge.sound(self._http, f"{url}.mp3" if plain and url.endswith(plain[1]) else url, self._key)
+
+    def forget_recording(self, url: str) -> None:
+        """Delete a recording at Twilio; gone already is fine. Raises Refused for one that is kept elsewhere."""
+        found = RECORDING.search(url)
+        if found is None or not edge.is_below(url, self._base_url):
+            raise Refused("The recording is not kept at Twilio.", code="recording.elsewhere")
+        edge.forget_sound(self._http, f"{self._base_url}/Recordings/{found[1]}.json", self._key)
+
+    def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
+        """Refuse: Twilio keeps no phonebook."""
+        raise NotAllowed("Twilio has no phonebook.", code="phonebook.none")
+
+    def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
+        """Yield the calls of Twilio's list that ended after that instant, their legs put together, oldest first."""
+        yield from legs.calls(self._legs(ended_after), ended_after)
+
+    def _legs(self, ended_after: datetime) -> Iterator[Leg]:
+        since = (ended_after.astimezone(UTC) - OVERLAP).date().isoformat()
+        url, params = f"{self._base_url}/Calls.json", {"EndTime>": since, "PageSize": PAGE}
+        for _ in range(MOST_PAGES):
+            page = self._ask("GET", url, params=params)
+            if not isinstance(page, dict) or not isinstance(page.get("calls"), list):
+                raise edge.bad_response()
+            for row in page["calls"]:
+                try:
+                    leg = read_row(row)
+                except Malformed as error:
+                    raise edge.bad_response(str(error)) from None
+                if leg is not None:
+                    yield leg
+            if not (following := page.get("next_page_uri")):
+                return
+            if not isinstance(following, str):
+                raise edge.bad_response()
+            url, params = urljoin(self._api_url, following), {}
+            if not edge.is_below(url, self._base_url):  # our key goes with it
+                raise edge.bad_response("The list of calls leads somewhere else.")
+        raise edge.bad_response("The list of calls goes round in circles.")
+
+    def _connect(self, number: str) -> str:
+        """Write what happens once the agent picked up, and where the steps of the customer's leg are told."""
+        steps = ""
+        if self._door_url:
+            steps = f' statusCallback="{escape(self._door_url + INSIST)}" statusCallbackEvent="{" ".join(STEPS)}"'
+        return (
+            f'<Response><Dial callerId="{escape(self._caller_id)}"><Number{steps}>{number}</Number></Dial></Response>'
+        )
+
+    def _ask(self, method: str, url: str, *, once: bool = False, **options: Any) -> Any:
+        response = edge.send(self._http, method, url, once=once, headers=self._key, **options)
+        if trouble := edge.trouble_in(response.status_code, response.headers, once=once):
+            raise trouble
+        try:
+            return response.json()
+        except ValueError:
+            if once:
+                raise Unanswered("Twilio's answer cannot be read.", code=edge.BAD_RESPONSE) from None
+            raise edge.bad_response() from None

@@ -1,0 +1,38 @@
+"""The understudy of Twilio's Programmable Voice: calls made of legs, signed callbacks, a list of calls, recordings.
+
+Written from Twilio's documentation alone: nothing of ours is imported. The REST side is Twilio's; everything under
+`/_stage/` is for whoever directs the play:
+
+    POST   /_stage/accounts    {sid, token, door_url, page?}: open an account
+    POST   /_stage/call        {sid, from, to, ring: ["client:201", ...], answered_by?, outcome?, by?: "client:201",
+                                ring_seconds?, talk_seconds?, recorded?, voicemail?, shuffle?: seed, copies?, drop?}
+    POST   /_stage/next        {sid, outcome?}: how the next customer dialled by the REST side behaves
+    POST   /_stage/send        {sid, form, times?, tamper?: signature|body|blank|address|secret}
+    POST   /_stage/retry       {sid}: deliver once more what was never answered with 2xx
+    GET    /_stage/cdr|deliveries|recordings  ?sid=
+    GET    /_stage/requests    what was asked of the REST side; DELETE forgets it
+    POST   /_stage/faults      {match: "GET /2010-04-01", times, action: status|html|slow|drop_after, status?, seconds?,
+                                retry_after?}; DELETE clears them
+    POST   /_stage/clock       {advance: seconds}    POST /_stage/reset
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from flask import Flask
+
+from integrations.telephony.twilio.sandbox.rest import rest
+from integrations.telephony.twilio.sandbox.stage import stage
+from integrations.telephony.twilio.sandbox.world import World
+
+SERVERS = ("twilio",)
+
+
+def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time) -> dict[str, Flask]:
+    """Make Twilio's one app."""
+    world, app = World(now), Flask("twilio")
+    rest(app, world)
+    stage(app, world, origins.get("twilio", ""))
+    return {"twilio": app}
