@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -25,6 +26,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := sorted({*chosen.part} - {*PARTS}):
         parser.error(f"nothing here is called {', '.join(unknown)}")
+    load = os.getloadavg()[0]
     with house() as here:
         rows = [row for name in chosen.part or PARTS for row in PARTS[name](here)]
     if chosen.json:
@@ -32,6 +34,7 @@ def main() -> None:
         print()
     else:
         print(table(rows))
+        print(f"{os.cpu_count()} cores; load before this began: {load:.1f}")
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def run(task: Task) -> Result:
         lines = [socket.create_connection(("127.0.0.1", task.port), PATIENCE_SECONDS) for _ in range(task.clients)]
         sent: dict[socket.socket, float] = {}
         heard = dict.fromkeys(lines, b"")
+        by_number = {line.fileno(): line for line in lines}
         for line in lines:
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(line, selectors.EVENT_READ)
@@ -102,8 +103,7 @@ def run(task: Task) -> Result:
             if not ready:
                 raise TimeoutError(f"{len(sent)} events were not answered within {PATIENCE_SECONDS:.0f} seconds")
             for key, _ in ready:
-                line = key.fileobj
-                assert isinstance(line, socket.socket)
+                line = by_number[key.fd]
                 came = line.recv(65_536)
                 if not came:
                     raise ConnectionError("the server hung up")

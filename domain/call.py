@@ -66,7 +66,7 @@ class CallEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEvent:
-    """A text message, as a vendor told us of it. `text` is what somebody wrote; numbers are as the vendor wrote them."""
+    """A text message, as a vendor told us of it; numbers stand as the vendor wrote them."""
 
     id: str
     at: datetime

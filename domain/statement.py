@@ -34,7 +34,7 @@ class Statement:
     doubled: int = 0  # rows too many
     removed: int = 0  # of those were ours and went
     left: int = 0  # what is amiss and is not ours to touch, or was refused
-    crm: str = ""  # why the CRM could not be asked, as a code
+    crm: str = ""  # why the CRM could not be asked, as a code; "none": there is none
 
     def add(self, other: Statement) -> None:
         """Sum up; the last reason stays."""

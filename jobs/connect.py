@@ -23,7 +23,8 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs.services import Services
+from jobs import reconcile, recordings
+from jobs.services import DOOR_URL, Services
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
 from store.connections import Tie
@@ -53,7 +54,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDoor:
-    """A phone system's door and the secret it signs with, shown once."""
+    """A phone system's door and signing secret, shown once. Empty: it signs with its own; we listen to it instead."""
 
     tie: UUID
     url: str
@@ -310,17 +311,25 @@ def add_phone_system(services: Services, *, user: User, vendor: str, account: Ma
         if asked.kind == "url" and account.get(asked.name):
             guard.check_url(account[asked.name], services.settings.allowed_private_hosts)
     tie = services.connections.add(user.tenant, "telephony", vendor, label=made.title, account=dict(account))
-    secret = made.new_secret()
-    services.connections.add_secret(user.tenant, tie, "door", secret)
-    door = services.directory.new("door", user.tenant, connection=tie)
+    url = secret = ""
+    if not made.traits.listens:
+        own = account.get(made.traits.secret_field, "") if made.traits.secret_field else ""
+        secret = "" if own else made.new_secret()
+        services.connections.add_secret(user.tenant, tie, "door", own or secret)
+        door = services.directory.new("door", user.tenant, connection=tie)
+        url = f"{services.settings.origin}/webhooks/telephony/{door}"
+        services.connections.set_cursor(user.tenant, tie, DOOR_URL, url)
     if made.traits.phonebook:
         every = services.settings.contacts_sync_seconds
         services.chores.set_up(user.tenant, tie, "write.phonebook", lane="contacts", every_seconds=every)
+    if made.traits.calls:
+        reconcile.set_up(services, user.tenant, tie)
+    recordings.look_after(services, user.tenant, tie, vendor)
     services.ledger.note(
         user.tenant, "connection.added", actor=f"user:{user.id}", subject=f"connections:{tie}", vendor=vendor
     )
     services.ring(user.tenant, "contacts")
-    return NewDoor(tie=tie, url=f"{services.settings.origin}/webhooks/telephony/{door}", secret=secret)
+    return NewDoor(tie=tie, url=url, secret=secret)
 
 
 def rotate_secret(services: Services, *, user: User, tie: UUID) -> str:

@@ -44,6 +44,7 @@ from store.mailbox import MailCache
 from store.tenants import Tenants
 from store.vault import KeyRing, Vault
 
+DOOR_URL = "door.url"  # the cursor that keeps where a connection's vendor reports to
 T = TypeVar("T")
 
 
@@ -128,7 +129,8 @@ class Services:
 
     def phone_system(self, tie: Tie) -> PhoneSystem:
         """An account at a telephony vendor."""
-        return self.telephony[tie.vendor].open(tie.account, self.guarded)
+        door = self.connections.cursor(tie.tenant, tie.id, DOOR_URL)  # who dials for us is told where to report
+        return self.telephony[tie.vendor].open({**tie.account, "door_url": door}, self.guarded)
 
     def _grant(self, tie: Tie) -> Grant:
         grant = self.grants.get(tie.tenant, tie.id)

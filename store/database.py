@@ -1,26 +1,25 @@
 """The way into PostgreSQL: one transaction, one tenant, and row-level security told so before the first statement.
 
-`Database.tenant(id)` opens a transaction that sees that tenant's rows and no others; `Database.write(id, ...)` is the
-same for one statement in a hurry; `Database.anyone()` sees none of any tenant's, only what is read before we know
-whose it is.
+`Database.tenant(id)` opens a transaction that sees that tenant's rows and no others; `Database.write` does the same for
+one INSERT in a hurry; `Database.anyone()` sees none of any tenant's, only what is read before we know whose it is.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from domain.errors import Trouble
+from store.writers import Writers
 
 TenantId = uuid.UUID
 _SET_TENANT = "SELECT set_config('app.tenant_id', %(tenant)s, true)"
-_AS_TENANT = "WITH me AS MATERIALIZED (SELECT set_config('app.tenant_id', %(tenant)s::text, true)) "
+_OPTIONS = {"options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC", "connect_timeout": 5}
 
 
 class UnsafeRole(Trouble):
@@ -33,10 +32,16 @@ class Database:
     """A pool of connections for the application's role."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self.engine = _engine(url, pool_size)
-        self._at_once = _engine(
-            url, pool_size, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, pool_reset_on_return=None
+        address = make_url(url).set(drivername="postgresql+psycopg")
+        self.engine: Engine = create_engine(
+            address,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            hide_parameters=True,  # an error's text may reach a log; what was being written must not
+            connect_args=_OPTIONS,
         )
+        self._writers = Writers(address, **_OPTIONS)
+        self.write = self._writers.write
 
     @contextmanager
     def tenant(self, tenant: TenantId) -> Iterator[Connection]:
@@ -44,16 +49,6 @@ class Database:
         with self.engine.begin() as connection:
             connection.exec_driver_sql(_SET_TENANT, {"tenant": str(tenant)})
             yield connection
-
-    def write(self, tenant: TenantId, statement: str, values: Mapping[str, Any]) -> int:
-        """Run one `INSERT ... SELECT ... FROM me` as `tenant`, committed when this returns; say how many rows it wrote.
-
-        A statement alone is a transaction of its own, so this is one journey to the server instead of four. `me` names
-        the tenant until that transaction ends; a statement that does not read it wrote for nobody and is refused.
-        `statement` is psycopg's own (`%(name)s`; `%(tenant)s` is there already): nothing is compiled for a call.
-        """
-        with self._at_once.connect() as connection:
-            return connection.exec_driver_sql(_AS_TENANT + statement, {**values, "tenant": tenant}).rowcount
 
     @contextmanager
     def anyone(self) -> Iterator[Connection]:
@@ -90,18 +85,4 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
-        self._at_once.dispose()
-
-
-def _engine(url: str, pool_size: int, **options: Any) -> Engine:
-    return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        hide_parameters=True,  # an error's text may reach a log; what was being written must not
-        connect_args={
-            "options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC",
-            "connect_timeout": 5,
-        },
-        **options,
-    )
+        self._writers.close()

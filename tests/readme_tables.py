@@ -82,7 +82,7 @@ def doors() -> dict[str, str]:
 def wired() -> Flask:
     """The application as `app.py` joins it, with nothing behind it: enough to see its doors."""
     vault = SimpleNamespace(derive=lambda use: bytes(32))
-    services: Any = SimpleNamespace(settings=settings.Settings(), vault=vault)
+    services: Any = SimpleNamespace(settings=settings.Settings(), vault=vault, bell=None)
     return app.create_app(services)
 
 

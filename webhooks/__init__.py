@@ -11,7 +11,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_smorest import Api
 
 from jobs.services import Services
-from webhooks import google, health, problem, telephony, zoho
+from webhooks import google, health, problem, recordings, telephony, zoho
 from webhooks.doorkeeper import Doorkeeper
 
 TITLE = "Linekeeper"
@@ -38,6 +38,7 @@ def init_app(app: Flask, services: Services) -> Api:
     app.session_interface = PageSessions()
     api = Api(app)
     problem.init_app(app)
-    for door in (telephony, zoho, google, health):
+    recordings.init_app(app, services)
+    for door in (telephony, zoho, google, recordings, health):
         api.register_blueprint(door.bp)
     return api

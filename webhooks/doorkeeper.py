@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
 
-from flask import current_app, request
+from flask import Request, current_app, request
 from prometheus_client import Counter
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
@@ -77,7 +77,7 @@ class Doorkeeper:
         return Door(tie, tuple(self.services.connections.secrets(entry.tenant, tie.id, purpose)))
 
     def take(self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes) -> None:
-        """Write a believed delivery down, committed, and have the bell rung. A repeat changes nothing and is answered the same."""
+        """Commit a believed delivery and have the bell rung. A repeat changes nothing and is answered the same."""
         new = self.services.inbox.write_once(tenant, connection, event_id, kind=kind, lane=lane, body=body)
         KNOCKS.labels(kind=kind, result="new" if new else "repeat").inc()
         if new:
@@ -91,18 +91,16 @@ def doorkeeper() -> Doorkeeper:
 
 def knock(*content_types: str) -> Knock:
     """Read the request as it came, or refuse its size or form before reading on."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    came: Request = request._get_current_object()  # type: ignore[attr-defined]  # a proxy looks it up at every mention
+    headers = {name.lower(): value for name, value in came.headers}
+    if headers.get("content-encoding", "identity") != "identity":
         raise UnsupportedMediaType
-    if request.mimetype not in content_types:
+    if came.mimetype not in content_types:
         raise UnsupportedMediaType
-    if (request.content_length or 0) > MOST_BYTES:
+    if (came.content_length or 0) > MOST_BYTES:
         raise RequestEntityTooLarge
-    request.max_content_length = MOST_BYTES + 1  # a body that says no length is cut off here without a word
-    body = request.get_data(cache=True)
+    came.max_content_length = MOST_BYTES + 1  # a body that says no length is cut off here without a word
+    body = came.get_data()
     if len(body) > MOST_BYTES:
         raise RequestEntityTooLarge
-    return Knock(
-        headers={name.lower(): value for name, value in request.headers},
-        body=body,
-        url=doorkeeper().services.settings.origin + request.path,
-    )
+    return Knock(headers=headers, body=body, url=doorkeeper().services.settings.origin + came.path)

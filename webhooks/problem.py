@@ -28,7 +28,7 @@ STATUS: dict[type[Trouble], int] = {
 UNAUTHENTIC = "This request could not be authenticated."  # one sentence for every reason, so that none can be guessed
 RETRY_SECONDS = 5
 REFUSED = Counter("linekeeper_refused_total", "Requests refused, by code", ["code"])
-MACHINES = ("/webhooks/", "/api/", "/addon/", "/healthz", "/readyz", "/metrics", "/openapi.json")
+MACHINES = ("/webhooks/", "/recordings/", "/api/", "/addon/", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
 def problem(status: int, code: str, title: str, **headers: str) -> Response:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from domain.call import Direction, Outcome
 from domain.errors import Malformed, NotAllowed, Refused
-from domain.ports import Activity, Ring
+from domain.ports import Activity, LoggedCall, Ring
 from integrations.zoho.client import Body, ZohoClient, literal, stamp
 
 PATH = "/phonebridge/v3"
@@ -121,9 +121,20 @@ class ZohoPhoneBridge:
         rows = [
             row
             for row in self._client.query(columns, "Calls", f"({owned} and {where})")
-            if row.get("Call_Type") in CALL_TYPES[TYPES[activity.direction]] and _speaks_of(row, activity.customer)
+            if row.get("Call_Type") in CALL_TYPES[TYPES[activity.direction]]
+            and _speaks_of(_parties_of(row), activity.customer)
         ]
         return str(min(rows, key=lambda row: _distance(row, activity.started_at))["id"]) if rows else ""
+
+    def wrote(self, activity: Activity, logged: LoggedCall) -> bool:
+        """Say whether a row can be the one Zoho wrote for this call: same person, number and way, near in time."""
+        return (
+            logged.bridged
+            and (not activity.owner or logged.owner == activity.owner)
+            and (logged.direction == "inbound") == (activity.direction == "inbound")
+            and abs(logged.started_at - activity.started_at) <= NEAR
+            and _speaks_of(logged.customer, activity.customer)
+        )
 
     def dial_failed(self, *, reason: str, agent: str, number: str, login: str) -> None:
         """Tell the user who clicked why nothing rings. `reason` is Zoho's word or the outcome of a call."""
@@ -175,9 +186,12 @@ def _plain(*values: str) -> None:
         raise ValueError("only letters, digits and ._~- survive Zoho's parameter notation")
 
 
-def _speaks_of(row: Body, customer: str) -> bool:
+def _parties_of(row: Body) -> str:
+    return " ; ".join(str(row.get(field) or "") for field in ("Caller_ID", "Dialled_Number", "Subject"))
+
+
+def _speaks_of(said: str, customer: str) -> bool:
     """Say whether a row names this number, however it is spelled; a hidden one fits a row that names none."""
-    said = " ; ".join(str(row.get(field) or "") for field in ("Caller_ID", "Dialled_Number", "Subject"))
     runs = [re.sub(r"\D", "", run) for run in re.findall(r"\+?\d[\d\s().\-/]*", said)]
     wanted = re.sub(r"\D", "", customer)
     if not wanted:

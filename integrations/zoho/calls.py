@@ -1,4 +1,4 @@
-"""A finished call as a row of Zoho's Calls module: written in batches, found again by our marker.
+"""A finished call as a row of Zoho's Calls module: written in batches, found again by our marker, put right, removed.
 
 Zoho has no idempotency key and no upsert for calls
 (https://www.zoho.com/crm/developer/docs/api/v8/upsert-records.html), so a line of the description carries the marker.
@@ -7,18 +7,26 @@ Whether to write at all is decided elsewhere: with PhoneBridge on, Zoho writes t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from domain.call import Outcome
-from domain.errors import NotAllowed, Unanswered
-from domain.ports import Activity, Written
-from integrations.zoho.client import CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
+from domain.errors import NotAllowed, TryLater, Unanswered
+from domain.ports import Activity, LoggedCall, Written, in_batches
+from integrations.zoho.client import COQL_REACH, CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
 
 BATCH = 100
 SUBJECT_LENGTH = 255
 DESCRIPTION_LENGTH = 32_000
 URL_LENGTH = 450  # of a website field
+COLUMNS = (
+    "id, Subject, Call_Type, Call_Start_Time, Call_Duration_in_seconds, Owner, Description, CTI_Entry, "
+    "Caller_ID, Dialled_Number, Created_Time, Modified_Time, Modified_By"
+)
+MARKER = re.compile(r"^\[linekeeper:([^\]\n]+)\]$", re.MULTILINE)
+GONE = "INVALID_DATA"  # what Zoho says of an id it does not have, or has no more
 STATUS = "Outgoing_Call_Status"  # metadata and reads spell it so, a sample in the documentation "Outbound_..."
 STATUSES = (STATUS, "Outbound_Call_Status")
 NEEDS_WORDS: Mapping[Outcome, str] = {  # what Call_Type cannot say
@@ -61,6 +69,51 @@ class Calls:
             if tag(activity.marker) in str(row.get("Description") or "").splitlines():
                 return str(row.get("id"))
         return ""
+
+    def between(self, since: datetime, until: datetime) -> Iterator[LoggedCall]:
+        """Yield the rows whose call started in between, oldest first: 200 a request, however many there are."""
+        seen: set[str] = set()  # a query reaches so many rows and no further; the next begins where it ended
+        while True:
+            begin, end = literal(stamp(since)), literal(stamp(until))
+            where = f"Call_Start_Time between {begin} and {end} order by Call_Start_Time asc, id asc"
+            count, last = 0, since
+            for row in self._client.query(COLUMNS, "Calls", where):
+                count += 1
+                call = as_call(row)
+                if call is not None and call.remote_id not in seen:
+                    seen.add(call.remote_id)
+                    last = max(last, call.started_at)
+                    yield call
+            if count < COQL_REACH or last <= since:
+                return
+            since = last
+
+    def some(self, ids: Sequence[str]) -> Iterator[LoggedCall]:
+        """Yield those of these rows that still stand, a hundred a request."""
+        for batch in in_batches(ids, BATCH):
+            where = f"id in ({', '.join(map(literal, batch))})"
+            yield from filter(None, map(as_call, self._client.query(COLUMNS, "Calls", where)))
+
+    def amend(self, remote_id: str, activity: Activity, *, whole: bool) -> None:
+        """Add the recording to a row, or write all of it anew; no workflow runs, for nothing happened. Repeatable."""
+        row: Body = {}
+        if whole:
+            row = as_row(activity, self._status_field() if activity.direction != "inbound" else "")
+        elif 0 < len(activity.recording_url) <= URL_LENGTH:
+            row = {"Voice_Recording__s": activity.recording_url}
+        if not row:
+            return
+        data = {"data": [row | {"id": remote_id}], "trigger": []}
+        answer = self._client.write("PUT", f"{CRM}/Calls", json=data, repeatable=True, items="data")
+        if (code := _refused(answer)) is not None:
+            raise refusal(code)
+
+    def remove(self, remote_id: str) -> None:
+        """Move a row to Zoho's recycle bin, where people find it for sixty days; gone already is fine."""
+        params = {"ids": remote_id, "wf_trigger": "false"}
+        answer = self._client.write("DELETE", f"{CRM}/Calls", params=params, repeatable=True, items="data")
+        if (code := _refused(answer)) not in (None, GONE):
+            raise refusal(code or "UNKNOWN")
 
     def _candidates(self, activity: Activity) -> Iterator[Body]:
         """Yield the rows that start when the call did; the owner's first, for a workflow may have moved one."""
@@ -115,6 +168,51 @@ def _belongs_to(record: tuple[str, str] | None) -> Body:
     if module == "Contacts":
         return {"Who_Id": {"id": remote_id}}
     return {"What_Id": {"id": remote_id}, "$se_module": module}
+
+
+def as_call(row: Body) -> LoggedCall | None:
+    """Read a row; None for one that says neither when its call began nor when it was written (a scheduled one)."""
+    started, created = _moment(row.get("Call_Start_Time")), _moment(row.get("Created_Time"))
+    if started is None or created is None:
+        return None
+    description = str(row.get("Description") or "")
+    marker = MARKER.search(description)
+    kind = row.get("Call_Type")
+    outcome: Outcome = "missed" if kind == "Missed" else "answered"
+    seconds = row.get("Call_Duration_in_seconds")
+    return LoggedCall(
+        remote_id=str(row.get("id")),
+        marker=marker[1] if marker else "",
+        direction="outbound" if kind == "Outbound" else "inbound",
+        outcome=next((word for word, said in NEEDS_WORDS.items() if description.startswith(said)), outcome),
+        started_at=started,
+        talk_seconds=seconds if isinstance(seconds, int) else 0,
+        customer=" ; ".join(str(row[name]) for name in ("Caller_ID", "Dialled_Number", "Subject") if row.get(name)),
+        owner=_id(row.get("Owner")),
+        bridged=row.get("CTI_Entry") is True,
+        created_at=created,
+        modified_at=_moment(row.get("Modified_Time")) or created,
+        modified_by=_id(row.get("Modified_By")),
+    )
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _id(lookup: Any) -> str:
+    return str(lookup.get("id") or "") if isinstance(lookup, dict) else ""
+
+
+def _refused(answer: Body) -> str | None:
+    """Return the code of the one record that was asked about, None when it was done. Raises TryLater."""
+    told = answer.get("data")
+    if not isinstance(told, list) or len(told) != 1 or not isinstance(told[0], dict):
+        raise TryLater("Zoho did not say what became of the call.")
+    return None if told[0].get("status") == "success" else code_of(told[0])
 
 
 def tag(marker: str) -> str:

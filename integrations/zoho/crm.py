@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.contact import Gone, Record
 from domain.errors import Refused, TryLater
-from domain.ports import Activity, CrmUser, Http, Organisation, Tokens, Written
+from domain.ports import Activity, CrmUser, Http, LoggedCall, Organisation, Tokens, Written
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
@@ -83,6 +83,22 @@ class ZohoCrm:
     def find_call(self, activity: Activity) -> str:
         """Return the id of the activity if it is there already, else ""."""
         return self._calls.find(activity)
+
+    def calls_logged(self, since: datetime, until: datetime) -> Iterator[LoggedCall]:
+        """Yield every call that stands there and started in between, both ends included, oldest first."""
+        return self._calls.between(since, until)
+
+    def some_calls(self, ids: Sequence[str]) -> Iterator[LoggedCall]:
+        """Read these again; one that is gone is left out."""
+        return self._calls.some(ids)
+
+    def amend_call(self, remote_id: str, activity: Activity, *, whole: bool = False) -> None:
+        """Add the recording; `whole`: write all of it anew. Raises Refused when it is gone."""
+        self._calls.amend(remote_id, activity, whole=whole)
+
+    def remove_call(self, remote_id: str) -> None:
+        """Delete an activity; gone already is fine."""
+        self._calls.remove(remote_id)
 
     def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
         """Ask for notifications at `url`; return when that ends. Asked again, the channel is replaced."""

@@ -25,6 +25,13 @@ FEATURES = (
         without="Calls are not written into Zoho CRM.",
     ),
     Feature(
+        slug="repair",
+        title="Put the call log right",
+        purpose="Correct calls we wrote when the phone system corrects itself, and remove what we wrote twice.",
+        scopes=ORGANISATION | FIND_CALLS | {f"ZohoCRM.modules.calls.{verb}" for verb in ("UPDATE", "DELETE")},
+        without="Calls that differ or stand twice in Zoho CRM are counted, not put right.",
+    ),
+    Feature(
         slug="contacts",
         title="Know who is calling",
         purpose="Read names, companies and numbers of contacts and leads, so that a caller has a name.",

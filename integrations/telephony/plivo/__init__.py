@@ -43,18 +43,23 @@ class Plivo:
         ),
         AccountField(name="caller_id", label="Number to call from", hint="+14155550100: a number of this account"),
         AccountField(
-            name="agent_address", optional=True,
+            name="agent_address",
+            optional=True,
             label="How an agent's telephone is reached",
             hint="sip:{extension}@phone.plivo.com, or {extension} where that is a number",
         ),
         AccountField(
-            name="answer_url", optional=True,
+            name="answer_url",
+            optional=True,
             label="Address of your Plivo XML that connects an agent",
             hint="is asked with number=...; answers <Response><Dial><Number>...</Number></Dial></Response>",
             kind="url",
         ),
         AccountField(
-            name="time_zone", optional=True, label="Time zone of the Plivo account", hint="Europe/Madrid; as its settings page says"
+            name="time_zone",
+            optional=True,
+            label="Time zone of the Plivo account",
+            hint="Europe/Madrid; as its settings page says",
         ),
         AccountField(name="api_url", optional=True, label="Address of Plivo's API", hint=API_URL, kind="url"),
     )

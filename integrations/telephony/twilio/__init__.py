@@ -47,7 +47,8 @@ class Twilio:
             name="caller_id", label="Number to call from", hint="+14155550100: a Twilio number or a verified caller ID"
         ),
         AccountField(
-            name="agent_address", optional=True,
+            name="agent_address",
+            optional=True,
             label="How an agent's telephone is reached",
             hint="client:{extension}, sip:{extension}@alice.sip.twilio.com, or {extension} where that is a number",
         ),

@@ -1,0 +1,116 @@
+"""The way into PostgreSQL for one statement in a hurry: whose it is, when it is committed, what a lost server costs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from store.database import Database, TenantId
+from store.embedded import Postgres
+from store.inbox import WRITE_ONCE
+from store.tables import deliveries
+
+MARK = "linekeeper-writers"
+FOR_NOBODY = WRITE_ONCE.replace(" FROM me", "")
+FOR_CHARLIE = WRITE_ONCE.replace("%(tenant)s", "%(charlie)s")
+
+
+@pytest.fixture
+def hurried(db_urls: Postgres) -> Iterator[Database]:
+    """A way in that only this test uses, and that the server knows by name."""
+    url = make_url(db_urls.app_url).update_query_dict({"application_name": MARK})
+    database = Database(url.render_as_string(hide_password=False), pool_size=1)
+    yield database
+    database.close()
+
+
+def values(event: str, connection: uuid.UUID, **more: object) -> dict[str, object]:
+    return {
+        "id": uuid.uuid4(),
+        "connection": connection,
+        "event_id": event,
+        "kind": "telephony",
+        "lane": "calls",
+        "body": b"sealed",
+        **more,
+    }
+
+
+def written(db: Database, tenant: TenantId) -> int:
+    with db.tenant(tenant) as connection:
+        count: int = connection.execute(select(func.count()).select_from(deliveries)).scalar_one()
+    return count
+
+
+def connections(db_urls: Postgres) -> int:
+    """How many connections of the test's own the server has."""
+    with psycopg.connect(db_urls.admin_url.replace("+psycopg", "")) as admin:
+        row = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [MARK]).fetchone()
+    assert row
+    total: int = row[0]
+    return total
+
+
+def test_a_row_is_new_once_and_committed_at_once(hurried: Database, db: Database, tenant: TenantId) -> None:
+    """Others see it when the call returns, and a repeat writes nothing."""
+    tie = uuid.uuid4()
+
+    assert [1, 0] == [hurried.write(tenant, WRITE_ONCE, values("e1", tie)) for _ in range(2)]
+    assert 1 == written(db, tenant)
+
+
+def test_a_statement_that_names_nobody_is_refused(hurried: Database, db: Database, tenant: TenantId) -> None:
+    """The tenant is named for one statement: the next on the same connection starts with none."""
+    assert 1 == hurried.write(tenant, WRITE_ONCE, values("e1", uuid.uuid4()))
+
+    with pytest.raises(InsufficientPrivilege):
+        hurried.write(tenant, FOR_NOBODY, values("e1", uuid.uuid4()))
+    assert 1 == written(db, tenant)
+
+
+def test_a_row_for_somebody_else_is_refused(
+    hurried: Database, db: Database, tenant: TenantId, neighbour: TenantId
+) -> None:
+    """Alice's statement cannot put anything into Charlie's inbox."""
+    with pytest.raises(InsufficientPrivilege):
+        hurried.write(tenant, FOR_CHARLIE, values("e1", uuid.uuid4(), charlie=neighbour))
+    assert [0, 0] == [written(db, tenant), written(db, neighbour)]
+
+
+def test_a_connection_is_used_again_and_no_thread_waits_for_one(
+    hurried: Database, db: Database, db_urls: Postgres, tenant: TenantId
+) -> None:
+    """Writing one after the other takes one connection; eight threads at once take eight at most."""
+    tie = uuid.uuid4()
+    for event in range(5):
+        assert 1 == hurried.write(tenant, WRITE_ONCE, values(f"one-{event}", tie))
+    assert 1 == connections(db_urls)
+
+    with ThreadPoolExecutor(8) as threads:
+        wrote = threads.map(lambda event: hurried.write(tenant, WRITE_ONCE, values(f"all-{event}", tie)), range(200))
+        assert 200 == sum(wrote)
+    assert 205 == written(db, tenant)
+    assert 1 <= connections(db_urls) <= 8
+
+
+def test_a_lost_server_costs_one_refusal(hurried: Database, db_urls: Postgres, tenant: TenantId) -> None:
+    """What was under way is answered "send it again"; the next one finds a connection that works."""
+    tie = uuid.uuid4()
+    assert 1 == hurried.write(tenant, WRITE_ONCE, values("before", tie))
+    with psycopg.connect(db_urls.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s", [MARK]
+        )
+
+    with pytest.raises(OperationalError) as refused:
+        hurried.write(tenant, WRITE_ONCE, values("during", tie, body=b"what nobody may read"))
+    assert "nobody may read" not in str(refused.value)
+    assert 1 == hurried.write(tenant, WRITE_ONCE, values("during", tie))
