@@ -21,8 +21,10 @@ MOST_BYTES = 256 * 1024
 COMMANDS = {  # name -> the room that tells it
     **dict.fromkeys(("up", "demo"), "commands.up"),
     **dict.fromkeys(("crew", "serve", "worker", "timetable"), "commands.run"),
+    "listen": "commands.listen",
     "stage": "commands.stage",
-    **dict.fromkeys(("tenants", "connections", "deliveries", "calls", "contacts", "sync"), "commands.desk"),
+    **dict.fromkeys(("tenants", "connections", "deliveries", "calls", "contacts"), "commands.desk"),
+    **dict.fromkeys(("sync", "reconcile"), "commands.desk"),
     **dict.fromkeys(("purge", "erase", "keys", "certificate"), "commands.forget"),
     **dict.fromkeys(("ledger", "db", "doctor", "scan", "openapi"), "commands.prove"),
 }

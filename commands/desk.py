@@ -1,8 +1,10 @@
-"""What an operator looks at and puts right: tenants, connections, deliveries, calls, contacts, syncs."""
+"""What an operator looks at and puts right: tenants, connections, deliveries, calls, contacts, syncs, the statement."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +12,8 @@ import click
 
 from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
-from domain.errors import Missing
-from jobs import connect, worker
+from domain.errors import Missing, Upstream
+from jobs import connect, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
 
@@ -141,28 +143,43 @@ def deliveries() -> None:
 
 @deliveries.command("list")
 @of_tenant
+@click.option("--by-cause", is_flag=True, help="One line a cause: how many, the oldest and the newest.")
 @as_json
-def deliveries_list(tenant: str | None, json_: bool) -> None:
-    """List dead deliveries by cause. Their bodies stay sealed."""
+def deliveries_list(tenant: str | None, by_cause: bool, json_: bool) -> None:
+    """List dead deliveries with their cause. Their bodies stay sealed."""
     with services() as opened:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"id": row, "tenant": one, "kind": kind, "cause": reason, "received": at}
             for one in tenants_of(opened, tenant)
             for row, kind, reason, at in opened.inbox.dead(one)
         ]
-    table(rows, json_=json_, nothing="No delivery is dead.")
+    table(_causes(rows) if by_cause else rows, json_=json_, nothing="No delivery is dead.")
+
+
+def _causes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Group dead deliveries, the most frequent cause of a tenant first."""
+    groups: dict[tuple[UUID, str, str], list[datetime]] = defaultdict(list)
+    for row in rows:
+        groups[row["tenant"], row["kind"], row["cause"]].append(row["received"])
+    return [
+        {"tenant": one, "kind": kind, "cause": cause, "dead": len(at), "oldest": min(at), "newest": max(at)}
+        for (one, kind, cause), at in sorted(groups.items(), key=lambda group: (str(group[0][0]), -len(group[1])))
+    ]
 
 
 @deliveries.command("replay")
 @click.argument("delivery", required=False)
 @of_tenant
+@click.option("--cause", help="Only those that died of this; `deliveries list --by-cause` shows the causes.")
 @as_json
-def deliveries_replay(delivery: str | None, tenant: str | None, json_: bool) -> None:
-    """Put dead deliveries back in their lanes: one by its id, or all."""
+def deliveries_replay(delivery: str | None, tenant: str | None, cause: str | None, json_: bool) -> None:
+    """Put dead deliveries back in their lanes: one by its id, those of one cause, or all."""
     with services() as opened:
-        only = None if delivery is None else [UUID(delivery)]
         count = 0
         for one in tenants_of(opened, tenant):
+            only = None if delivery is None else [UUID(delivery)]
+            if cause is not None:
+                only = [row for row, _, why, _ in opened.inbox.dead(one) if why == cause and only in (None, [row])]
             count += opened.inbox.replay(one, only)
             opened.ring(one, "calls", "contacts", "mail")
     say({"replayed": count}, f"{count} put back.", json_=json_)
@@ -285,3 +302,33 @@ def sync_mail(tenant: str | None, json_: bool) -> None:
             opened.chores.hurry(one, "read.mail")
             done += worker.visit(opened, one, "mail", seconds=600)
     say({"done": done}, f"{done} done.", json_=json_)
+
+
+@cli.command("reconcile")
+@of_tenant
+@click.option("--since", default="36h", show_default=True, help="How far back: 90m, 36h or 7d.")
+@as_json
+def reconcile_now(tenant: str | None, since: str, json_: bool) -> None:
+    """Lay phone systems, our calls and the CRM side by side now and put right what differs."""
+    window, rows = _window(since), list[dict[str, Any]]()
+    with services() as opened:
+        for one in tenants_of(opened, tenant):
+            try:
+                rows.append({"tenant": one} | reconcile.reconcile(opened, one, window).as_facts())
+            except Upstream as error:  # one phone system out of reach does not keep the others from theirs
+                rows.append({"tenant": one, "trouble": error.code})
+    if json_:
+        table(rows, json_=True, nothing="")
+    for row in () if json_ else rows:
+        told = ", ".join(f"{name} {value}" for name, value in row.items() if name != "tenant" and value)
+        click.echo(f"{row['tenant']}: {told or 'no calls'}")
+    if troubled := sum("trouble" in row for row in rows):
+        raise click.ClickException(f"{troubled} of {len(rows)} tenants could not be reconciled.")
+
+
+def _window(since: str) -> timedelta:
+    """Read a length of time as people write it."""
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", since)
+    if match is None:
+        raise click.BadParameter("Write a number and m, h or d: 90m, 36h, 7d.", param_hint="--since")
+    return int(match[1]) * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[match[2]]

@@ -62,7 +62,10 @@ def create_console(
 
     @console.after_request
     def protect(response: Response) -> Response:
-        return headers.guard(response, services.settings, keep=request.endpoint == "console.static")
+        page = request.endpoint
+        return headers.guard(
+            response, services.settings, keep=page == "console.static", sound=page == "console.calls.one"
+        )
 
     console.register_error_handler(Exception, errors.answer)
     console.before_request(session.gate)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from flask import Blueprint
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from console import lines, owed, words
-from console.desk import desk, here, page, read
-from console.forms import Nothing, Older, asked
-from domain.errors import Missing
+from console.desk import Here, desk, here, page, read
+from console.forms import Nothing, Older, asked, filled
+from domain.errors import Forbidden, Malformed, Missing
+from domain.recording import may_listen
+from jobs import recordings
+from store.calls import Kept
+
+if TYPE_CHECKING:
+    from jobs.services import Services
 
 ROWS = 50
 
@@ -48,6 +55,7 @@ def one(call: UUID) -> ResponseReturnValue:
     ties = services.connections.all(at.tenant.id)
     line = lines.lines(services, at, [kept], ties)[0]
     several = kept.match == "several"
+    recording = recordings.kept(services).get(at.tenant.id, kept.id)
     return page(
         "call.html",
         line=line,
@@ -55,7 +63,61 @@ def one(call: UUID) -> ResponseReturnValue:
         why=words.MATCHES.get(kept.match, ""),
         others=lines.same_number(services, at.tenant.id, kept.call.customer, at.tenant.region) if several else [],
         owed=owed.of_call(services.db, at.tenant.id, kept.id),
+        recording=recording,
+        may_listen=_may_listen(at, kept),
+        connected={tie.id for tie in ties if tie.state != "disconnected"},
         agent_line=lines.number(kept.call.callee, at.tenant.region)
         if kept.call.direction == "inbound"
         else lines.number(kept.call.caller, at.tenant.region),
     )
+
+
+@bp.get("/<uuid:call>/recording")
+def listen(call: UUID) -> ResponseReturnValue:
+    """Send the page's player to the sound: a fresh link each time, for whoever sits here and for nobody else."""
+    asked(Nothing())
+    services, at = desk().services, here()
+    if not _may_listen(at, _known(at, call)):
+        raise Forbidden("You may listen to calls of your own.", code="recording.not_yours")
+    address = recordings.link(
+        services, at.tenant.id, call, for_whom=f"user:{at.user.id}", seconds=recordings.PAGE_SECONDS
+    )
+    return redirect(address.removeprefix(services.settings.origin))  # wherever this browser reaches us
+
+
+@bp.post("/<uuid:call>/recording/delete")
+def delete(call: UUID) -> ResponseReturnValue:
+    """Delete the recording, here and at the telephone system."""
+    services, at = _administrator(call)
+    recordings.forget(services, at.tenant.id, call, actor=at.actor)
+    return redirect(url_for("console.calls.one", call=call), 303)
+
+
+@bp.post("/<uuid:call>/recording/revoke")
+def revoke(call: UUID) -> ResponseReturnValue:
+    """Make every link to the recording worthless."""
+    services, at = _administrator(call)
+    recordings.revoke(services, at.tenant.id, call, actor=at.actor)
+    return redirect(url_for("console.calls.one", call=call), 303)
+
+
+def _administrator(call: UUID) -> tuple[Services, Here]:
+    """An administrator pressed a button of this call's page. Raises Forbidden, Malformed and Missing."""
+    at = here()
+    if not at.admin:
+        raise Forbidden("This is for administrators.", code="role.admin_only")
+    if not filled(Nothing()).good:
+        raise Malformed("This form has no such field.", code="field.unknown")
+    _known(at, call)
+    return desk().services, at
+
+
+def _known(at: Here, call: UUID) -> Kept:
+    kept = desk().services.calls.get(at.tenant.id, call)
+    if kept is None:
+        raise Missing("There is no such call.")
+    return kept
+
+
+def _may_listen(at: Here, kept: Kept) -> bool:
+    return may_listen(admin=at.admin, took_part=kept.user == at.user.id)

@@ -27,8 +27,8 @@ def consent_origins(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys([origin(settings.google_auth_uri), *homes]))
 
 
-def content_policy(settings: Settings) -> str:
-    """The Content-Security-Policy of every page."""
+def content_policy(settings: Settings, *, sound: bool = False) -> str:
+    """The Content-Security-Policy of every page; `sound`: of one that plays a recording of ours."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -36,6 +36,7 @@ def content_policy(settings: Settings) -> str:
             "img-src 'self'",
             "script-src 'self'",
             "connect-src 'self'",
+            *(("media-src 'self'",) if sound else ()),
             " ".join(("form-action 'self'", *consent_origins(settings))),
             "base-uri 'none'",
             "object-src 'none'",
@@ -44,10 +45,10 @@ def content_policy(settings: Settings) -> str:
     )
 
 
-def guard(response: Response, settings: Settings, *, keep: bool = False) -> Response:
-    """Add the headers; `keep` for the style sheet and pictures, which hold nothing of anybody."""
+def guard(response: Response, settings: Settings, *, keep: bool = False, sound: bool = False) -> Response:
+    """Add the headers; `keep` for the style sheet and pictures, which hold nothing of anybody, `sound` for a player."""
     headers = response.headers
-    headers["Content-Security-Policy"] = content_policy(settings)
+    headers["Content-Security-Policy"] = content_policy(settings, sound=sound)
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"

@@ -19,6 +19,7 @@ PREFIXES = {  # the beginnings of actions an administrator looks for
     "consent": "Consent",
     "connection": "Connections",
     "calls": "Calls",
+    "recording": "Recordings",
     "contacts": "Contacts",
     "mail": "Mail",
     "certificate": "Certificates",
@@ -57,7 +58,7 @@ class _actors:
         kind, _, name = row.actor.partition(":")
         if kind == "user":
             return self._names.get(name, "A former user")
-        return {"system": "Linekeeper", "door": "A telephone system"}.get(kind, row.actor)
+        return {"system": "Linekeeper", "door": "A connected system"}.get(kind, row.actor)
 
 
 def _subject(row: Row) -> str:

@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from console import owed, words
 from console.desk import desk, here, page
-from console.forms import Nothing, asked, filled
+from console.forms import Filled, Nothing, Recordings, asked, filled
 from domain.errors import Malformed
+from jobs import recordings
 from store.inbox import LANES
 
 bp = Blueprint("overview", __name__, url_prefix="/console")
@@ -81,4 +82,26 @@ def replay() -> ResponseReturnValue:
 def settings() -> ResponseReturnValue:
     """Show what the tenant is set to."""
     asked(Nothing())
-    return page("settings.html")
+    return _settings(Filled(here().tenant.recordings))
+
+
+@bp.post("/settings/recordings")
+def recording_rules() -> ResponseReturnValue:
+    """Take over what an administrator decided about recordings."""
+    form = filled(Recordings(_most_days()))
+    if not form.good:
+        return _settings(form), 400
+    at = here()
+    recordings.decide(desk().services, at.tenant.id, form.value, actor=at.actor)
+    return redirect(url_for("console.overview.settings"), 303)
+
+
+def _settings(form: Filled) -> str:
+    given = form.given if form.value is None else {name: value or "" for name, value in form.value.as_data().items()}
+    return page("settings.html", given=given, errors=form.errors, most_days=_most_days())
+
+
+def _most_days() -> int | None:
+    """How many days the tenant's profile lets a recording be kept."""
+    period = desk().services.profiles.get(here().tenant.profile).keeps("recordings").period
+    return None if period is None else max(1, period.days)

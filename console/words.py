@@ -54,6 +54,8 @@ EFFECTS = {
     "pop": "Show the call in Zoho",
     "activity.bridge": "Have Zoho write the call (PhoneBridge)",
     "activity.record": "Write the call into Zoho",
+    "activity.update": "Add the recording to the call in Zoho",
+    "recording.forget": "Delete the recording at the telephone system",
     "dial": "Ring the agent and dial",
     "phonebook.put": "Update the phonebook",
     "phonebook.remove": "Remove from the phonebook",
@@ -66,6 +68,12 @@ STATES = {
     "dropped": Word("Not needed", "quiet", "minus"),
     "dead": Word("Given up", "bad", "cross"),
 }
+BASES = {  # domain.recording.BASES, as an administrator chooses and an agent reads them
+    "none": "None: recordings are not fetched",
+    "announced": "Announced: callers hear that the call is recorded",
+    "consented": "Consented: everybody on the line agreed",
+    "legal_duty": "Legal duty: the law demands the recording",
+}
 DUTIES = {
     "renew": "renewing the permission",
     "users": "reading who works there",
@@ -75,6 +83,10 @@ DUTIES = {
     "watch.mail": "being told of new mail",
     "read.mail": "reading mail",
     "write.phonebook": "writing the phonebook",
+    "archive.recordings": "archiving recordings",
+    "reconcile": "comparing the last calls",
+    "reconcile.night": "the nightly statement of calls",
+    "backfill": "taking over the calls of the week before",
 }
 VENDORS = {"zoho": "Zoho", "google": "Google"}
 KINDS = {"crm": "CRM", "workspace": "Workspace", "telephony": "Telephone system"}
@@ -89,9 +101,17 @@ REASONS = {
     "malformed": "It could not be understood.",
     "url.not_allowed": "Its address is not one we may call.",
     "interrupted": "It was interrupted half-way and is being checked.",
+    "reconciled": "It is not where it was written. We check, and write it again.",
+    "lane.busy": "Calls are being worked on. It waits its turn.",
     "pop.stale": "It rang too long ago to be shown.",
     "dial.stale": "It was asked for too long ago to be dialled now.",
     "call.gone": "The call was erased.",
+    "activity.waits": "The call does not stand in Zoho yet. We look again.",
+    "recording.no_link": "There is no link to add: it stands in the call already, or there is no recording any more.",
+    "recording.elsewhere": "It is kept where we may not delete it. Please delete it there.",
+    "recording.gone": "The telephone system does not have it any more.",
+    "recording.not_sound": "What the telephone system gave us is no sound.",
+    "recording.too_long": "It is longer than 200 MB.",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from domain.call import SAME
 from domain.ports import Activity, LoggedCall
 
-OURS_STILL = timedelta(minutes=2)  # a row changed so shortly after we wrote it was changed by our writing it
+OURS_STILL = timedelta(seconds=30)  # a row changed so shortly after we wrote it was changed by our writing it
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +75,7 @@ def says_otherwise(logged: LoggedCall, activity: Activity) -> bool:
 def untouched(logged: LoggedCall, *, by: str, written_at: datetime) -> bool:
     """Say whether nobody has changed a row since `by` (that is us) wrote it: only then may we.
 
-    People who gave us their consent work under the same id, so a change of theirs shows by its time alone.
+    People who gave us their consent work under the same id, so a change of theirs shows by its time alone: later than
+    the row began by the CRM's own clock, and later than we wrote by ours.
     """
-    return logged.modified_by == by and logged.modified_at <= written_at + OURS_STILL
+    return logged.modified_by == by and logged.modified_at <= max(logged.created_at, written_at) + OURS_STILL

@@ -8,7 +8,7 @@ The caller holds the tenant's `calls` lane.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -22,6 +22,7 @@ from domain.call import CallEvent, TextEvent
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered, Upstream
 from domain.phone import Number
 from domain.ports import Activity, Ring
+from jobs import recordings
 from jobs.services import Services
 from store.calls import Heard, Kept
 from store.connections import Tie
@@ -93,10 +94,23 @@ def _understand(
 
 
 def _take_over(services: Services, tie: Tie, deliveries: Sequence[Delivery]) -> None:
-    """Fold events into calls, say who each is, plan what is owed, all in one transaction."""
+    """Understand deliveries and take over what they tell."""
     told, understood, ignored = _understand(services, tie, deliveries)
+    take_over(services, tie, services.calls.hear(tie.tenant, tie.id, told), understood, ignored)
+
+
+def take_over(
+    services: Services,
+    tie: Tie,
+    heard: Sequence[Heard],
+    understood: Sequence[UUID] = (),
+    ignored: Sequence[UUID] = (),
+) -> None:
+    """Keep calls after new events: say who each is with, plan what is owed, all in one transaction.
+
+    Whatever told of the events, a delivery or the vendor's own list: told twice, nothing changes.
+    """
     tenant = services.tenants.get(tie.tenant)
-    heard = services.calls.hear(tie.tenant, tie.id, told)
     numbers = [phone.read(item.call.customer, tenant.region) for item in heard]
     crm = services.connections.first(tie.tenant, "crm")
     _match(services, tenant, heard, numbers)
@@ -105,6 +119,10 @@ def _take_over(services: Services, tie: Tie, deliveries: Sequence[Delivery]) -> 
             if crm is not None:
                 _plan(services, database, tenant, crm, item, number)
         services.calls.save(database, tie.tenant, heard, numbers)
+        recorded = recordings.learn(services, database, tenant, heard)
+        for item in heard:
+            if item.id in recorded and crm is not None and item.before is not None and item.before.state == "ended":
+                recordings.owe_update(services, database, tie.tenant, crm.id, item.id)
         for item in heard:
             if item.user is not None and item.call.agent_extension and item.before is None:
                 services.tenants.learn_extension(database, tie.tenant, item.user, item.call.agent_extension)
@@ -125,6 +143,7 @@ def _match(services: Services, tenant: Tenant, heard: Sequence[Heard], numbers: 
         if who not in agents:
             agents[who] = services.tenants.agent(tenant.id, email=who[0], extension=who[1])
         user = agents[who]
+        item.user_is_new = item.user is None and user is not None
         item.user = user.id if user is not None else item.user
         if item.writer:
             continue
@@ -144,7 +163,7 @@ def _plan(services: Services, database: Connection, tenant: Tenant, crm: Tie, it
         return
     call = item.call
     bridged = tenant.call_writer == "bridge" and item.user is not None
-    fresh = item.before is None or item.before.state != call.state
+    fresh = item.before is None or item.before.state != call.state or item.user_is_new
     if call.state != "ended" and fresh and bridged:
         services.effects.plan(
             database,
@@ -190,7 +209,14 @@ def act(services: Services, tenant: TenantId) -> int:
     by_work: dict[tuple[UUID, str], list[Effect]] = defaultdict(list)
     for effect in waiting:
         by_work[effect.connection, effect.kind].append(effect)
-    work = {"pop": _pop, "activity.bridge": _bridge, "activity.record": _record, "dial": _dial}
+    work = {
+        "pop": _pop,
+        "activity.bridge": _bridge,
+        "activity.record": _record,
+        "activity.update": _amend,
+        "dial": _dial,
+        "recording.forget": recordings.forget_there,
+    }
     for (connection, kind), batch in sorted(by_work.items(), key=lambda pair: pair[0][1] in ACTIVITIES):
         tie = services.connections.get(tenant, connection)
         try:
@@ -359,25 +385,35 @@ def _say_dial_failed(services: Services, tenant: TenantId, wanted: Mapping[str, 
 
 def _activities(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
     """The activity of each effect; a call that is gone (erased) has none."""
-    return {effect: _activity(story) for effect, story in _stories(services, tie, batch).items()}
+    stories = _stories(services, tie, batch)
+    links = recordings.crm_links(services, tie, [story.kept for story in stories.values()])
+    return {effect: _activity(story, links.get(story.kept.id, "")) for effect, story in stories.items()}
+
+
+def activities(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Activity]:
+    """What each call's activity in that CRM would say now."""
+    links = recordings.crm_links(services, tie, kept)
+    return {call: _activity(story, links.get(call, "")) for call, story in _about(services, tie, kept).items()}
 
 
 def _stories(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, _Story]:
     """What each effect's call is about, read for the whole batch at once."""
     kept = services.calls.some(tie.tenant, {effect.call for effect in batch if effect.call is not None})
+    stories = _about(services, tie, kept.values())
+    return {effect.id: stories[effect.call] for effect in batch if effect.call is not None and effect.call in stories}
+
+
+def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, _Story]:
     users = {user.id: user for user in services.tenants.users(tie.tenant)} if kept else {}
-    ids = {call.contact for call in kept.values() if call.contact is not None}
+    ids = {call.contact for call in kept if call.contact is not None}
     contacts = services.hub.people(tie.tenant, ids)
     records = services.hub.where(tie.tenant, ids)
     stories: dict[UUID, _Story] = {}
-    for effect in batch:
-        call = kept.get(effect.call) if effect.call is not None else None
-        if call is None:
-            continue
+    for call in kept:
         user = users.get(call.user) if call.user is not None else None
         contact = contacts.get(call.contact) if call.contact is not None else None
         there = records.get(call.contact, []) if call.contact is not None else []
-        stories[effect.id] = _Story(call, user, contact, _first_record(tie, there))
+        stories[call.id] = _Story(call, user, contact, _first_record(tie, there))
     return stories
 
 
@@ -387,7 +423,7 @@ def _first_record(tie: Tie, there: Sequence[Whereabouts]) -> Whereabouts | None:
     return min(mine, key=lambda record: (MODULES.index(record.module), record.remote_id), default=None)
 
 
-def _activity(story: _Story) -> Activity:
+def _activity(story: _Story, link: str) -> Activity:
     call, record, user = story.kept.call, story.record, story.user
     return Activity(
         marker=str(story.kept.id),
@@ -401,7 +437,7 @@ def _activity(story: _Story) -> Activity:
         owner=user.remote_id if user is not None else record.owner if record is not None else "",
         owner_login=user.login_id if user is not None else "",
         record=(record.module, record.remote_id) if record is not None else None,
-        recording_url="",
+        recording_url=link,
         note=f"Queue: {call.queue}" if call.queue else "",
     )
 
@@ -420,3 +456,40 @@ def _subject(story: _Story) -> str:
     if call.direction == "outbound":
         return f"Call to {name}"
     return f"Missed call from {name}" if call.outcome == "missed" else f"Call from {name}"
+
+
+# ---- what was learned later --------------------------------------------------------------------------------------
+
+
+def _amend(services: Services, tie: Tie, batch: list[Effect]) -> None:
+    """Give activities the link to a recording we heard of when they were written already."""
+    crm = services.crm(tie)
+    activities = _activities(services, tie, batch)
+    written = services.effects.of_calls(tie.tenant, {effect.call for effect in batch if effect.call is not None})
+    for position, effect in enumerate(batch):
+        activity = activities.get(effect.id)
+        owed = written.get(effect.call) if effect.call is not None else None
+        if activity is None or not activity.recording_url or owed is None or owed.state not in ("done", "unknown"):
+            services.effects.drop(
+                tie.tenant, [effect], "recording.no_link", state="dropped"
+            )  # or it will carry the link
+            continue
+        if owed.state == "unknown":  # it may have been written without the link; reading it back comes first
+            services.effects.postpone(tie.tenant, [effect], "activity.waits", PAUSED)
+            continue
+        services.effects.claim(tie.tenant, [effect])
+        try:
+            there = owed.result or (services.bridge(tie).find_call(activity) if owed.kind == "activity.bridge" else "")
+            if not there:  # the CRM's own telephony has not written it yet
+                services.effects.again(tie.tenant, [effect], "activity.waits")
+                continue
+            crm.amend_call(there, activity)
+        except Refused as error:
+            services.effects.drop(tie.tenant, [effect], error.code)
+            continue
+        except Upstream:
+            del batch[:position]  # what went before is settled; the rest shares this one's fate
+            raise
+        with services.db.tenant(tie.tenant) as database:
+            services.effects.done(database, tie.tenant, {effect.id: there})
+        log.info("call_amended", tenant=str(tie.tenant), call=str(effect.call))

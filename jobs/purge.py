@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +19,7 @@ from domain.errors import Trouble
 from store import holdings
 from store.database import TenantId
 from store.mailbox import Purged
+from store.recordings import Recordings
 from store.tables import consent_requests
 
 if TYPE_CHECKING:
@@ -69,9 +70,13 @@ def purge(services: Services, *, now: datetime | None = None) -> Swept:
 
 def purge_tenant(services: Services, tenant: TenantId, now: datetime) -> dict[str, int]:
     """Purge one tenant; a certificate says what went, if anything did."""
-    profile = services.profiles.get(services.tenants.get(tenant).profile)
+    told = services.tenants.get(tenant)
+    profile = services.profiles.get(told.profile)
     services.mail.mend(tenant)
     went = holdings.purge(services.db, services.vault, tenant, profile, now)
+    if told.recordings.days is not None:  # the tenant's own time, where it is shorter
+        shorter = now - timedelta(days=told.recordings.days)
+        went["recordings"] += Recordings(services.db, services.vault).purge(tenant, shorter)
     if (before := profile.keeps("ledger").due_before(now)) is not None:
         went["ledger"] = services.ledger.trim(tenant, before)
     if counts := {name: count for name, count in went.items() if count}:

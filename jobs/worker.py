@@ -17,7 +17,7 @@ import structlog
 
 from domain.errors import ConsentLost, NotAllowed, Trouble, TryLater, Upstream
 from domain.plan import Held
-from jobs import connect, log_call, sync_contacts, sync_mail
+from jobs import archive, connect, log_call, reconcile, recordings, sync_contacts, sync_mail
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
@@ -129,6 +129,10 @@ CHORES: dict[str, Callable[[Services, Tie, Chore], Any]] = {
     "write.phonebook": sync_contacts.write_phonebook,
     "read.mail": sync_mail.read_mail,
     "watch.mail": sync_mail.watch_mail,
+    recordings.ARCHIVE_CHORE: archive.archive,
+    "reconcile": reconcile.sweep,
+    "reconcile.night": reconcile.night,
+    "backfill": reconcile.backfill,
 }
 
 

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -101,7 +102,8 @@ class Stage:
     ) -> None:
         self._stopping.set()
         for server, _ in self._serving:
-            server.pull_trigger()
+            with suppress(OSError):  # it may have seen by itself that we are stopping
+                server.pull_trigger()
         for server, thread in self._serving:
             thread.join(5)
             server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.call import Call, CallEvent, fold
@@ -50,6 +50,7 @@ class Heard:
     user: UUID | None
     match: str
     writer: str
+    user_is_new: bool = False  # somebody was found for it only now
 
 
 class Calls:
@@ -59,10 +60,12 @@ class Calls:
         self._db = db
         self._vault = vault
 
-    def hear(self, tenant: TenantId, connection: UUID, events: Iterable[CallEvent]) -> list[Heard]:
-        """Add events to the calls they belong to; nothing is saved yet."""
+    def hear(
+        self, tenant: TenantId, connection: UUID, events: Iterable[CallEvent], *, again: Collection[str] = ()
+    ) -> list[Heard]:
+        """Add events to the calls they belong to; nothing is saved yet. `again`: known calls with nothing new."""
         vault = self._vault.of(tenant)
-        by_ref: dict[str, list[CallEvent]] = {}
+        by_ref: dict[str, list[CallEvent]] = {ref: [] for ref in again}
         for event in events:
             by_ref.setdefault(event.call_ref, []).append(event)
         with self._db.tenant(tenant) as database:
@@ -80,7 +83,9 @@ class Calls:
         for ref, new in by_ref.items():
             row = known.get(ref)
             old = _events(vault, row) if row is not None else ()
-            every = tuple({event.id: event for event in (*new, *old)}.values())
+            relisted = any(event.listed for event in new)  # the vendor's list says it anew
+            kept = [event for event in old if not (relisted and event.listed)]
+            every = tuple({event.id: event for event in (*new, *kept)}.values())
             heard.append(
                 Heard(
                     id=row.id if row is not None else uuid.uuid4(),
@@ -152,6 +157,36 @@ class Calls:
         with self._db.tenant(tenant) as database:
             rows = database.execute(select(calls).where(calls.c.tenant_id == tenant, calls.c.id.in_(ids))).all()
         return {row.id: self._kept(row) for row in rows}
+
+    def ended(
+        self, tenant: TenantId, connection: UUID, since: datetime, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> list[Kept]:
+        """Calls of a phone system that began and ended since then, in the order they began; `after` one of them."""
+        statement = (
+            select(calls)
+            .where(
+                calls.c.tenant_id == tenant,
+                calls.c.connection_id == connection,
+                calls.c.started_at >= since,
+                calls.c.state == "ended",
+            )
+            .order_by(calls.c.started_at, calls.c.id)
+            .limit(limit)
+        )
+        if after is not None:
+            statement = statement.where(tuple_(calls.c.started_at, calls.c.id) > tuple_(*after))
+        with self._db.tenant(tenant) as database:
+            return [self._kept(row) for row in database.execute(statement)]
+
+    def elsewhere(self, tenant: TenantId, connection: UUID, refs: Collection[str]) -> set[tuple[str, datetime]]:
+        """Which of these calls another connection brought, a former one of the same phone system say: (ref, start)."""
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(calls.c.ref, calls.c.started_at).where(
+                    calls.c.tenant_id == tenant, calls.c.connection_id != connection, calls.c.ref.in_(refs)
+                )
+            )
+            return {(row.ref, row.started_at) for row in rows}
 
     def recent(
         self,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from store.database import Database, TenantId
@@ -41,9 +41,18 @@ class Chores:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def set_up(self, tenant: TenantId, connection: UUID, kind: str, *, lane: Lane, every_seconds: int) -> None:
-        """Have `kind` done from now on, the first time at once."""
-        row = uuid.uuid5(connection, kind)
+    def set_up(
+        self,
+        tenant: TenantId,
+        connection: UUID,
+        kind: str,
+        *,
+        lane: Lane,
+        every_seconds: int,
+        first_in: timedelta = timedelta(),
+    ) -> None:
+        """Have `kind` done from now on, the first time at once or after `first_in`."""
+        row, first = uuid.uuid5(connection, kind), func.now() + first_in
         with self._db.tenant(tenant) as database:
             database.execute(
                 insert(chores)
@@ -54,13 +63,18 @@ class Chores:
                     kind=kind,
                     lane=lane,
                     every_seconds=every_seconds,
-                    due_at=func.now(),
+                    due_at=first,
                 )
                 .on_conflict_do_update(
                     index_elements=["tenant_id", "id"],
-                    set_={"due_at": func.now(), "every_seconds": every_seconds, "failures": 0},
+                    set_={"due_at": first, "every_seconds": every_seconds, "failures": 0},
                 )
             )
+
+    def end(self, tenant: TenantId, chore: Chore) -> None:
+        """It was done for good."""
+        with self._db.tenant(tenant) as database:
+            database.execute(delete(chores).where(chores.c.tenant_id == tenant, chores.c.id == chore.id))
 
     def hurry(self, tenant: TenantId, kind: str, connection: UUID | None = None) -> int:
         """Make a kind of chore due now; return how many are."""

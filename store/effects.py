@@ -12,7 +12,7 @@ and the index `one_writer_per_call` holds it so.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from store.tables import effects
 from store.vault import Vault
 
 ACTIVITIES = ("activity.bridge", "activity.record")  # the two who may write a call's activity; one of them does
+UPDATE = "activity.update"  # what an activity is told later
 WAITING = ("due", "claimed", "unknown")
 ATTEMPTS = 12  # with the waits below: about a day
 SETTLE = timedelta(seconds=2)  # a request whose sender died may still be at work over there; then it is read back
@@ -46,6 +47,21 @@ class Effect:
     payload: dict[str, Any]
     attempts: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """How the activity of a call stands: what we owe, or owed."""
+
+    id: UUID
+    connection: UUID
+    kind: str
+    state: str
+    reason: str
+    result: str  # its id over there
+    reopened: int
+    done_at: datetime | None
+    changed_at: datetime | None  # when we last wrote to it, updates included
 
 
 def backoff(attempts: int) -> timedelta:
@@ -103,6 +119,21 @@ class Effects:
             connection=phonebook,
             lane="contacts",
             payload={"removed": [str(contact)]},
+        )
+
+    def forget_recording(
+        self, database: Connection, tenant: TenantId, phone_system: UUID, call: UUID, url: str, *, of: UUID | None
+    ) -> bool:
+        """Owe a phone system the deletion of a recording, in the caller's transaction; `of`: the call, if it stays."""
+        return self.plan(
+            database,
+            tenant,
+            "recording.forget",
+            f"recording.forget:{call}",
+            connection=phone_system,
+            lane="calls",
+            payload={"url": url},
+            call=of,
         )
 
     def orphans(self, tenant: TenantId, lane: Lane) -> int:
@@ -213,6 +244,65 @@ class Effects:
                     .where(effects.c.tenant_id == tenant, effects.c.id == effect.id)
                     .values(state="dead" if ended else state, reason=reason, next_at=func.now() + pause)
                 )
+
+    def of_calls(self, tenant: TenantId, calls: Collection[UUID]) -> dict[UUID, Owed]:
+        """How the activity of each of these calls stands; a call that made us owe none is left out."""
+        if not calls:
+            return {}
+        with self._db.tenant(tenant) as database:
+            found = database.execute(
+                select(effects).where(
+                    effects.c.tenant_id == tenant,
+                    effects.c.call_id.in_(calls),
+                    effects.c.kind.in_((*ACTIVITIES, UPDATE)),
+                )
+            ).all()
+        rows = [row for row in found if row.kind in ACTIVITIES]
+        changed: dict[UUID, datetime] = {}
+        for row in found:
+            if row.done_at is not None:
+                changed[row.call_id] = max(row.done_at, changed.get(row.call_id, row.done_at))
+        return {
+            row.call_id: Owed(
+                id=row.id,
+                connection=row.connection_id,
+                kind=row.kind,
+                state=row.state,
+                reason=row.reason,
+                result=row.result or "",
+                reopened=row.reopened,
+                done_at=row.done_at,
+                changed_at=changed.get(row.call_id),
+            )
+            for row in rows
+        }
+
+    def reopen(self, database: Connection, tenant: TenantId, ids: Collection[UUID]) -> int:
+        """Owe these again, in the caller's transaction: unknown, so each is read back before anything is written.
+
+        The same row under the same key: a call still has one activity and one writer.
+        """
+        return database.execute(
+            update(effects)
+            .where(effects.c.tenant_id == tenant, effects.c.id.in_(ids), effects.c.state.in_(("done", "dead")))
+            .values(
+                state="unknown",
+                reason="reconciled",
+                attempts=0,
+                reopened=effects.c.reopened + 1,
+                next_at=func.now(),
+                done_at=None,
+            )
+        ).rowcount
+
+    def amended(self, database: Connection, tenant: TenantId, results: Mapping[UUID, str]) -> None:
+        """They stand over there under these ids and say since now what they should."""
+        if results:
+            database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.id.in_(results))
+                .values(result=case(results, value=effects.c.id, else_=effects.c.result), done_at=func.now())
+            )
 
     @staticmethod
     def of_call(database: Connection, tenant: TenantId, call: UUID) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ in the caller's transaction and leaves tombstones, so that no sync brings them b
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -17,12 +18,12 @@ from urllib.parse import unquote_plus
 from uuid import UUID
 
 import phonenumbers
-from sqlalchemy import Connection, Table, delete, func, or_, select
+from sqlalchemy import Connection, Table, and_, delete, func, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.contact import fold_email
 from store.database import TenantId
-from store.effects import Effects
+from store.effects import WAITING, Effects
 from store.holdings import HOLDINGS
 from store.tables import (
     OF_A_TENANT,
@@ -33,6 +34,7 @@ from store.tables import (
     deliveries,
     effects,
     links,
+    recordings,
     tombstones,
     users,
 )
@@ -151,12 +153,14 @@ def _reading(
 
 def _opened(keys: TenantVault, table: str, row: UUID, field: str, sealed: bytes | None) -> str:
     """Open a cell; what cannot be opened any more names nobody."""
-    if sealed is None:
-        return ""
+    return "" if sealed is None else _opened_bytes(keys, table, row, field, sealed).decode(errors="replace")
+
+
+def _opened_bytes(keys: TenantVault, table: str, row: UUID, field: str, sealed: bytes) -> bytes:
     try:
-        return keys.open_bytes(table, row, field, sealed).decode(errors="replace")
+        return keys.open_bytes(table, row, field, sealed)
     except (KeyGone, Tampered):
-        return ""
+        return b""
 
 
 def erase(
@@ -182,24 +186,43 @@ def erase(
             connections.c.state != "disconnected",
         )
     ).scalars()
-    counts = {"users kept": len(found.users), "phonebook removals": 0}
+    heard = _recorded(database, vault.of(tenant), found.calls)
+    counts = {"users kept": len(found.users), "phonebook removals": 0, "recording deletions": 0}
     for phonebook in list(phonebooks):
         for contact in sorted(found.contacts):
             counts["phonebook removals"] += plan.remove_from_phonebook(database, tenant, phonebook, contact)
     linked = select(func.count()).where(links.c.tenant_id == tenant, links.c.contact_id.in_(found.contacts))
     counts["links"] = database.execute(linked).scalar_one()
-    for table, ids in (
-        (effects, found.effects),
-        (deliveries, found.deliveries),
-        (calls, found.calls),
-        (contacts, found.contacts),  # their keys and links go with them
+    owed = (effects.c.kind == "recording.forget", effects.c.state.in_(WAITING))  # the vendor's side is not erased yet
+    for table, ids, spare in (
+        (effects, found.effects, not_(and_(*owed))),
+        (deliveries, found.deliveries, true()),
+        (recordings, found.calls, true()),  # their sound goes with them
+        (calls, found.calls, true()),
+        (contacts, found.contacts, true()),  # their keys and links go with them
     ):
-        where = (table.c.tenant_id == tenant, table.c.id.in_(ids))
+        where = (table.c.tenant_id == tenant, table.c.id.in_(ids), spare)
         counts[table.name] = database.execute(delete(table).where(*where)).rowcount
+    for phone_system, call, url in heard:
+        counts["recording deletions"] += plan.forget_recording(database, tenant, phone_system, call, url, of=None)
     theirs = _shared_by_nobody(database, tenant, {(row.kind, bytes(row.fingerprint)) for row in keys})
     _write_tombstones(database, tenant, theirs)
     counts["tombstones"] = len(theirs | set(person.marks(vault.of(tenant))))
     return found, counts
+
+
+def _recorded(database: Connection, keys: TenantVault, ids: Collection[UUID]) -> list[tuple[UUID, UUID, str]]:
+    """(phone system, call, address) of the recordings a vendor that is still connected may have of these calls."""
+    rows = database.execute(
+        select(calls.c.id, calls.c.connection_id, calls.c.view)
+        .join(
+            connections,
+            and_(connections.c.tenant_id == calls.c.tenant_id, connections.c.id == calls.c.connection_id),
+        )
+        .where(calls.c.tenant_id == keys.tenant, calls.c.id.in_(ids), connections.c.state != "disconnected")
+    ).all()
+    told = [(row, json.loads(_opened(keys, "calls", row.id, "view", row.view) or "{}")) for row in rows]
+    return [(row.connection_id, row.id, view["recording_url"]) for row, view in told if view.get("recording_url")]
 
 
 def bury(database: Connection, vault: Vault, tenant: TenantId, person: Person) -> None:
@@ -258,10 +281,13 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
     if only is None:
         return (owner == tenant,)
     by_id = {"contacts": only.contacts, "calls": only.calls, "effects": only.effects, "deliveries": only.deliveries}
+    by_id["recordings"] = only.calls
     if table.name in by_id:
         return (owner == tenant, table.c.id.in_(by_id[table.name]))
     if table.name == "links":
         return (owner == tenant, table.c.contact_id.in_(only.contacts))
+    if table.name == "recording_chunks":
+        return (owner == tenant, table.c.recording_id.in_(only.calls))
     if table.name == "users":
         return (owner == tenant, table.c.id.in_(only.users))
     return None
@@ -274,7 +300,9 @@ def _plain(keys: TenantVault, table: Table, row: Any, secret: Collection[str]) -
         value, kind = row[column.name], column.info.get("kind")
         if kind == "blind" or f"{table.name}.{column.name}" in secret or value is None:
             continue
-        if kind == "sealed":
+        if column.info.get("bytes"):
+            value = base64.b64encode(_opened_bytes(keys, table.name, row["id"], column.name, value)).decode()
+        elif kind == "sealed":
             value = _told(_opened(keys, table.name, row["id"], column.name, value))
         if isinstance(value, datetime):
             value = value.isoformat()

@@ -25,6 +25,7 @@ from store.tables import (
     effects,
     grants,
     links,
+    recordings,
     users,
 )
 from store.vault import Vault
@@ -40,10 +41,10 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="recordings",
-        purpose="Let an agent listen again: the address of a recording, inside the call it belongs to.",
-        basis="contract",
-        what=("calls.events", "calls.view"),
-        clock="calls.started_at",
+        purpose="Listen to a call again: its recording, where the tenant states a consent basis and wants it archived.",
+        basis="consent",
+        what=("recordings.form", "recording_chunks.sound"),  # where the vendor has it stands in the call
+        clock="recordings.started_at",
         keep="recordings",
     ),
     Holding(
@@ -228,8 +229,8 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {
+    "recordings": Rule(recordings, recordings.c.started_at),  # and its pieces with it
     "calls": Rule(calls, calls.c.started_at),  # not ended_at: a call whose end was lost goes too
-    "recordings": Rule(calls, calls.c.started_at),  # its address lies sealed inside the call, so they go together
     "waiting deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state == "pending"),
     "deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state != "pending"),
     "waiting effects": Rule(effects, effects.c.created_at, effects.c.state.not_in(OVER)),

@@ -144,6 +144,7 @@ tenants = Table(
     _word("region", "US"),
     _word("time_zone", "UTC"),
     _word("call_writer", "records"),  # who writes the activity: "bridge" (the CRM itself) or "records" (we do)
+    _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
     _when("created_at", nullable=False),
 )
 
@@ -291,6 +292,41 @@ calls = Table(
     Index("calls_live", "tenant_id", "user_id", postgresql_where=text("state <> 'ended'")),
 )
 
+recordings = Table(  # one row for a call that was recorded, with the call's id; its address is in the call
+    "recordings",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _word("basis"),  # on which it may be fetched, as the tenant's rules were when it came; "none": it may not
+    _word("state", "there"),  # there (at the vendor), archived (with us, sealed), lost, deleted
+    _word("reason", ""),  # an error code, when it was lost
+    _opaque("form"),  # of the archived sound: its media type as the vendor named it
+    _count("length"),  # of the archived sound, in bytes
+    _count("revision"),  # links made before a revocation carry a smaller one
+    _count("attempts"),
+    _facts("heard"),  # who listens, and since when: a listen is one row in the ledger, however many requests it takes
+    _when("started_at", nullable=False),  # the call's
+    _when("changed_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "id"], ["calls.tenant_id", "calls.id"], ondelete="CASCADE"),
+    Index("recordings_there", "tenant_id", "connection_id", postgresql_where=text("state = 'there'")),
+    Index(None, "tenant_id", "started_at"),
+)
+
+recording_chunks = Table(  # an archived sound, piece by piece; each opens only as that piece of that recording
+    "recording_chunks",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("recording_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("sound", LargeBinary, nullable=False, info={"kind": "sealed", "bytes": True}),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "recording_id", "number"),
+    ForeignKeyConstraint(["tenant_id", "recording_id"], ["recordings.tenant_id", "recordings.id"], ondelete="CASCADE"),
+)
+
 effects = Table(
     "effects",
     metadata,
@@ -308,6 +344,7 @@ effects = Table(
     _opaque("result"),
     _count("attempts"),
     Column("fence", BigInteger, nullable=False, server_default="0"),
+    _count("reopened"),  # how often it was found missing over there and planned again
     _when("created_at", nullable=False),
     _when("next_at", nullable=False),
     _when("done_at"),

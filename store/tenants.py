@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from domain.contact import fold_email
 from domain.errors import Missing
 from domain.ports import CrmUser, Organisation
+from domain.recording import Rules
 from store.database import Database, TenantId
 from store.tables import tenants, users
 from store.vault import Vault
@@ -36,6 +37,7 @@ class Tenant:
     region: str  # ISO 3166: how numbers without a country are read
     time_zone: str
     call_writer: Literal["bridge", "records"]
+    recordings: Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +94,11 @@ class Tenants:
             region=row.region,
             time_zone=row.time_zone,
             call_writer=row.call_writer,
+            recordings=Rules.from_data(row.recordings),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:
-        """Change settings of a tenant (profile, region, time_zone, call_writer, state)."""
+        """Change settings of a tenant (profile, region, time_zone, call_writer, recordings as data, state)."""
         with self._db.tenant(tenant) as connection:
             connection.execute(update(tenants).where(tenants.c.id == tenant).values(**values))
 

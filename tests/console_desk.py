@@ -234,6 +234,7 @@ def ring(
     activity: str = "",
     queue: str = "",
     over: bool = True,
+    recording_url: str = "",
 ) -> UUID:
     """A call as the story `log_call` would have left it."""
     ours = "+34911222333"
@@ -261,7 +262,7 @@ def ring(
         told.append(event("answered", answered_at))
     if over:
         end = answered_at + timedelta(seconds=talk if spoken else 15)
-        told.append(event("ended", end, outcome=outcome))
+        told.append(event("ended", end, outcome=outcome, recording_url=recording_url))
     heard = services.calls.hear(tenant, connection, told)
     heard[0].contact, heard[0].user = contact, user.id if user else None
     heard[0].match, heard[0].writer = match or ("one" if contact else "nobody"), writer

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.call import DIRECTIONS, OUTCOMES, Call, CallEvent, EventType, Outcome, fold
+from domain.call import DIRECTIONS, OUTCOMES, Call, CallEvent, EventType, Outcome, differ, fold
 
 NOON = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 TYPES: tuple[EventType, ...] = ("ringing", "answered", "ended", "recording", "voicemail")
@@ -45,6 +45,7 @@ events = st.builds(
     ended_at=st.none() | moments,
     outcome=st.none() | st.sampled_from(OUTCOMES),
     recording_url=st.sampled_from(["", "https://pbx.example/r/1", "https://pbx.example/r/2"]),
+    listed=st.booleans(),
 )
 
 
@@ -212,3 +213,64 @@ def test_a_clock_that_runs_backwards_gives_no_negative_talk() -> None:
 
     assert timedelta() == call.talk
     assert call == dataclasses.replace(call)
+
+
+# ---- the vendor's own list ----------------------------------------------------------------------------------------
+
+
+def row(outcome: Outcome, **more: Any) -> CallEvent:
+    """The call as the vendor's list has it: it ended half a minute after noon."""
+    return event("ended", 30, id="list-1", outcome=outcome, ended_at=at(30), listed=True, **more)
+
+
+HEARD: dict[str, list[CallEvent]] = {
+    "nothing": [],
+    "only that it rang": [event("ringing", leg_ref="A")],
+    "a leg that never ended": [event("ringing", leg_ref="B"), event("answered", 9, leg_ref="B")],
+    "an end that came too late": [event("answered", 9), event("ended", 400, outcome="answered", answered_at=at(9))],
+    "that nobody took it": [event("ringing"), event("ended", 20, outcome="missed")],
+}
+
+
+@pytest.mark.parametrize("heard", HEARD.values(), ids=HEARD)
+def test_the_list_has_the_last_word(heard: list[CallEvent]) -> None:
+    """Whatever was heard or not: it is over, and people spoke as long as the list says."""
+    call = fold([*heard, row("answered", leg_ref="A", answered_at=at(5))])
+
+    assert ("ended", "answered", 25, at(30)) == (call.state, call.outcome, call.talk_seconds, call.ended_at)
+
+
+def test_a_row_that_says_nobody_spoke_is_believed() -> None:
+    call = fold([event("answered", 5), event("ended", 30, outcome="answered"), row("no_answer", direction="outbound")])
+
+    assert ("ended", 0) == (call.state, call.talk_seconds)
+    assert "answered" != call.outcome
+
+
+def test_what_a_row_does_not_say_the_events_do() -> None:
+    """When it was answered, by whom, in which queue; that a message was left."""
+    heard = [event("answered", 5, agent_extension="201", queue="sales", answered_at=at(5))]
+
+    call = fold([*heard, row("answered")])
+
+    assert (25, "201", "sales") == (call.talk_seconds, call.agent_extension, call.queue)
+    assert "voicemail" == fold([event("voicemail", 32), row("missed")]).outcome
+
+
+@pytest.mark.parametrize(
+    ("change", "noticed"),
+    [
+        ({}, False),
+        ({"ended_at": at(32)}, False),
+        ({"ended_at": at(33)}, True),
+        ({"started_at": at(3)}, True),
+        ({"outcome": "busy"}, True),
+        ({"state": "answered"}, True),
+        ({"recording_url": "https://pbx.example/r/1"}, True),
+        ({"queue": "sales"}, False),
+    ],
+)
+def test_two_accounts_differ_in_what_somebody_would_notice(change: dict[str, Any], noticed: bool) -> None:
+    call = fold([row("answered", answered_at=at(5), started_at=at(0))])
+
+    assert noticed is differ(call, dataclasses.replace(call, **change))

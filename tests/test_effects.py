@@ -246,3 +246,27 @@ def test_pauses_grow_to_an_hour() -> None:
     assert [2, 4, 8] == pauses[:3]
     assert sorted(pauses) == pauses
     assert 3600 == pauses[-1]
+
+
+def test_what_is_gone_over_there_is_owed_again_under_its_own_key(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """The same row: read back first, counted, and still the only activity its call can have."""
+    call = uuid.uuid4()
+    assert plan("activity:1", "activity.record", call=call)
+    effect = only(owed, tenant)
+    owed.claim(tenant, [effect])
+    with db.tenant(tenant) as connection:
+        assert 0 == owed.reopen(connection, tenant, [effect.id])  # on its way: whoever claimed it says how it ends
+        owed.done(connection, tenant, {effect.id: "zoho-9"})
+    stands = owed.of_calls(tenant, [call, uuid.uuid4()])[call]
+    assert ("done", "zoho-9", 0) == (stands.state, stands.result, stands.reopened)
+    assert stands.changed_at == stands.done_at
+
+    with db.tenant(tenant) as connection:
+        assert 1 == owed.reopen(connection, tenant, [effect.id])
+
+    again = only(owed, tenant)
+    assert (effect.id, "unknown", 0) == (again.id, again.state, again.attempts)
+    assert 1 == owed.of_calls(tenant, [call])[call].reopened
+    assert not plan("activity:2", "activity.bridge", call=call)

@@ -45,7 +45,9 @@ WRITABLE = [table for table in OF_A_TENANT if table.name not in THROUGH_FUNCTION
 CHANGEABLE = [table for table in WRITABLE if table.name not in APPEND_ONLY]
 NO = r"row-level security|permission denied"
 NOON = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
-CONTACT = uuid.UUID(int=77)  # what rows that point at a contact point at
+CONTACT = CALL = uuid.UUID(int=77)  # what rows that point at a contact or a recorded call point at
+POINTERS = {"contact_id": CONTACT, "recording_id": CALL}
+POINTED_AT = {"contacts": CONTACT, "calls": CALL, "recordings": CALL}
 
 
 def owner_column(table: Table) -> Any:
@@ -55,7 +57,7 @@ def owner_column(table: Table) -> Any:
 def sample(column: Any) -> Any:
     """Any value the column takes."""
     kinds: dict[type, Any] = {
-        Uuid: CONTACT if column.name == "contact_id" else uuid.uuid4(),
+        Uuid: POINTERS.get(column.name) or uuid.uuid4(),
         DateTime: NOON,
         LargeBinary: uuid.uuid4().bytes,
         Boolean: True,
@@ -70,8 +72,8 @@ def sample(column: Any) -> Any:
 def row(table: Table, tenant: TenantId) -> dict[str, Any]:
     """A row of that table and tenant, every column filled."""
     values = {column.name: sample(column) for column in table.columns if column.identity is None}
-    if table.name == "contacts":
-        values["id"] = CONTACT
+    if table.name in POINTED_AT:
+        values["id"] = POINTED_AT[table.name]
     return values | {owner_column(table).name: tenant}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import supervise
 from commands.supervise import CannotStart, Child, Supervisor, free_port_or_explain
 
 ROOT = Path(__file__).parent.parent
@@ -156,8 +157,9 @@ def test_children_have_sessions_and_private_logs_of_their_own(tmp_path: Path) ->
         assert (tmp_path / "web.log").read_text().splitlines() == ["earlier", "out web", "err"]
 
 
-def test_who_never_gets_ready_is_quoted_and_nothing_is_left(tmp_path: Path) -> None:
+def test_who_never_gets_ready_is_quoted_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start either succeeds as a whole or leaves nothing running."""
+    monkeypatch.setattr(supervise, "READY_SECONDS", 3.0)
     pid_file = tmp_path / "pid"
     children = [
         Child(name="stage", argv=["/bin/sh", "-c", f"echo $$ > {pid_file}; exec sleep 60"], ready=pid_file.exists),

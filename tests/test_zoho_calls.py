@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from domain.errors import NotAllowed, Refused, TryLater, Unanswered
 from domain.ports import Activity, Written
+from domain.statement import says_otherwise
 from integrations.zoho.calls import Calls, as_row, tag
 from integrations.zoho.client import ZohoClient
 from integrations.zoho.crm import open_crm
@@ -234,6 +235,154 @@ def test_a_call_a_workflow_gave_to_somebody_else_is_still_found(stage):
     stage.post("edit", org="alice", module="Calls", id=written.remote_id, values={"Owner": {"id": alice.remote_id}})
 
     assert crm.find_call(mine) == written.remote_id
+
+
+# ---- reading them all, putting one right --------------------------------------------------------------------------
+
+
+def test_every_call_of_a_time_is_read_two_hundred_a_request(stage):
+    """Ours, a person's and the telephony's, oldest first, with what tells them apart; both ends belong to it."""
+    crm, _ = stage.crm()
+    alice, bob = crm.users()
+    crm.log_calls([replace(CALL, marker=f"m{n}", started_at=NINE + timedelta(seconds=n)) for n in range(100)])
+    by_hand = {
+        "Subject": "Call from 600 111 222",
+        "Call_Type": "Missed",
+        "Call_Duration": "00:00",
+        "Call_Start_Time": "2026-03-29T11:17:00+02:00",
+    }
+    many = [by_hand | {"Owner": bob.email, "CTI_Entry": True, "Caller_ID": "+34600111222"}] * 150
+    stage.post("seed", org="alice", module="Calls", records=[row | {"Call_Duration_in_seconds": 0} for row in many])
+    stage.post("edit", org="alice", module="Calls", by=bob.email, values=by_hand)
+    stage.delete("requests")
+
+    found = list(crm.calls_logged(NINE + timedelta(seconds=1), NINE + timedelta(seconds=116)))
+
+    assert stage.counts() == {"POST /crm/v8/coql": 2}
+    assert [call.marker for call in found] == [f"m{n}" for n in range(1, 100)] + [""] * 151
+    assert found == sorted(found, key=lambda call: (call.started_at, call.remote_id))
+    first, theirs, written = found[0], found[99], found[-1]
+    assert (first.talk_seconds, first.outcome, first.bridged) == (125, "answered", False)
+    assert (first.modified_by, written.modified_by) == (alice.remote_id, bob.remote_id)
+    assert (theirs.owner, theirs.direction, theirs.outcome, theirs.bridged) == (
+        bob.remote_id,
+        "inbound",
+        "missed",
+        True,
+    )
+    assert theirs.customer == "+34600111222 ; Call from 600 111 222"
+    assert theirs.started_at == NINE + timedelta(seconds=116)
+    assert [call.remote_id for call in crm.some_calls([first.remote_id, "4150868000000999999"])] == [first.remote_id]
+
+
+def test_a_query_that_reaches_no_further_goes_on_where_it_ended():
+    """Zoho skips ten thousand rows and no more; what is told twice at the seam comes out once."""
+
+    def row(n: int) -> dict:
+        when = (NINE + timedelta(seconds=n)).isoformat()
+        return {"id": str(n), "Call_Type": "Inbound", "Call_Start_Time": when, "Created_Time": when}
+
+    def answered(numbers: range, more: bool):
+        return answer(200, {"data": [row(n) for n in numbers], "info": {"more_records": more}})
+
+    module, line = calls(
+        *(answered(range(at, at + 200), True) for at in range(0, 10_000, 200)), answered(range(9_999, 10_005), False)
+    )
+
+    assert [call.remote_id for call in module.between(NINE, NINE + timedelta(days=1))] == [
+        str(n) for n in range(10_005)
+    ]
+    assert (NINE + timedelta(seconds=9_999)).isoformat() in line.asked[-1][2]["json"]["select_query"]
+
+
+@pytest.mark.parametrize(
+    ("direction", "outcome"),
+    [("inbound", "answered"), ("inbound", "missed"), ("inbound", "voicemail"), ("outbound", "answered")]
+    + [("outbound", outcome) for outcome in ("busy", "no_answer", "rejected", "failed", "cancelled")],
+)
+def test_what_was_written_is_read_back_as_the_same_call(stage, direction, outcome):
+    crm, _ = stage.crm()
+    call = replace(CALL, direction=direction, outcome=outcome, talk_seconds=125 if outcome == "answered" else 0)
+    crm.log_calls([call])
+
+    (there,) = crm.calls_logged(NINE, NINE)
+
+    assert (there.marker, there.direction, there.outcome) == (call.marker, direction, outcome)
+    assert not says_otherwise(there, call)
+
+
+OTHER = {
+    "longer": {"talk_seconds": 128},
+    "earlier": {"started_at": NINE - timedelta(seconds=1)},
+    "another's": {"owner": "7"},
+    "nobody spoke": {"outcome": "missed", "talk_seconds": 0},
+    "the other way": {"direction": "outbound"},
+}
+
+
+@pytest.mark.parametrize("change", OTHER.values(), ids=OTHER)
+def test_a_row_that_tells_another_call_is_told_so_and_put_right(stage, change):
+    """The whole row is written anew, and no workflow runs."""
+    crm, _ = stage.crm()
+    _, bob = crm.users()
+    (written,) = crm.log_calls([CALL])
+    if "owner" in change:
+        change = {"owner": bob.remote_id}
+    right = replace(CALL, **change)
+    read = lambda: next(iter(crm.some_calls([written.remote_id])))  # noqa: E731 - said once
+    assert says_otherwise(read(), right)
+    assert not says_otherwise(read(), replace(CALL, talk_seconds=126, customer="", note="more"))
+
+    crm.amend_call(written.remote_id, right, whole=True)
+    crm.amend_call(written.remote_id, right, whole=True)
+
+    assert not says_otherwise(read(), right)
+    assert len(rows(stage)) == 1
+
+
+def test_a_recording_is_added_and_nothing_a_person_typed_is_lost(stage):
+    crm, _ = stage.crm()
+    (written,) = crm.log_calls([CALL])
+    typed = {"Subject": "Ann about the offer", "Description": "She will call back."}
+    stage.post("edit", org="alice", module="Calls", id=written.remote_id, values=typed)
+
+    crm.amend_call(written.remote_id, replace(CALL, recording_url="https://r.example/1"))
+
+    (row,) = rows(stage)
+    assert (row["Voice_Recording__s"], row["Subject"]) == ("https://r.example/1", "Ann about the offer")
+    assert row["Description"] == "She will call back."
+
+
+def test_without_a_recording_nothing_is_asked(stage):
+    module, line = calls()
+    module.amend("1", CALL, whole=False)
+    assert line.asked == []
+
+
+def test_a_row_is_removed_once_and_then_it_is_gone(stage):
+    """Gone already is fine; putting right what is gone is refused."""
+    crm, _ = stage.crm()
+    (written,) = crm.log_calls([CALL])
+
+    crm.remove_call(written.remote_id)
+    crm.remove_call(written.remote_id)
+
+    assert rows(stage) == []
+    with pytest.raises(Refused):
+        crm.amend_call(written.remote_id, CALL, whole=True)
+
+
+@pytest.mark.parametrize("told", [{"data": []}, {}, {"data": [{"status": "success"}] * 2}])
+def test_an_answer_that_does_not_say_what_became_of_it_is_asked_again(told):
+    module, _ = calls(answer(200, told))
+    with pytest.raises(TryLater):
+        module.remove("1")
+
+
+def test_what_may_not_be_removed_is_off():
+    module, _ = calls(error("NO_PERMISSION", 403))
+    with pytest.raises(NotAllowed):
+        module.remove("1")
 
 
 def test_a_server_that_is_not_there_was_not_told_anything(stage):

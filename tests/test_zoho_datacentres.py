@@ -148,7 +148,7 @@ def test_the_provider_is_described_without_asking_anybody():
 
 
 def test_every_feature_says_what_it_is_for_and_what_is_missing_without_it():
-    assert [feature.slug for feature in FEATURES] == ["calls", "contacts", "notifications", "phonebridge"]
+    assert [feature.slug for feature in FEATURES] == ["calls", "repair", "contacts", "notifications", "phonebridge"]
     for feature in FEATURES:
         assert feature.purpose.endswith(".")
         assert feature.without.endswith(".")

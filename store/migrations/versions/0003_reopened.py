@@ -1,0 +1,17 @@
+"""Count how often an effect was found missing over there and planned again.
+
+The statements stand in the .sql file of the same name, as they were run.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.get_bind().connection.cursor().execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
