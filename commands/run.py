@@ -26,6 +26,7 @@ from store.inbox import LANES
 
 log = structlog.get_logger()
 BODY_BYTES = 256 * 1024 + 1
+OUTPUT_BYTES = 32 * 1024 * 1024  # above where waitress makes a thread wait, so that no sound spills into a file
 
 
 @cli.command()
@@ -86,6 +87,7 @@ def _serve(parts: Parts, settings: Settings) -> None:
         ident="",
         max_request_body_size=BODY_BYTES,
         channel_timeout=30,
+        outbuf_overflow=OUTPUT_BYTES,
         clear_untrusted_proxy_headers=True,
     )
     log.info("serving", pid=os.getpid())

@@ -128,7 +128,7 @@ def kept_until(services: Services, tenant: Tenant, started_at: datetime) -> date
     return None if period is None else started_at + period
 
 
-# ---- what the tenant decides ------------------------------------------------------------------------------------------
+# ---- what the tenant decides ----------------------------------------------------------------------------------------
 
 
 def decide(services: Services, tenant: TenantId, rules: Rules, *, actor: str) -> None:

@@ -1,7 +1,8 @@
 """The door to a recording: whoever has a link hears what it leads to, all of it or the part a player asks for.
 
 The link is the ticket; nobody signs in. A link that is forged, has run out or was revoked, a recording that is gone
-and one that may not be fetched are one answer. How a link is made and what it opens is told in `jobs.recordings` and `jobs.listening`.
+and one that may not be fetched are one answer. How a link is made is told in `jobs.recordings`,
+what it opens in `jobs.listening`.
 """
 
 from __future__ import annotations
