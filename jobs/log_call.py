@@ -263,6 +263,7 @@ def _record(services: Services, tie: Tie, batch: list[Effect]) -> None:
     for effect, result in zip(due, written, strict=True):
         if not result.remote_id:
             services.effects.drop(tie.tenant, [effect], result.refused or "upstream.refused")
+            log.warning("call_refused", tenant=str(tie.tenant), call=str(effect.call), reason=result.refused)
 
 
 def _bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:

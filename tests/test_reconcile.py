@@ -16,6 +16,7 @@ import waitress.server
 from flask import Flask
 from sqlalchemy import update
 
+from domain.errors import TryLater
 from domain.ports import LoggedCall
 from domain.statement import Statement, untouched
 from jobs import connect, log_call, reconcile, worker
@@ -80,7 +81,10 @@ class Office:
         return self.services.now() - timedelta(days=1)
 
     def reconcile(self, window: timedelta = 2 * HOUR) -> Statement:
-        told = reconcile.reconcile(self.services, self.tenant, window)
+        try:
+            told = reconcile.reconcile(self.services, self.tenant, window)
+        except TryLater:  # the platform let a kept connection go; the chore would come round again
+            told = reconcile.reconcile(self.services, self.tenant, window)
         self.work()
         return told
 
