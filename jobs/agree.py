@@ -19,7 +19,7 @@ from domain.call import SAME
 from domain.errors import NotAllowed, Refused
 from domain.ports import Activity, LoggedCall
 from domain.statement import Statement, says_otherwise, untouched
-from jobs import log_call
+from jobs import activities
 from jobs.services import Services
 from store.calls import Kept
 from store.connections import Tie
@@ -76,7 +76,7 @@ def _look(
 ) -> _Findings:
     """Read the CRM's rows of that time and compare."""
     there = services.crm(crm)
-    activities = log_call.activities(services, crm, settled)
+    wanted = activities.of(services, crm, settled)
     starts = [call.call.started_at for call in settled]
     rows = list(there.calls_logged(min(starts) - AROUND, max(starts) + AROUND))
     if crm.troubled:
@@ -84,7 +84,7 @@ def _look(
     findings = _Findings()
     bridged = [call for call in settled if owed[call.id].kind == "activity.bridge"]
     if bridged:
-        _bridged(services, crm, bridged, activities, owed, rows, findings, statement)
+        _bridged(services, crm, bridged, wanted, owed, rows, findings, statement)
     written = [call for call in settled if owed[call.id].kind == "activity.record"]
     desk = _Desk(services, crm, statement, findings)
     missing = []
@@ -96,7 +96,7 @@ def _look(
     for call in written:
         one = owed[call.id]
         if mine := by_marker.get(str(call.id)) or by_id.get(one.result):  # somebody may have wiped our line away
-            desk.put_right(call, one, activities[call.id], mine)
+            desk.put_right(call, one, wanted[call.id], mine)
         else:
             missing.append(call)
     # a row that a person moved to another time is not gone: ask for it by its id before anything is written again
@@ -182,7 +182,7 @@ def _bridged(
     services: Services,
     crm: Tie,
     calls: Sequence[Kept],
-    activities: Mapping[UUID, Activity],
+    wanted: Mapping[UUID, Activity],
     owed: Mapping[UUID, Owed],
     rows: Sequence[LoggedCall],
     findings: _Findings,
@@ -191,10 +191,10 @@ def _bridged(
     """Find for each call the row the CRM wrote for it: the nearest, and each row once."""
     bridge = services.bridge(crm)
     near = sorted(
-        (abs(row.started_at - activities[call.id].started_at), place, row.remote_id)
+        (abs(row.started_at - wanted[call.id].started_at), place, row.remote_id)
         for place, call in enumerate(calls)
         for row in rows
-        if row.bridged and bridge.wrote(activities[call.id], row)
+        if row.bridged and bridge.wrote(wanted[call.id], row)
     )
     by_id = {row.remote_id: row for row in rows}
     whose: dict[int, str] = {}
@@ -213,7 +213,7 @@ def _bridged(
         statement.logged += 1
         if not call.activity:
             findings.found[call.id] = whose[place]
-        if says_otherwise(by_id[whose[place]], activities[call.id]):
+        if says_otherwise(by_id[whose[place]], wanted[call.id]):
             statement.drifted += 1
             statement.left += 1
 

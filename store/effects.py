@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Update, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from store.database import Database, TenantId
@@ -205,17 +205,19 @@ class Effects:
         self._later(tenant, batch, "unknown", reason, SETTLE)
 
     def again(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, wait: timedelta | None = None) -> None:
-        """Surely not done: due again after `wait`, or after a growing pause."""
-        self._later(tenant, batch, "due", reason, wait)
+        """This try surely did nothing: once more after `wait`, or after a growing pause.
+
+        What an earlier try may have done is unknown still when it was only the reading back that failed.
+        """
+        unread = case((effects.c.state == "unknown", "unknown"), else_="due")
+        self._later(tenant, batch, unread, reason, wait)
 
     def postpone(self, tenant: TenantId, batch: Sequence[Effect], reason: str, wait: timedelta) -> None:
         """Their connection cannot be used now: wait, without counting it as a try."""
         claimed = effects.c.state == "claimed"
         with self._db.tenant(tenant) as database:
             database.execute(
-                update(effects)
-                .where(effects.c.tenant_id == tenant, effects.c.id.in_([effect.id for effect in batch]))
-                .values(
+                self._open(tenant, batch).values(
                     state=case((claimed, "due"), else_=effects.c.state),
                     attempts=effects.c.attempts - case((claimed, 1), else_=0),
                     reason=reason,
@@ -226,24 +228,34 @@ class Effects:
     def drop(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, state: str = "dead") -> None:
         """Asking again gets the same answer (dead), or there is nothing to do any more (dropped)."""
         with self._db.tenant(tenant) as database:
-            database.execute(
-                update(effects)
-                .where(effects.c.tenant_id == tenant, effects.c.id.in_([effect.id for effect in batch]))
-                .values(state=state, reason=reason, done_at=func.now())
-            )
+            database.execute(self._open(tenant, batch).values(state=state, reason=reason, done_at=func.now()))
 
     def _later(
-        self, tenant: TenantId, batch: Sequence[Effect], state: str, reason: str, wait: timedelta | None
+        self,
+        tenant: TenantId,
+        batch: Sequence[Effect],
+        state: str | ColumnElement[str],
+        reason: str,
+        wait: timedelta | None,
     ) -> None:
         with self._db.tenant(tenant) as database:
             for effect in batch:
                 pause = backoff(effect.attempts) if wait is None else wait
                 ended = effect.attempts + 1 >= ATTEMPTS
                 database.execute(
-                    update(effects)
-                    .where(effects.c.tenant_id == tenant, effects.c.id == effect.id)
-                    .values(state="dead" if ended else state, reason=reason, next_at=func.now() + pause)
+                    self._open(tenant, [effect]).values(
+                        state="dead" if ended else state, reason=reason, next_at=func.now() + pause
+                    )
                 )
+
+    @staticmethod
+    def _open(tenant: TenantId, batch: Sequence[Effect]) -> Update:
+        """Change those of a batch that have not ended: one that was settled on its own keeps how it ended."""
+        return update(effects).where(
+            effects.c.tenant_id == tenant,
+            effects.c.id.in_([effect.id for effect in batch]),
+            effects.c.state.in_(WAITING),
+        )
 
     def of_calls(self, tenant: TenantId, calls: Collection[UUID]) -> dict[UUID, Owed]:
         """How the activity of each of these calls stands; a call that made us owe none is left out."""

@@ -24,7 +24,7 @@ from integrations.google.transport import Sessions
 CLIENT, SECRET, REDIRECT = "linekeeper", "s3cret", "http://127.0.0.1:8000/oauth/google/callback"
 ALICE, BOB, CHARLIE = "alice@alice.example", "bob@alice.example", "charlie@next-door.example"
 READ_CONTACTS, READ_MAIL = AUTH + "contacts.readonly", AUTH + "gmail.readonly"
-TIMEOUT = 1.0  # of a client that meets a hanging answer
+PATIENT, HASTY = 20.0, 1.0  # seconds a client waits; a hasty one meets a hanging answer
 
 
 class Quiet(WSGIRequestHandler):
@@ -107,15 +107,17 @@ class Stage:
         """A user's tokens for these scopes."""
         return Purse(self.origin, self.consent(*scopes, user=user))
 
-    def contacts(self, user: str = ALICE) -> tuple[GoogleAddressBook, Purse]:
+    def contacts(self, user: str = ALICE, timeout: float = PATIENT) -> tuple[GoogleAddressBook, Purse]:
         """Open the contacts of a user who allowed it."""
         purse = self.purse(READ_CONTACTS, user=user)
-        return open_contacts(http=self.http, tokens=purse, root=self.origin, region="ES", timeout=TIMEOUT), purse
+        return open_contacts(http=self.http, tokens=purse, root=self.origin, region="ES", timeout=timeout), purse
 
-    def mailbox(self, user: str = ALICE, scope: str = READ_MAIL) -> tuple[GmailMailbox, Purse]:
+    def mailbox(
+        self, user: str = ALICE, scope: str = READ_MAIL, timeout: float = PATIENT
+    ) -> tuple[GmailMailbox, Purse]:
         """Open the mailbox of a user who allowed it."""
         purse = self.purse(scope, user=user)
-        return open_mailbox(http=self.http, tokens=purse, root=self.origin, timeout=TIMEOUT), purse
+        return open_mailbox(http=self.http, tokens=purse, root=self.origin, timeout=timeout), purse
 
     @staticmethod
     def _answer(answer: requests.Response) -> dict[str, Any]:

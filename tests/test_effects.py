@@ -226,6 +226,41 @@ def test_what_is_unknown_stays_unknown_while_it_waits(
     assert "unknown" == only(owed, tenant).state
 
 
+def test_reading_back_that_failed_leaves_the_doubt(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """It was never asked whether the first try was done, so it is not simply due again."""
+    plan()
+    effect = only(owed, tenant)
+    owed.claim(tenant, [effect])
+    owed.unknown(tenant, [effect], "upstream.unanswered")
+    wait_over(db, tenant)
+    owed.again(tenant, [only(owed, tenant)], "upstream.unreachable", wait=timedelta())
+    assert "unknown" == only(owed, tenant).state
+
+    owed.claim(tenant, [effect])
+    owed.again(tenant, [effect], "upstream.unreachable", wait=timedelta())
+    assert "due" == only(owed, tenant).state
+
+
+def test_one_of_a_batch_that_was_settled_stays_settled(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """The rest of its batch may fail: nobody does it a second time."""
+    plan()
+    batch = [only(owed, tenant)]
+    owed.claim(tenant, batch)
+    with db.tenant(tenant) as connection:
+        owed.done(connection, tenant, {batch[0].id: "there"})
+    for fail in (owed.unknown, owed.again, owed.drop):
+        fail(tenant, batch, "upstream.unreachable")
+    owed.postpone(tenant, batch, "consent.lost", HOUR)
+    wait_over(db, tenant)
+
+    assert ("done", "there") == (row(db, tenant).state, row(db, tenant).result)
+    assert [] == owed.waiting(tenant, "calls")
+
+
 @pytest.mark.parametrize("state", ["dead", "dropped"])
 def test_what_makes_no_sense_is_put_aside(
     state: str, owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]

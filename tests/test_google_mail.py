@@ -11,7 +11,7 @@ import pytest
 from domain.errors import NotAllowed, Refused, TryLater
 from domain.ports import CursorLost
 from integrations.google import gmail, open_mailbox
-from tests.google_stage import ALICE, BOB, READ_CONTACTS, Stage, running
+from tests.google_stage import ALICE, BOB, HASTY, READ_CONTACTS, Stage, running
 
 GET, BATCH = "GET /gmail/v1/users/{user_id}/messages/{message_id}", "POST /batch/gmail/v1"
 TOPIC = "projects/linekeeper/topics/mail"
@@ -185,7 +185,7 @@ def test_all_of_a_batch_being_busy_is_for_later(stage: Stage) -> None:
 @pytest.mark.parametrize("action", ["html", "truncated", "drop_after", "hang_after"])
 def test_a_batch_answered_badly_is_for_later(stage: Stage, action: str) -> None:
     """Reading can be repeated, so no answer is only TryLater."""
-    mailbox, _ = stage.mailbox()
+    mailbox, _ = stage.mailbox(timeout=HASTY)
     id = mail(stage)
     stage.fault(BATCH, action)
 

@@ -19,7 +19,7 @@ from domain.ports import CursorLost
 from integrations.google.discovery import leaf
 from integrations.google.remedy import NotThere, remedy
 from integrations.google.transport import Sessions, UserHttp, execute
-from tests.google_stage import ALICE, BOB, TIMEOUT, Stage, running, serving
+from tests.google_stage import ALICE, BOB, HASTY, Stage, running, serving
 
 PROFILE = "GET /gmail/v1/users/{user_id}/profile"
 NOON = 1_774_778_400.0
@@ -97,7 +97,7 @@ def test_refused_after_renewal_is_consent_lost(stage: Stage) -> None:
 @pytest.mark.parametrize("action", ["drop_before", "drop_after", "hang_before", "hang_after", "html", "truncated"])
 def test_a_reading_call_without_a_good_answer_is_for_later(stage: Stage, action: str) -> None:
     """Whatever happened on the way, reading again does no harm."""
-    mailbox, _ = stage.mailbox()
+    mailbox, _ = stage.mailbox(timeout=HASTY)
     mailbox.address()
     stage.fault(PROFILE, action)
 
@@ -149,7 +149,7 @@ def test_nobody_at_home_is_for_later_even_for_a_write() -> None:
     messages = leaf(f"http://127.0.0.1:{port}", "gmail", "v1", "users.messages")
 
     with pytest.raises(TryLater):
-        execute(messages.send(userId="me", body={"raw": "SGVsbG8"}), UserHttp(fixed_token, Sessions(), TIMEOUT))
+        execute(messages.send(userId="me", body={"raw": "SGVsbG8"}), UserHttp(fixed_token, Sessions(), HASTY))
 
 
 def test_nothing_of_one_user_travels_with_the_next() -> None:
@@ -162,7 +162,7 @@ def test_nothing_of_one_user_travels_with_the_next() -> None:
         return []
 
     with serving(google) as origin:
-        user = UserHttp(fixed_token, Sessions(), TIMEOUT)
+        user = UserHttp(fixed_token, Sessions())
         for _ in range(2):
             with pytest.raises(Refused):
                 execute(leaf(origin, "gmail", "v1", "users").getProfile(userId="me"), user)

@@ -13,7 +13,7 @@ from domain.ports import Activity, Ring
 from integrations.zoho.bridge import ZohoPhoneBridge, call_id, read_dial
 from integrations.zoho.client import ZohoClient
 from tests.zoho_double import ORIGIN, Line, Purse, answer
-from tests.zoho_stage import BOB, Stage, door, running
+from tests.zoho_stage import BOB, HASTY, Stage, door, running
 
 NINE = datetime(2026, 3, 29, 9, 15, 4, tzinfo=UTC)
 
@@ -161,7 +161,7 @@ def test_a_refusal_that_is_about_something_else_teaches_nothing(stage, bob):
 
 @pytest.mark.parametrize("action", ["hang_after", "drop_after", "status_after"])
 def test_an_end_nobody_confirmed_is_found_in_what_zoho_wrote(stage, bob, action):
-    bridge = stage.bridge()
+    bridge = stage.bridge(timeout=HASTY)
     bridge.integrate()
     stage.fault("POST /phonebridge/v3/callnotify", action, seconds=10)
 

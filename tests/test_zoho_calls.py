@@ -17,7 +17,7 @@ from integrations.zoho.calls import Calls, as_row, tag
 from integrations.zoho.client import ZohoClient
 from integrations.zoho.crm import open_crm
 from tests.zoho_double import ORIGIN, Line, Purse, answer, error
-from tests.zoho_stage import EVERYTHING, Stage, running
+from tests.zoho_stage import EVERYTHING, HASTY, Stage, running
 
 NINE = datetime(2026, 3, 29, 9, 15, 4, tzinfo=UTC)
 CALL = Activity(
@@ -204,7 +204,7 @@ def test_each_refused_call_says_why_and_the_others_are_written(stage):
 @pytest.mark.parametrize("action", ["hang_after", "drop_after", "truncated", "status_after"])
 def test_a_call_whose_answer_was_lost_is_found_again(stage, action):
     """Zoho had written it: reading back finds the row, so nobody writes it twice."""
-    crm, _ = stage.crm()
+    crm, _ = stage.crm(timeout=HASTY)
     stage.fault("POST /crm/v8/Calls", action, seconds=10)
 
     with pytest.raises(Unanswered):
@@ -216,7 +216,7 @@ def test_a_call_whose_answer_was_lost_is_found_again(stage, action):
 
 
 def test_a_call_that_never_arrived_is_not_found(stage):
-    crm, _ = stage.crm()
+    crm, _ = stage.crm(timeout=HASTY)
     stage.fault("POST /crm/v8/Calls", "hang_before", seconds=10)
 
     with pytest.raises(Unanswered):

@@ -25,7 +25,7 @@ from integrations.zoho.sandbox import SERVERS, create_apps
 CLIENT, REDIRECT = "1000.LINEKEEPER", "http://127.0.0.1:8000/oauth/zoho/callback"
 SECRETS = {"us": "secret-us", "eu": "secret-eu"}
 EVERYTHING = scopes_for(FEATURES)
-TIMEOUT = 1.0  # of a client that meets a hanging answer
+PATIENT, HASTY = 20.0, 1.0  # seconds a client waits; a hasty one meets a hanging answer
 ALICE, BOB, CHARLIE = "alice@alice.example", "bob@alice.example", "charlie@next-door.example"
 
 
@@ -119,18 +119,22 @@ class Stage:
         form = {"grant_type": "authorization_code", "code": back["code"], "redirect_uri": REDIRECT}
         return _token(home, location, form) | {"home": home, "location": location}
 
-    def crm(self, user: str = ALICE, scopes: tuple[str, ...] = EVERYTHING) -> tuple[ZohoCrm, Purse]:
+    def crm(
+        self, user: str = ALICE, scopes: tuple[str, ...] = EVERYTHING, timeout: float = PATIENT
+    ) -> tuple[ZohoCrm, Purse]:
         """Open the CRM with a user's consent."""
         told = self.consent(user, scopes)
         purse = Purse(told["home"], told["location"], told)
         api = told["api_domain"]
-        return open_crm(http=self.http, api_domain=api, tokens=purse, region="ES", timeout=TIMEOUT), purse
+        return open_crm(http=self.http, api_domain=api, tokens=purse, region="ES", timeout=timeout), purse
 
-    def bridge(self, user: str = ALICE, scopes: tuple[str, ...] = EVERYTHING) -> ZohoPhoneBridge:
+    def bridge(
+        self, user: str = ALICE, scopes: tuple[str, ...] = EVERYTHING, timeout: float = PATIENT
+    ) -> ZohoPhoneBridge:
         """Open PhoneBridge with a user's consent."""
         told = self.consent(user, scopes)
         purse = Purse(told["home"], told["location"], told)
-        return open_bridge(http=self.http, api_domain=told["api_domain"], tokens=purse, timeout=TIMEOUT)
+        return open_bridge(http=self.http, api_domain=told["api_domain"], tokens=purse, timeout=timeout)
 
 
 def _token(home: str, dc: str, form: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,227 @@
+"""The activity of a call: what it says, and the one writer who puts it into the CRM.
+
+Either we write it ourselves, up to a hundred a request, or the CRM's own telephony does once it is told that the call
+is over. What is unknown is read back before anything is written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from domain import phone
+from domain.errors import Refused, Unanswered, Upstream
+from domain.ports import Activity
+from jobs import recordings
+from jobs.services import Services
+from store.calls import Kept
+from store.connections import Tie
+from store.effects import Effect
+from store.hub import Contact, Whereabouts
+from store.tenants import User
+
+log = structlog.get_logger()
+
+WAITS = timedelta(minutes=1)  # for another effect of the same call
+MODULES = ("Contacts", "Leads", "Accounts")  # which record a call belongs to when a person has several
+
+
+def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
+    """Write activities ourselves, up to a hundred a request; read back what is unknown before writing it again."""
+    crm = services.crm(tie)
+    told = _of_effects(services, tie, batch)
+    due = []
+    for effect in batch:
+        activity = told.get(effect.id)
+        if activity is None:
+            services.effects.drop(tie.tenant, [effect], "call.gone", state="dropped")
+        elif effect.state == "unknown" and (there := crm.find_call(activity)):
+            _logged(services, tie, {effect: there}, read_back=True)
+        else:
+            due.append(effect)
+    if not due:
+        return
+    services.effects.claim(tie.tenant, due)
+    written = crm.log_calls([told[effect.id] for effect in due])
+    _logged(
+        services,
+        tie,
+        {effect: result.remote_id for effect, result in zip(due, written, strict=True) if result.remote_id},
+    )
+    for effect, result in zip(due, written, strict=True):
+        if not result.remote_id:
+            services.effects.drop(tie.tenant, [effect], result.refused or "upstream.refused")
+            log.warning("call_refused", tenant=str(tie.tenant), call=str(effect.call), reason=result.refused)
+
+
+def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
+    """Tell the CRM's telephony screen that calls are over; it writes the activity itself."""
+    screen = services.bridge(tie)
+    told = _of_effects(services, tie, batch)
+    for position, effect in enumerate(batch):
+        activity = told.get(effect.id)
+        if activity is None:
+            services.effects.drop(tie.tenant, [effect], "call.gone", state="dropped")
+            continue
+        try:
+            there = screen.find_call(activity) if effect.state == "unknown" else ""
+            if not there:
+                services.effects.claim(tie.tenant, [effect])
+                screen.finish(activity)
+            _logged(services, tie, {effect: there}, read_back=bool(there))
+        except Refused as error:
+            services.effects.drop(tie.tenant, [effect], error.code)
+        except Unanswered as error:
+            services.effects.unknown(tie.tenant, [effect], error.code)
+            services.connections.trouble(tie.tenant, tie.id, error.code)
+        except Upstream:
+            del batch[:position]  # what went before is settled; the rest shares this one's fate
+            raise
+
+
+def amend(services: Services, tie: Tie, batch: list[Effect]) -> None:
+    """Give activities the link to a recording we heard of when they were written already."""
+    crm = services.crm(tie)
+    told = _of_effects(services, tie, batch)
+    written = services.effects.of_calls(tie.tenant, {effect.call for effect in batch if effect.call is not None})
+    for position, effect in enumerate(batch):
+        activity = told.get(effect.id)
+        owed = written.get(effect.call) if effect.call is not None else None
+        if activity is None or not activity.recording_url or owed is None or owed.state not in ("done", "unknown"):
+            services.effects.drop(
+                tie.tenant, [effect], "recording.no_link", state="dropped"
+            )  # or it will carry the link
+            continue
+        if owed.state == "unknown":  # it may have been written without the link; reading it back comes first
+            services.effects.postpone(tie.tenant, [effect], "activity.waits", WAITS)
+            continue
+        services.effects.claim(tie.tenant, [effect])
+        try:
+            there = owed.result or (services.bridge(tie).find_call(activity) if owed.kind == "activity.bridge" else "")
+            if not there:  # the CRM's own telephony has not written it yet
+                services.effects.again(tie.tenant, [effect], "activity.waits")
+                continue
+            crm.amend_call(there, activity)
+        except Refused as error:
+            services.effects.drop(tie.tenant, [effect], error.code)
+            continue
+        except Upstream:
+            del batch[:position]  # what went before is settled; the rest shares this one's fate
+            raise
+        with services.db.tenant(tie.tenant) as database:
+            services.effects.done(database, tie.tenant, {effect.id: there})
+        log.info("call_amended", tenant=str(tie.tenant), call=str(effect.call))
+
+
+def _logged(services: Services, tie: Tie, results: Mapping[Effect, str], *, read_back: bool = False) -> None:
+    """The CRM has these: commit it, with a row in the ledger for the whole batch."""
+    if not results:
+        return
+    with services.db.tenant(tie.tenant) as database:
+        services.effects.done(database, tie.tenant, {effect.id: there for effect, there in results.items()})
+        for effect, there in results.items():
+            if effect.call is not None and there:
+                services.calls.logged(database, tie.tenant, effect.call, there)
+        services.ledger.write(
+            database,
+            tie.tenant,
+            "calls.logged",
+            subject=f"connections:{tie.id}",
+            calls=[str(effect.call) for effect in results],
+            read_back=read_back,
+        )
+    services.connections.ok(tie.tenant, tie.id)
+    for effect in results:
+        log.info("call_logged", tenant=str(tie.tenant), call=str(effect.call), read_back=read_back)
+
+
+# ---- what it says -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A call with everything an activity says about it."""
+
+    kept: Kept
+    user: User | None
+    contact: Contact | None
+    record: Whereabouts | None
+
+
+def _of_effects(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
+    """The activity of each effect; a call that is gone (erased) has none."""
+    told = stories(services, tie, batch)
+    links = recordings.crm_links(services, tie, [story.kept for story in told.values()])
+    return {effect: _activity(story, links.get(story.kept.id, "")) for effect, story in told.items()}
+
+
+def of(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Activity]:
+    """What each call's activity in that CRM would say now."""
+    links = recordings.crm_links(services, tie, kept)
+    return {call: _activity(story, links.get(call, "")) for call, story in _about(services, tie, kept).items()}
+
+
+def stories(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Story]:
+    """What each effect's call is about, read for the whole batch at once."""
+    kept = services.calls.some(tie.tenant, {effect.call for effect in batch if effect.call is not None})
+    about = _about(services, tie, kept.values())
+    return {effect.id: about[effect.call] for effect in batch if effect.call is not None and effect.call in about}
+
+
+def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Story]:
+    users = {user.id: user for user in services.tenants.users(tie.tenant)} if kept else {}
+    ids = {call.contact for call in kept if call.contact is not None}
+    contacts = services.hub.people(tie.tenant, ids)
+    records = services.hub.where(tie.tenant, ids)
+    about: dict[UUID, Story] = {}
+    for call in kept:
+        user = users.get(call.user) if call.user is not None else None
+        contact = contacts.get(call.contact) if call.contact is not None else None
+        there = records.get(call.contact, []) if call.contact is not None else []
+        about[call.id] = Story(call, user, contact, _first_record(tie, there))
+    return about
+
+
+def _first_record(tie: Tie, there: Sequence[Whereabouts]) -> Whereabouts | None:
+    """The record of this CRM that a call belongs to: a contact before a lead, then the lowest id."""
+    mine = [record for record in there if record.connection == tie.id and record.module in MODULES]
+    return min(mine, key=lambda record: (MODULES.index(record.module), record.remote_id), default=None)
+
+
+def _activity(story: Story, link: str) -> Activity:
+    call, record, user = story.kept.call, story.record, story.user
+    return Activity(
+        marker=str(story.kept.id),
+        subject=_subject(story),
+        direction=call.direction,
+        outcome=call.outcome or "failed",
+        started_at=call.started_at,
+        talk_seconds=call.talk_seconds,
+        customer=call.customer,
+        agent=agent_line(story),
+        owner=user.remote_id if user is not None else record.owner if record is not None else "",
+        owner_login=user.login_id if user is not None else "",
+        record=(record.module, record.remote_id) if record is not None else None,
+        recording_url=link,
+        note=f"Queue: {call.queue}" if call.queue else "",
+    )
+
+
+def agent_line(story: Story) -> str:
+    call = story.kept.call
+    return call.agent_extension or (call.callee if call.direction == "inbound" else call.caller)
+
+
+def _subject(story: Story) -> str:
+    call = story.kept.call
+    name = story.contact.person.name if story.contact is not None else ""
+    if not name:
+        read = phone.read(call.customer)
+        name = "a hidden number" if read.kind == "anonymous" else phone.shown(read.e164 or call.customer)
+    if call.direction == "outbound":
+        return f"Call to {name}"
+    return f"Missed call from {name}" if call.outcome == "missed" else f"Call from {name}"
