@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+WORKERS ?= 2  # each has servers of its own; the longest files come first
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 LINT := app.py settings.py domain store oauth integrations jobs webhooks console sandbox commands tests bench
 
 .PHONY: demo test check bench serve lock clean
@@ -11,13 +13,13 @@ demo: $(VENV)/.run  ## tell the whole story on the stage and stay up; ONCE=1 end
 	@$(BIN)/linekeeper demo $(if $(ONCE),--once)
 
 test: $(VENV)/.dev  ## every test; those that need Chromium or Asterisk say which package is missing
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: $(VENV)/.dev  ## format, lint, types, tests
 	@$(BIN)/ruff format --check $(LINT)
 	@$(BIN)/ruff check $(LINT)
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 bench: $(VENV)/.dev  ## print the measures; nothing is asserted here
 	@$(BIN)/python -m bench

@@ -150,7 +150,7 @@ def test_a_bad_key_ring_is_refused_without_repeating_it(value: str) -> None:
         assert len(secret) < 8 or secret not in problem
 
 
-@pytest.mark.parametrize("missing", PRODUCTION.keys() - {"ENVIRONMENT"})
+@pytest.mark.parametrize("missing", sorted(PRODUCTION.keys() - {"ENVIRONMENT"}))
 def test_production_names_each_thing_it_lacks(missing: str) -> None:
     """It runs on no development default."""
     assert read(PRODUCTION).environment == "production"

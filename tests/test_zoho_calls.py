@@ -187,18 +187,48 @@ def test_calls_are_written_in_one_request_and_found_again(stage):
 
 def test_each_refused_call_says_why_and_the_others_are_written(stage):
     crm, _ = stage.crm()
+    batch = [CALL, replace(CALL, marker="b", subject=""), replace(CALL, marker="d")]
+
+    written = crm.log_calls(batch)
+
+    assert [bool(one.remote_id) for one in written] == [True, False, True]
+    assert [one.refused for one in written] == ["", "MANDATORY_NOT_FOUND", ""]
+    assert [one.refused for one in crm.log_calls(batch[1:2])] == ["MANDATORY_NOT_FOUND"]  # 400
+
+
+def test_a_call_of_somebody_who_was_deleted_there_is_written_all_the_same(stage):
+    """Without the record and the owner Zoho no longer has, and the others of its batch only once."""
+    crm, _ = stage.crm()
+    gone = "4150868000000999999"
     batch = [
         CALL,
-        replace(CALL, marker="b", subject=""),
-        replace(CALL, marker="c", owner="1"),
-        replace(CALL, marker="d"),
+        replace(CALL, marker="b", record=("Contacts", gone)),
+        replace(CALL, marker="c", record=("Leads", gone)),
+        replace(CALL, marker="d", owner="1"),
+        replace(CALL, marker="e", owner="1", record=("Contacts", gone)),
+        replace(CALL, marker="f", owner="1", subject=""),
     ]
 
     written = crm.log_calls(batch)
 
-    assert [bool(one.remote_id) for one in written] == [True, False, False, True]
-    assert [one.refused for one in written] == ["", "MANDATORY_NOT_FOUND", "INVALID_DATA", ""]
-    assert [one.refused for one in crm.log_calls(batch[1:3])] == ["MANDATORY_NOT_FOUND", "INVALID_DATA"]  # 400
+    assert [one.refused for one in written] == ["", "", "", "", "", "MANDATORY_NOT_FOUND"]
+    assert sorted(row["id"] for row in rows(stage)) == sorted(one.remote_id for one in written[:5])
+    assert crm.find_call(batch[4]) == written[4].remote_id
+    assert all(row.get("Who_Id") is None and row.get("What_Id") is None for row in rows(stage))
+
+
+def test_when_the_rest_of_a_batch_fails_nothing_of_it_is_simply_tried_again(stage):
+    """Its first rows stand already."""
+    crm, _ = stage.crm()
+    batch = [CALL, replace(CALL, marker="b", record=("Contacts", "4150868000000999999"))]
+    stage.fault("POST /crm/v8/Calls", "status", status=429, every=2)
+
+    with pytest.raises(Unanswered):
+        crm.log_calls(batch)
+    stage.delete("faults")
+
+    assert crm.find_call(batch[0])
+    assert not crm.find_call(batch[1])
 
 
 @pytest.mark.parametrize("action", ["hang_after", "drop_after", "truncated", "status_after"])

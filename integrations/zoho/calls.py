@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.call import Outcome
-from domain.errors import NotAllowed, TryLater, Unanswered
+from domain.errors import NotAllowed, TryLater, Unanswered, Upstream
 from domain.ports import Activity, LoggedCall, Written, in_batches
 from integrations.zoho.client import COQL_REACH, CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
 
@@ -27,6 +27,11 @@ COLUMNS = (
 )
 MARKER = re.compile(r"^\[linekeeper:([^\]\n]+)\]$", re.MULTILINE)
 GONE = "INVALID_DATA"  # what Zoho says of an id it does not have, or has no more
+LOOKUPS = {
+    "Who_Id": "",
+    "What_Id": "$se_module",
+    "Owner": "",
+}  # of a call, each with what only means something beside it
 STATUS = "Outgoing_Call_Status"  # metadata and reads spell it so, a sample in the documentation "Outbound_..."
 STATUSES = (STATUS, "Outbound_Call_Status")
 NEEDS_WORDS: Mapping[Outcome, str] = {  # what Call_Type cannot say
@@ -53,15 +58,32 @@ class Calls:
         if len(activities) > BATCH:
             raise ValueError(f"Zoho takes at most {BATCH} records at once")
         dialled = any(activity.direction != "inbound" for activity in activities)
-        status = self._status_field() if dialled else ""
-        data = {"data": [as_row(activity, status) for activity in activities], "trigger": ["workflow"]}
+        rows = [as_row(activity, self._status_field() if dialled else "") for activity in activities]
+        told = self._create(rows)
+        again = {place: row for place, item in enumerate(told) if (row := _without_lost(rows[place], item)) is not None}
+        while again:  # each round leaves out one of a row's few lookups
+            for place, item in zip(again, self._rest(list(again.values())), strict=True):
+                rows[place], told[place] = again[place], item
+            again = {place: row for place in again if (row := _without_lost(rows[place], told[place])) is not None}
+        return [_written(item) for item in told]
+
+    def _create(self, rows: Sequence[Body]) -> list[Any]:
+        """Write rows; return what Zoho says of each."""
+        data = {"data": rows, "trigger": ["workflow"]}
         answer = self._client.write("POST", f"{CRM}/Calls", json=data, items="data")
         told = answer.get("data")
-        if not isinstance(told, list) or len(told) != len(activities):
+        if not isinstance(told, list) or len(told) != len(rows):
             if (code := code_of(answer)) != "UNKNOWN":  # one error for the whole request, wrapped in `data`
                 raise refusal(code)
             raise Unanswered("Zoho did not say what became of every call.")
-        return [_written(item) for item in told]
+        return told
+
+    def _rest(self, rows: Sequence[Body]) -> list[Any]:
+        """Write what is left of a batch whose other rows stand already: whatever fails now, read all of it back."""
+        try:
+            return self._create(rows)
+        except Upstream:
+            raise Unanswered("Zoho did not take the rest of the calls.") from None
 
     def find(self, activity: Activity) -> str:
         """Return the id of the row that carries the activity's marker, else ""."""
@@ -229,6 +251,20 @@ def _description(activity: Activity) -> str:
     text = "\n".join(filter(None, (words, note)))
     line = tag(activity.marker)
     return "\n".join(filter(None, (text[: DESCRIPTION_LENGTH - len(line) - 1], line)))
+
+
+def _without_lost(row: Body, item: Any) -> Body | None:
+    """Return a refused row without the record or person Zoho says it does not have; None if that is not why.
+
+    Both can be deleted there before we hear of it, and a call nobody is named on is better than none.
+    """
+    if not isinstance(item, dict) or item.get("status") == "success" or code_of(item) != GONE:
+        return None
+    details = item.get("details")
+    named = details.get("api_name") if isinstance(details, dict) else None
+    if named not in LOOKUPS or named not in row:
+        return None
+    return {name: value for name, value in row.items() if name not in (named, LOOKUPS[named])}
 
 
 def _written(item: Any) -> Written:
