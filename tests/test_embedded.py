@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 import psycopg
@@ -193,13 +194,21 @@ def test_a_fork_of_the_launcher_does_not_stop_its_servers(servers: Embedded) -> 
     assert [name for name in NAMES if not alive(running(servers, name).pid)] == []
 
 
-def test_a_killed_launcher_leaves_nothing_running_and_its_data_usable(tmp_path: Path) -> None:
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder near the root: a socket file's path must be short, and where it is not the servers use another one."""
+    with TemporaryDirectory(prefix="house") as folder:
+        yield Path(folder)
+
+
+def test_a_killed_launcher_leaves_nothing_running_and_its_data_usable(short_path: Path) -> None:
     """kill -9 of the parent ends every server; what it left lying about does not stop the next start."""
     script = f"""
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from store.embedded import Embedded
-embedded = Embedded(Path({str(tmp_path)!r}), say=lambda line: None)
+embedded = Embedded(Path({str(short_path)!r}), say=lambda line: None)
 print(embedded.postgres().pid, embedded.valkey("work").pid, embedded.valkey("mail").pid, flush=True)
 time.sleep(60)
 """
@@ -213,12 +222,12 @@ time.sleep(60)
         launcher.kill()
 
     eventually(lambda: not any(alive(pid) for pid in pids))
-    (tmp_path / "postgres" / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n")  # its number is ours by now
-    (tmp_path / "run" / "work.sock").unlink(missing_ok=True)
+    (short_path / "postgres" / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n")  # its number is ours by now
+    (short_path / "run" / "work.sock").unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as left_over:
-        left_over.bind(str(tmp_path / "run" / "work.sock"))
+        left_over.bind(str(short_path / "run" / "work.sock"))
 
-    with Embedded(tmp_path, say=ignore) as embedded:
+    with Embedded(short_path, say=ignore) as embedded:
         assert {embedded.postgres().name, embedded.valkey("work").name} == {"postgres", "work"}
         pids = [embedded.postgres().pid, embedded.valkey("work").pid]
         embedded.stop()
