@@ -121,6 +121,12 @@ class Settings:
     zoho_serverinfo_url: str = _setting(
         _url, "https://accounts.zoho.com/oauth/serverinfo", "Zoho's own list of data centres"
     )
+    zoho_concurrency: int = _setting(
+        _whole(1, 25), 4, "requests under way to one Zoho organisation: its edition allows 5 (Free) to 25 (Ultimate)"
+    )
+    zoho_daily_credits: int = _setting(
+        _whole(0, 5_000_000), 50_000, "API credits one Zoho organisation may cost in 24 hours; 0: as many as Zoho gives"
+    )
     google_client_id: str = _setting(_text, "", "our OAuth client at Google")
     google_client_secret: str = _setting(_text, "", "its secret")
     google_auth_uri: str = _setting(_url, "https://accounts.google.com/o/oauth2/v2/auth", "Google's consent page")

@@ -98,6 +98,7 @@ def index() -> ResponseReturnValue:
         ended=[tie for tie in ties if tie.state == "disconnected"],
         kinds={tie.kind for tie in ties if tie.state != "disconnected"},
         standings=_standings,
+        standing=desk().services.standing,
         title=_title,
         vendors=desk().services.telephony,
     )

@@ -60,7 +60,8 @@ def index() -> ResponseReturnValue:
         kinds={tie.kind for tie in ties},
         today=Today.of(services.calls.counts(at.tenant.id, at.times.midnight)),
         people=services.hub.count(at.tenant.id),
-        attention=owed.attention(services, at.tenant.id, ties, titles()),
+        attention=owed.attention(services, at, ties, titles()),
+        standing=services.standing,
         vendor=lambda tie: words.vendor(tie.vendor, titles()),
     )
 

@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from console import words
 from console.words import Word
 from store.connections import Tie
 from store.database import Database, TenantId
+from store.effects import ACTIVITIES, WAITING
 from store.tables import effects
 
 if TYPE_CHECKING:
+    from console.desk import Here
     from jobs.services import Services
 
 PATIENCE = 3  # a chore may fail so often before anybody is told
@@ -36,7 +38,7 @@ class Owed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
-    """Something that does not go on by itself. `tie`: where to look; `replay`: trying again may help."""
+    """Something that does not go on by itself, or not now. `tie`: where to look; `replay`: trying again may help."""
 
     title: str
     sentence: str
@@ -66,8 +68,20 @@ def of_call(db: Database, tenant: TenantId, call: UUID) -> list[Owed]:
     ]
 
 
-def attention(services: Services, tenant: TenantId, ties: Sequence[Tie], titles: dict[str, str]) -> list[Attention]:
-    """Everything that waits for a person, the most urgent first."""
+def calls_waiting(db: Database, tenant: TenantId) -> dict[UUID, int]:
+    """How many calls are still to be logged through each connection."""
+    with db.tenant(tenant) as connection:
+        rows = connection.execute(
+            select(effects.c.connection_id, func.count().label("many"))
+            .where(effects.c.tenant_id == tenant, effects.c.kind.in_(ACTIVITIES), effects.c.state.in_(WAITING))
+            .group_by(effects.c.connection_id)
+        )
+        return {row.connection_id: row.many for row in rows}
+
+
+def attention(services: Services, at: Here, ties: Sequence[Tie], titles: dict[str, str]) -> list[Attention]:
+    """Everything that does not go on by itself, or does not go on now, the most urgent first."""
+    tenant = at.tenant.id
     found = [
         Attention(
             title=f"{words.vendor(tie.vendor, titles)} needs your consent again",
@@ -78,6 +92,8 @@ def attention(services: Services, tenant: TenantId, ties: Sequence[Tie], titles:
         for tie in ties
         if tie.state == "needs_consent"
     ]
+    silent = _silent(services, at, ties, titles)
+    found += silent.values()
     if dead := services.inbox.counts(tenant).get("dead", 0):
         found.append(
             Attention(
@@ -96,7 +112,8 @@ def attention(services: Services, tenant: TenantId, ties: Sequence[Tie], titles:
         for (kind, state), many in sorted(services.effects.counts(tenant).items())
         if state == "dead"
     ]
-    names = {tie.id: words.vendor(tie.vendor, titles) for tie in ties if tie.state == "active"}
+    told = {tie.id: words.vendor(tie.vendor, titles) for tie in ties if tie.state == "active"}
+    names = {tie: name for tie, name in told.items() if tie not in silent}
     found += [
         Attention(
             title=f"{names[tie.id]}: the last request did not work",
@@ -104,7 +121,7 @@ def attention(services: Services, tenant: TenantId, ties: Sequence[Tie], titles:
             tie=tie.id,
         )
         for tie in ties
-        if tie.state == "active" and tie.troubled
+        if tie.id in names and tie.troubled
     ]
     found += [
         Attention(
@@ -115,6 +132,25 @@ def attention(services: Services, tenant: TenantId, ties: Sequence[Tie], titles:
         for chore in services.chores.all(tenant)
         if chore.failures >= PATIENCE and chore.connection in names
     ]
+    return found
+
+
+def _silent(services: Services, at: Here, ties: Sequence[Tie], titles: dict[str, str]) -> dict[UUID, Attention]:
+    """The connections whose other side has not answered lately, and what that means."""
+    since = {tie.id: services.standing(tie).silent_since for tie in ties if tie.state == "active"}
+    waiting = calls_waiting(services.db, at.tenant.id) if any(since.values()) else {}
+    found: dict[UUID, Attention] = {}
+    for tie in ties:
+        if not since.get(tie.id):
+            continue
+        many = waiting.get(tie.id, 0)
+        found[tie.id] = Attention(
+            title=f"{words.vendor(tie.vendor, titles)} has not answered since {at.times.since(since[tie.id])}",
+            sentence=(f"{many} {_many(many, 'call waits', 'calls wait')} and will be logged. " if many else "")
+            + "Nothing is lost; we look by ourselves whether it answers again.",
+            tone="bad",
+            tie=tie.id,
+        )
     return found
 
 

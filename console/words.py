@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.call import Call
 from store.connections import Tie
+from store.gate import Standing
 
 Tone = Literal["good", "bad", "warn", "quiet", "live"]
 
@@ -94,6 +95,11 @@ REASONS = {
     "consent.lost": "Permission was withdrawn or has run out. Give it again and the waiting work goes on.",
     "feature.off": "The other side says this connection may not use that feature (edition, role or permission).",
     "upstream.busy": "The other side is busy or out of reach. We keep trying.",
+    "upstream.waits": "The way there is closed for now. It is done once it is open again.",
+    "upstream.silent": "The other side does not answer at the moment. It is done once it answers again.",
+    "upstream.slowed": "The other side asked us to slow down. It is done after that.",
+    "upstream.full": "As much as may be is under way there. It is tried again in a few seconds.",
+    "upstream.spent": "The requests the other side allows us in a day are used up. It is done when there are new ones.",
     "upstream.unanswered": "The other side did not answer. We check before anything is written again.",
     "upstream.refused": "The other side refused, and would again.",
     "sync.held": "A reading would have removed too many contacts at once, so nothing was changed.",
@@ -139,12 +145,14 @@ def vendor(slug: str, titles: dict[str, str] | None = None) -> str:
     return VENDORS.get(slug) or (titles or {}).get(slug) or slug.replace("_", " ").capitalize()
 
 
-def health(tie: Tie) -> Word:
+def health(tie: Tie, standing: Standing) -> Word:
     """How a connection is, in a word."""
     if tie.state == "needs_consent":
         return Word("Needs your consent", "bad", "alert")
     if tie.state == "disconnected":
         return Word("Disconnected", "quiet", "minus")
+    if standing.silent_since:
+        return Word("Not answering", "bad", "alert")
     if tie.troubled:
         return Word("In trouble", "warn", "alert")
     if tie.last_ok_at is None:
@@ -219,6 +227,11 @@ class Times:
 
     def moment(self, at: datetime) -> str:
         return f"{self.day(at)}, {self.clock(at)}"
+
+    def since(self, ms: int) -> str:
+        """A moment given in milliseconds, as it stands after "since" or "until": 10:02, or yesterday, 10:02."""
+        at = datetime.fromtimestamp(ms / 1000, UTC)
+        return self.clock(at) if self.day(at) == "Today" else f"{self.mid(at).removeprefix('on ')}, {self.clock(at)}"
 
     def ago(self, at: datetime) -> str:
         """How long ago, roughly."""

@@ -3,6 +3,7 @@
     Trouble                      anything we name ourselves; carries a stable `code`
     ├── Upstream                 an outside system's doing
     │   ├── TryLater             429, 5xx, not reached: the same work runs again after `wait` seconds
+    │   │   └── NotNow           we did not even ask: the work waits, and this was not one of its tries
     │   ├── Unanswered           sent, but nobody knows whether it was done: read back before doing it again
     │   ├── ConsentLost          refused after renewal: stop, show the administrator a button
     │   ├── NotAllowed           this feature is off (scope, licence, role): pause it, say why
@@ -43,6 +44,12 @@ class TryLater(Upstream):
     def __init__(self, message: str = "", *, code: str = "", wait: float = 0.0) -> None:
         super().__init__(message, code=code)
         self.wait = wait  # seconds the other side asked for; 0 = it did not say
+
+
+class NotNow(TryLater):
+    """The way to the outside system is closed for now, so nothing was sent."""
+
+    code = "upstream.waits"
 
 
 class Unanswered(Upstream):

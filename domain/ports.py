@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from domain.call import CallEvent, Direction, Outcome, TextEvent
 from domain.contact import Gone, Person, Record
+from domain.gate import Ask, Entry, Limits, Told, Turn
 from domain.mail import Message
 
 
@@ -22,6 +23,16 @@ class Http(Protocol):
     @property
     def request(self) -> Callable[..., Any]:
         """Send (method, url, **options); return the response."""
+
+
+class Gate(Protocol):
+    """What stands before every outside system and is shared by all our processes (`domain.gate` has the rules)."""
+
+    def enter(self, upstream: str, ask: Ask, limits: Limits) -> Entry:
+        """Let a request go, or say why not."""
+
+    def leave(self, upstream: str, ticket: str, told: Told) -> tuple[Turn, int]:
+        """Take in what came of it; return whether that turned the circuit, and since when (ms) there were failures."""
 
 
 class Tokens(Protocol):

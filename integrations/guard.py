@@ -25,7 +25,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProtocolError
 from urllib3.util.connection import create_connection
 
 from domain.errors import Forbidden
@@ -152,6 +152,15 @@ def reach(
 
 
 @cache
+def dropped(error: requests.RequestException) -> bool:
+    """Say whether a connection was cut without an answer, as when the other side gave up an idle one just then.
+
+    What may be repeated is worth repeating at once: RFC 9112, 9.3.1. A timeout is not, nor is what never got through.
+    """
+    cause = error.args[0] if error.args else None
+    return isinstance(error, requests.ConnectionError) and isinstance(cause, ProtocolError)
+
+
 def pooled(timeout: float) -> Session:
     """Return this process's session for vendors we know. Only a connection that was never made is tried again."""
     pool = Session(timeout)

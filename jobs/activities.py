@@ -17,6 +17,7 @@ from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
 from domain.ports import Activity
 from jobs import recordings
+from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Kept
 from store.connections import Tie
@@ -76,7 +77,7 @@ def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
         except Refused as error:
             services.effects.drop(tie.tenant, [effect], error.code)
         except Unanswered as error:
-            services.effects.unknown(tie.tenant, [effect], error.code)
+            postpone(services, tie, [effect], error)
             services.connections.trouble(tie.tenant, tie.id, error.code)
         except Upstream:
             del batch[:position]  # what went before is settled; the rest shares this one's fate

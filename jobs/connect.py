@@ -24,7 +24,7 @@ from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
 from jobs import reconcile, recordings
-from jobs.services import DOOR_URL, Services
+from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
 from store.connections import Tie
@@ -384,6 +384,7 @@ def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
             .values(state="dropped", reason="disconnected", payload=None)
         ).rowcount
     services.directory.strike_all(tenant, connection=tie)
+    services.gates.forget(upstream(connection.vendor, tie))
     if connection.kind == "crm":  # who may sign in does not depend on the consent to read contacts
         for person in services.tenants.users(tenant):
             if person.active and person.login_id:

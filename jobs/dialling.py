@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from domain.errors import Upstream
+from domain.urgency import urgently
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 CLICK_IS_STALE = timedelta(seconds=30)  # whoever clicked longer ago has turned to something else
 
 
+@urgently()
 def dial(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Ring an agent and then a number. Never repeated by itself: a second ring would be a second call."""
     system = services.phone_system(tie)

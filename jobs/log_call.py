@@ -21,6 +21,7 @@ from domain.call import CallEvent, TextEvent
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
 from domain.phone import Number
 from jobs import activities, dialling, pops, recordings, who
+from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Heard
 from store.connections import Tie
@@ -186,13 +187,8 @@ def act(services: Services, tenant: TenantId) -> int:
         except (ConsentLost, NotAllowed) as error:
             services.effects.postpone(tenant, batch, error.code, PAUSED)
             services.connections.trouble(tenant, connection, error.code)
-        except Unanswered as error:
-            services.effects.unknown(tenant, batch, error.code)
-            services.connections.trouble(tenant, connection, error.code)
-        except TryLater as error:
-            services.effects.again(
-                tenant, batch, error.code, wait=timedelta(seconds=error.wait) if error.wait else None
-            )
+        except (TryLater, Unanswered) as error:
+            postpone(services, tie, batch, error)
             services.connections.trouble(tenant, connection, error.code)
         except Refused as error:
             services.effects.drop(tenant, batch, error.code)

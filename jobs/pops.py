@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from domain.errors import Upstream
 from domain.ports import Ring
+from domain.urgency import urgently
 from jobs.activities import agent_line, stories
 from jobs.services import Services
 from store.connections import Tie
@@ -14,6 +15,7 @@ from store.effects import Effect
 POP_IS_STALE = timedelta(seconds=30)  # a call that rang longer ago pops up on nobody's screen
 
 
+@urgently()
 def pop(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Show ringing calls on screens; a pop that is late, or fails, is not worth repeating."""
     bridge = services.bridge(tie)

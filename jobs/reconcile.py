@@ -25,6 +25,7 @@ from domain.call import SAME, CallEvent, differ
 from domain.contact import Line, Person
 from domain.errors import NotAllowed, TryLater, Upstream
 from domain.statement import Statement
+from domain.urgency import in_background
 from jobs import log_call
 from jobs.agree import agree
 from jobs.services import Services
@@ -91,6 +92,7 @@ class _Run:
 # ---- one run ------------------------------------------------------------------------------------------------------
 
 
+@in_background()
 def reconcile(services: Services, tenant: TenantId, window: timedelta) -> Statement:
     """Lay everything of a tenant side by side over `window` and put it right, now and to the end."""
     total = Statement()

@@ -14,15 +14,20 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import requests
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 import integrations
 from domain.errors import ConsentLost
-from domain.ports import AddressBook, CallBridge, Crm, Mailbox, PhoneSystem, TelephonyVendor
+from domain.gate import Limits, Turn
+from domain.ports import AddressBook, CallBridge, Crm, Http, Mailbox, PhoneSystem, TelephonyVendor
 from domain.profile import Profiles
 from integrations import google, guard
+from integrations.gated import Gated, one_credit
 from integrations.google.provider import provider as google_provider
 from integrations.google.tokens import GoogleKeys
 from integrations.zoho import crm as zoho_crm
+from integrations.zoho.credits import credits
 from integrations.zoho.provider import provider as zoho
 from oauth.flow import Consent
 from oauth.grants import Grant, Grants
@@ -36,6 +41,7 @@ from store.connections import Connections, Tie
 from store.database import Database, TenantId
 from store.directory import Directory
 from store.effects import Effects
+from store.gate import Gates, Standing
 from store.hub import Hub
 from store.inbox import Inbox
 from store.lanes import Lanes
@@ -45,7 +51,19 @@ from store.tenants import Tenants
 from store.vault import KeyRing, Vault
 
 DOOR_URL = "door.url"  # the cursor that keeps where a connection's vendor reports to
+KEPT_SLOTS = 1  # of an organisation's places, for pops and clicks
+KEPT_CREDITS = 10  # a tenth of a day's credits
+LEASE_TIMEOUTS = 3  # connecting, waiting and reading may each take one
+NO_LIMITS = Limits()
 T = TypeVar("T")
+Cost = Callable[[str, str, Mapping[str, Any]], int]
+
+log = structlog.get_logger()
+
+
+def upstream(vendor: str, tie: UUID) -> str:
+    """The name of the gate before a connection's other side: its own organisation, user or account there."""
+    return f"{vendor}:{tie}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +87,7 @@ class Services:
     profiles: Profiles
     mail: MailCache
     bell: Bell
+    gates: Gates
     grants: Grants
     consent: Consent
     providers: Mapping[str, OAuthProvider]
@@ -87,7 +106,7 @@ class Services:
         return self._kept(
             ("crm", tie.tenant, grant.id),
             lambda: zoho_crm.open_crm(
-                http=self.http,
+                http=self._zoho(tie),
                 api_domain=grant.extra.get("api_domain", ""),
                 tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
                 region=self.tenants.get(tie.tenant).region,
@@ -101,7 +120,7 @@ class Services:
         return self._kept(
             ("bridge", tie.tenant, grant.id),
             lambda: zoho_crm.open_bridge(
-                http=self.http,
+                http=self._zoho(tie),
                 api_domain=grant.extra.get("api_domain", ""),
                 tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
                 timeout=self.settings.request_timeout_seconds,
@@ -111,7 +130,7 @@ class Services:
     def address_book(self, tie: Tie) -> AddressBook:
         """A Google user's contacts."""
         return google.open_contacts(
-            http=self._kept("google sessions", google.open_sessions),
+            http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
             tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
             root=self.settings.google_api_root,
             region=self.tenants.get(tie.tenant).region,
@@ -121,7 +140,7 @@ class Services:
     def mailbox(self, tie: Tie) -> Mailbox:
         """A Google user's mailbox."""
         return google.open_mailbox(
-            http=self._kept("google sessions", google.open_sessions),
+            http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
             tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
             root=self.settings.google_api_root,
             timeout=self.settings.request_timeout_seconds,
@@ -130,7 +149,46 @@ class Services:
     def phone_system(self, tie: Tie) -> PhoneSystem:
         """An account at a telephony vendor."""
         door = self.connections.cursor(tie.tenant, tie.id, DOOR_URL)  # who dials for us is told where to report
-        return self.telephony[tie.vendor].open({**tie.account, "door_url": door}, self.guarded)
+        return self.telephony[tie.vendor].open({**tie.account, "door_url": door}, self._gated(tie, self.guarded))
+
+    # -- the gates before them
+
+    def standing(self, tie: Tie) -> Standing:
+        """How the other side of a connection answers now."""
+        return self.gates.standing(upstream(tie.vendor, tie.id))
+
+    def _zoho(self, tie: Tie) -> Http:
+        """To one organisation, for whom Zoho counts what is under way and what a day costs."""
+        settings = self.settings
+        slots, budget = settings.zoho_concurrency, settings.zoho_daily_credits
+        kept = Limits(slots=slots, kept_slots=KEPT_SLOTS, credits=budget, kept_credits=budget // KEPT_CREDITS)
+        return self._gated(tie, self.http, kept, credits)
+
+    def _gated(self, tie: Tie, http: Http, limits: Limits = NO_LIMITS, cost: Cost = one_credit) -> Http:
+        return Gated(
+            http=http,
+            gate=self.gates,
+            upstream=upstream(tie.vendor, tie.id),
+            title=self.title(tie.vendor),
+            lease_seconds=LEASE_TIMEOUTS * self.settings.request_timeout_seconds,
+            limits=limits,
+            cost=cost,
+            turned=lambda turn, since: self._turned(tie, turn, since),
+        )
+
+    def title(self, vendor: str) -> str:
+        """What an outside system is called."""
+        known = self.telephony.get(vendor)
+        return known.title if known is not None else vendor.capitalize()
+
+    def _turned(self, tie: Tie, turn: Turn, since: int) -> None:
+        """A circuit opened or closed: say so once, in the log and in the tenant's ledger."""
+        began = datetime.fromtimestamp(since / 1000, UTC).isoformat(timespec="seconds")
+        log.warning(f"circuit_{turn}", tenant=str(tie.tenant), connection=str(tie.id), name=tie.vendor)
+        try:
+            self.ledger.note(tie.tenant, f"circuit.{turn}", subject=f"connections:{tie.id}", silent_since=began)
+        except SQLAlchemyError as error:  # an answer that came must not be lost over this
+            log.error("circuit_not_noted", tenant=str(tie.tenant), error=type(error).__name__)
 
     def _grant(self, tie: Tie) -> Grant:
         grant = self.grants.get(tie.tenant, tie.id)
@@ -153,6 +211,7 @@ class Services:
             self.bell.ring(tenant, lane)  # type: ignore[arg-type]  # lanes come from store.inbox.LANES
 
     def close(self) -> None:
+        self.gates.close()
         self.db.close()
 
 
@@ -203,6 +262,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         profiles=Profiles(),
         mail=mail,
         bell=Bell(settings.redis_url),
+        gates=Gates(settings.redis_url),
         grants=Grants(db, vault, ledger, connections, providers, http, timeout=timeout, on_lost=on_lost),
         consent=Consent(db, vault, providers, origin=settings.origin, timeout=timeout),
         providers=providers,

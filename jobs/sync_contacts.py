@@ -18,6 +18,7 @@ from domain.errors import Malformed, Trouble, TryLater, Unanswered
 from domain.plan import read_plan, write_plan
 from domain.ports import CursorLost, in_batches
 from integrations.zoho.notifications import read_notification
+from jobs.outage import postpone
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
@@ -156,12 +157,12 @@ def act(services: Services, tenant: TenantId) -> int:
     services.effects.orphans(tenant, "contacts")
     waiting = services.effects.waiting(tenant, "contacts")
     for effect in waiting:
+        tie = services.connections.get(tenant, effect.connection)
         try:
-            tie = services.connections.get(tenant, effect.connection)
             services.effects.claim(tenant, [effect])
             services.phone_system(tie).put_contacts([], effect.payload["removed"])  # safe to tell twice
         except (TryLater, Unanswered) as error:
-            services.effects.again(tenant, [effect], error.code)
+            postpone(services, tie, [effect], error, repeatable=True)
         except Trouble as error:
             services.effects.drop(tenant, [effect], error.code)
         else:

@@ -15,8 +15,9 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import ConsentLost, NotAllowed, Trouble, TryLater, Upstream
+from domain.errors import ConsentLost, NotAllowed, NotNow, Trouble, TryLater, Upstream
 from domain.plan import Held
+from domain.urgency import in_background
 from jobs import archive, connect, log_call, reconcile, recordings, sync_contacts, sync_mail
 from jobs.services import Services
 from store.chores import Chore
@@ -60,8 +61,9 @@ def visit(services: Services, tenant: TenantId, lane: Lane, *, seconds: float = 
             with services.lanes.hold(tenant, lane) as held:
                 if not held:
                     return done  # whoever is inside rings again if anything is left
-                while (step := STEPS[lane](services, tenant)) and time.monotonic() < ends:
-                    done += step
+                with in_background():
+                    while (step := STEPS[lane](services, tenant)) and time.monotonic() < ends:
+                        done += step
                 done += step
             if (tenant, lane) not in services.lanes.with_work():
                 return done
@@ -101,6 +103,9 @@ def _deliveries(
         tie = services.connections.get(tenant, connection)
         try:
             hear(services, tie, batch)
+        except NotNow as error:
+            services.inbox.postpone(tenant, batch, error.code, timedelta(seconds=error.wait))
+            services.connections.trouble(tenant, connection, error.code)
         except Trouble as error:
             pause = timedelta(seconds=getattr(error, "wait", 0.0))
             wait = max(pause, log_call.SOON if isinstance(error, TryLater) else log_call.PAUSED)

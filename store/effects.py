@@ -200,9 +200,9 @@ class Effects:
                 )
             )
 
-    def unknown(self, tenant: TenantId, batch: Sequence[Effect], reason: str) -> None:
-        """The request left and nobody knows: read back before writing again."""
-        self._later(tenant, batch, "unknown", reason, SETTLE)
+    def unknown(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, counted: bool = True) -> None:
+        """The request left and nobody knows: read back before writing again. Not `counted`: nobody is at home there."""
+        self._later(tenant, batch, "unknown", reason, SETTLE, counted)
 
     def again(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, wait: timedelta | None = None) -> None:
         """This try surely did nothing: once more after `wait`, or after a growing pause.
@@ -213,7 +213,7 @@ class Effects:
         self._later(tenant, batch, unread, reason, wait)
 
     def postpone(self, tenant: TenantId, batch: Sequence[Effect], reason: str, wait: timedelta) -> None:
-        """Their connection cannot be used now: wait, without counting it as a try."""
+        """Their connection cannot be used now: wait, without counting it as a try. Surely nothing was done."""
         claimed = effects.c.state == "claimed"
         with self._db.tenant(tenant) as database:
             database.execute(
@@ -237,14 +237,19 @@ class Effects:
         state: str | ColumnElement[str],
         reason: str,
         wait: timedelta | None,
+        counted: bool = True,
     ) -> None:
+        back = 0 if counted else case((effects.c.state == "claimed", 1), else_=0)
         with self._db.tenant(tenant) as database:
             for effect in batch:
                 pause = backoff(effect.attempts) if wait is None else wait
-                ended = effect.attempts + 1 >= ATTEMPTS
+                ended = counted and effect.attempts + 1 >= ATTEMPTS
                 database.execute(
                     self._open(tenant, [effect]).values(
-                        state="dead" if ended else state, reason=reason, next_at=func.now() + pause
+                        state="dead" if ended else state,
+                        attempts=effects.c.attempts - back,
+                        reason=reason,
+                        next_at=func.now() + pause,
                     )
                 )
 

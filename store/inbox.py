@@ -119,6 +119,19 @@ class Inbox:
                 )
             )
 
+    def postpone(self, tenant: TenantId, batch: Sequence[Delivery], reason: str, wait: timedelta) -> None:
+        """What understanding these takes cannot be asked for now: wait, without counting it as a try."""
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(deliveries)
+                .where(
+                    deliveries.c.tenant_id == tenant,
+                    deliveries.c.id.in_([delivery.id for delivery in batch]),
+                    deliveries.c.state == "pending",
+                )
+                .values(reason=reason, next_at=func.now() + wait)
+            )
+
     def dead(self, tenant: TenantId) -> list[tuple[UUID, str, str, datetime]]:
         """(id, kind, reason, received at) of what could not be understood, newest first."""
         with self._db.tenant(tenant) as database:

@@ -212,6 +212,18 @@ def test_waiting_for_a_consent_is_not_a_try(
     assert ("due", 0) == (only(owed, tenant).state, only(owed, tenant).attempts)
 
 
+def test_an_outage_uses_up_no_tries(owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]) -> None:
+    """However often somebody went to look, what nobody answered is unknown and has been tried as often as before."""
+    plan()
+    for _ in range(ATTEMPTS + 1):
+        effect = only(owed, tenant)
+        owed.claim(tenant, [effect])
+        owed.unknown(tenant, [effect], "upstream.unanswered", counted=False)
+        wait_over(db, tenant)
+
+    assert ("unknown", 0) == (only(owed, tenant).state, only(owed, tenant).attempts)
+
+
 def test_what_is_unknown_stays_unknown_while_it_waits(
     owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
 ) -> None:

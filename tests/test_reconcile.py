@@ -16,7 +16,6 @@ import waitress.server
 from flask import Flask
 from sqlalchemy import update
 
-from domain.errors import TryLater
 from domain.ports import LoggedCall
 from domain.statement import Statement, untouched
 from jobs import connect, log_call, reconcile, worker
@@ -81,10 +80,7 @@ class Office:
         return self.services.now() - timedelta(days=1)
 
     def reconcile(self, window: timedelta = 2 * HOUR) -> Statement:
-        try:
-            told = reconcile.reconcile(self.services, self.tenant, window)
-        except TryLater:  # the platform let a kept connection go; the chore would come round again
-            told = reconcile.reconcile(self.services, self.tenant, window)
+        told = reconcile.reconcile(self.services, self.tenant, window)
         self.work()
         return told
 

@@ -67,7 +67,6 @@ READS: dict[str, tuple[requests.Response | Exception, type[Upstream]]] = {
     "html with 403": (answer(403, b"<html>"), TryLater),
     "timeout": (requests.ReadTimeout(), TryLater),
     "not reached": (not_reached(), TryLater),
-    "cut off": (cut_off(), TryLater),
     "429": (error("TOO_MANY_REQUESTS", 429), TryLater),
     "scope, 401": (error("OAUTH_SCOPE_MISMATCH", 401), NotAllowed),
     "scope, 403": (error("OAUTH_SCOPE_MISMATCH", 403), NotAllowed),
@@ -118,6 +117,18 @@ def test_a_change_nobody_confirmed_is_unanswered_and_not_sent_again(told):
 
     assert type(raised.value) is expected
     assert len(line.asked) == 1
+
+
+def test_what_was_cut_off_is_asked_once_more_and_not_more_often():
+    """A connection that was kept may have been given up over there just then."""
+    client, line, _ = talk(cut_off(), answer(200, {"org": []}))
+    assert client.read("/crm/v8/org") == {"org": []}
+    assert len(line.asked) == 2
+
+    client, line, _ = talk(cut_off(), cut_off())
+    with pytest.raises(TryLater):
+        client.write("DELETE", "/crm/v8/actions/watch", repeatable=True)
+    assert len(line.asked) == 2
 
 
 def test_a_change_that_may_be_repeated_is_never_unanswered():

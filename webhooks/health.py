@@ -72,5 +72,11 @@ class _Now(Collector):
         for lane, many in Counter(lane for _, lane in self._services.lanes.with_work()).items():
             lanes.add_metric([lane], many)
         yield lanes
+        silent = GaugeMetricFamily(
+            "linekeeper_circuits_open", "Connections whose other side does not answer", labels=["vendor"]
+        )
+        for vendor, many in Counter(name.partition(":")[0] for name in self._services.gates.silent()).items():
+            silent.add_metric([vendor], many)
+        yield silent
         oldest = self._services.mail.oldest_seconds() or 0.0
         yield GaugeMetricFamily("linekeeper_mail_oldest_seconds", "Age of the oldest cached message", value=oldest)

@@ -3,8 +3,9 @@
 googleapiclient's usual transport, httplib2, mixes up the answers of threads that share one
 (https://googleapis.github.io/google-api-python-client/docs/thread_safety.html) and silently re-sends a POST whose
 connection was cut. So `Sessions` shares nothing between threads, `UserHttp` puts a token on each request, keeping none,
-and a request leaves once; the one repetition is after a 401, which says that nothing was done. Refusals are understood
-here, before googleapiclient sees them: it would write their bodies into the log.
+and a request leaves once: it is repeated after a 401, which says that nothing was done, and, where that does no harm,
+after a connection was cut. Refusals are understood here, before googleapiclient sees them: it would write their bodies
+into the log.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from urllib3.exceptions import NewConnectionError
 from domain.errors import ConsentLost, TryLater, Unanswered, Upstream
 from domain.ports import Http, Tokens
 from integrations.google.remedy import NotThere, remedy
+from integrations.guard import dropped
 
 SMALLER_BATCH = 10
 UNREADABLE = "Google's answer could not be read."
@@ -95,16 +97,20 @@ class UserHttp:
             request.headers["Authorization"] = f"Bearer {token}"
             return request
 
+        options = {
+            "data": body.encode() if isinstance(body, str) else body,
+            "headers": {key: value for key, value in (headers or {}).items() if key.lower() != "content-length"},
+            "auth": sign,  # as a header, an entry in somebody's .netrc would replace it
+            "allow_redirects": False,
+            "timeout": self.timeout,
+        }
         try:
-            answer: requests.Response = self.http.request(
-                method,
-                uri,
-                data=body.encode() if isinstance(body, str) else body,
-                headers={key: value for key, value in (headers or {}).items() if key.lower() != "content-length"},
-                auth=sign,  # as a header, an entry in somebody's .netrc would replace it
-                allow_redirects=False,
-                timeout=self.timeout,
-            )
+            try:
+                answer: requests.Response = self.http.request(method, uri, **options)
+            except requests.RequestException as error:
+                if not repeatable or not dropped(error):
+                    raise
+                answer = self.http.request(method, uri, **options)
         except requests.RequestException as error:
             if repeatable or _never_left(error):
                 raise TryLater("Google could not be reached.") from None

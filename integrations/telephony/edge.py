@@ -17,6 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyErr
 
 from domain.errors import ConsentLost, Forbidden, NotAllowed, Refused, TryLater, Unanswered, Upstream
 from domain.ports import Http, Sound
+from integrations.guard import dropped
 
 LONGEST_WAIT_SECONDS = 3600.0
 BAD_RESPONSE = "upstream.bad_response"
@@ -32,10 +33,16 @@ DOTS = re.compile(r"(^|[/\\])\.{1,2}([/\\;]|$)")  # "..", also as "..;" (some Ja
 def send(http: Http, method: str, url: str, *, once: bool = False, **options: Any) -> requests.Response:
     """Send a request and return whatever was answered. `once`: doing it twice would be felt.
 
+    Anything else goes a second time when the connection was cut: most likely it had been idle, and given up over there.
     Raises Refused for an address that cannot be used, Unanswered when it may have been done, TryLater when it was not.
     """
     try:
-        response: requests.Response = http.request(method, url, **options)
+        try:
+            response: requests.Response = http.request(method, url, **options)
+        except requests.RequestException as error:
+            if once or not dropped(error):
+                raise
+            response = http.request(method, url, **options)
     except Forbidden as error:  # the guard's word on the tenant's address
         raise Refused(str(error), code=error.code) from None
     except requests.RequestException as error:

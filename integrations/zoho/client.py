@@ -1,8 +1,8 @@
 """One authorised conversation with a Zoho data centre: send, read the answer, name what went wrong after its remedy.
 
 Every status code and error code of Zoho is understood here and nowhere else. A body is never logged, a redirect never
-followed (it would carry the token to another host) and nothing is repeated, save once after a renewed token. What a
-record means is not known here.
+followed (it would carry the token to another host) and nothing is repeated, save once after a renewed token, and once
+what may be repeated when the connection was cut. What a record means is not known here.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import urllib3
 
 from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered, Upstream
 from domain.ports import Http, Tokens
+from integrations.guard import dropped
 
 CRM = "/crm/v8"
 MAX_BYTES = 10 * 1024 * 1024
@@ -93,11 +94,17 @@ class ZohoClient:
     def _exchange(
         self, method: str, path: str, token: str, unknown: type[Upstream], options: Mapping[str, Any]
     ) -> tuple[int, Mapping[str, str], Body | None]:
-        """Send once and read the answer to its end."""
+        """Send and read the answer to its end; a second time only what may be repeated and was cut off."""
         headers = {**options.get("headers", {}), "Authorization": f"Zoho-oauthtoken {token}"}  # never "Bearer": 1.4
         sent = {**options, "headers": headers, "timeout": self._timeout, "stream": True, "allow_redirects": False}
         try:
-            with closing(self._http.request(method, self._origin + path, **sent)) as response:
+            try:
+                response = self._http.request(method, self._origin + path, **sent)
+            except requests.RequestException as error:
+                if unknown is Unanswered or not dropped(error):
+                    raise
+                response = self._http.request(method, self._origin + path, **sent)
+            with closing(response):
                 return response.status_code, response.headers, _body(response, unknown)
         except requests.RequestException as error:
             if _nothing_sent(error):
