@@ -27,14 +27,21 @@ AGAIN_SECONDS = 5.0  # after which it may try again
 POLL_SECONDS = (0.01, 0.1)  # first and longest pause between two looks
 CREDITS_LEFT = "X-API-CREDITS-REMAINING"  # Zoho, from half of the day's credits on
 NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-SAID: Mapping[Why, tuple[str, str]] = {
-    "silent": ("upstream.silent", "{title} does not answer at the moment. We look again in {seconds} s."),
-    "slowed": ("upstream.slowed", "{title} asked us to slow down for {seconds} s."),
-    "full": ("upstream.full", "As much is under way to {title} as may be. It is tried again in {seconds} s."),
-    "spent": (
-        "upstream.spent",
-        "The requests {title} allows us in a day are used up. It is tried again in {seconds} s.",
-    ),
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How we say why something does not go now."""
+
+    sentence: str
+    code: str
+
+
+SAID: Mapping[Why, Said] = {
+    "silent": Said("{title} does not answer at the moment. We look again in {seconds} s.", code="upstream.silent"),
+    "slowed": Said("{title} asked us to slow down for {seconds} s.", code="upstream.slowed"),
+    "full": Said("As much is under way to {title} as may be. It is tried again soon.", code="upstream.full"),
+    "spent": Said("The requests of a day to {title} are used up. It is tried again later.", code="upstream.spent"),
 }
 
 
@@ -91,8 +98,8 @@ class Gated:
 
     def _not_now(self, entry: Entry) -> NotNow:
         wait = entry.wait_ms / 1000 or AGAIN_SECONDS
-        code, sentence = SAID[entry.why]
-        return NotNow(sentence.format(title=self.title, seconds=max(1, round(wait))), code=code, wait=wait)
+        said = SAID[entry.why]
+        return NotNow(said.sentence.format(title=self.title, seconds=max(1, round(wait))), code=said.code, wait=wait)
 
     def _leave(self, ticket: str, told: Told) -> None:
         turn, since = self.gate.leave(self.upstream, ticket, told)

@@ -67,6 +67,22 @@ def test_a_repeat_changes_nothing(inbox: Inbox, db: Database, tenant: TenantId, 
     assert [] == inbox.pending(tenant, "calls")
 
 
+def test_what_cannot_be_asked_for_now_waits_without_a_try(
+    inbox: Inbox, db: Database, tenant: TenantId, phone: uuid.UUID
+) -> None:
+    """However long the other side is away; what was given up stays so."""
+    write(inbox, tenant, phone)
+    write(inbox, tenant, phone, "e2")
+    waiting, dead = inbox.pending(tenant, "calls")
+    inbox.failed(tenant, dead, "malformed")
+    for _ in range(50):
+        inbox.postpone(tenant, [waiting, dead], "upstream.silent", timedelta(minutes=1))
+        assert [] == inbox.pending(tenant, "calls")
+        hurry(db, tenant)
+
+    assert [("e1", 0)] == [(one.event_id, one.attempts) for one in inbox.pending(tenant, "calls")]
+
+
 def test_fifty_at_once_are_one(inbox: Inbox, tenant: TenantId, phone: uuid.UUID) -> None:
     """However many processes take in the same event."""
     with ThreadPoolExecutor(50) as threads:
