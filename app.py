@@ -25,6 +25,7 @@ COMMANDS = {  # name -> the room that tells it
     "stage": "commands.stage",
     **dict.fromkeys(("tenants", "connections", "deliveries", "calls", "contacts"), "commands.desk"),
     **dict.fromkeys(("sync", "reconcile"), "commands.desk"),
+    "apikeys": "commands.apikeys",
     **dict.fromkeys(("purge", "erase", "keys", "certificate"), "commands.forget"),
     **dict.fromkeys(("ledger", "db", "doctor", "scan", "openapi"), "commands.prove"),
 }

@@ -145,6 +145,9 @@ class Settings:
         _hosts, frozenset(), "private hosts a tenant may name (PBX, recordings), comma separated"
     )
     contacts_sync_seconds: int = _setting(_whole(1, DAY_SECONDS), 300, "how often the contacts sweep runs")
+    hint_milliseconds: int = _setting(
+        _whole(20, 5_000), 300, "how long a phone system waits for a hint (caller name, routing) before it gets none"
+    )
     request_timeout_seconds: int = _setting(_whole(1, 120), 20, "how long we wait for an outside system's answer")
 
     @property

@@ -16,12 +16,15 @@ from console import (
     connections,
     consent,
     contacts,
+    dialling,
     errors,
     headers,
     holdings,
+    keys,
     ledger,
     overview,
     panel,
+    routing,
     session,
     words,
 )
@@ -31,7 +34,9 @@ from domain.errors import Missing
 if TYPE_CHECKING:
     from jobs.services import Services
 
-PAGES = (session, overview, panel, calls, contacts, connections, holdings, ledger, consent)
+PAGES = (
+    session, overview, panel, calls, contacts, dialling, connections, routing, keys, holdings, ledger, consent
+)
 
 
 def create_console(

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import request
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 from werkzeug.datastructures import MultiDict
 
+from domain.api_key import SCOPES
+from domain.dial_plan import FORMS, OUTSIDE
 from domain.errors import Forbidden, Malformed
 from domain.ports import AccountField
 from domain.recording import BASES, Rules
@@ -183,6 +185,58 @@ class Recordings(Form):
         if days is not None and not 1 <= days <= (self.most or 9999):
             raise ValidationError(f"From 1 to {self.most or 9999}, or nothing.", "days")
         return Rules(inbound=data["inbound"], outbound=data["outbound"], archive=data["archive"], days=days)
+
+
+class Dialled(Form):
+    """A number to dial, and which of one's own telephones to ring; none: the one chosen before."""
+
+    number = text(most=200)
+    extension = text(most=64, required=False)
+
+
+class Line(Form):
+    """Which of one's own telephones rings when one dials from here."""
+
+    extension = text(most=64, required=False)
+
+
+class Plan(Form):
+    """How numbers are spelt for the telephone system, and a number to try it on."""
+
+    form = fields.String(required=True, validate=validate.OneOf(FORMS, error="Please choose one of these."))
+    outside = fields.String(load_default="", validate=validate.Regexp(rf"^{OUTSIDE.pattern}$", error="Up to four digits."))
+    sample = text(most=200, required=False)
+    do = fields.String(load_default="save", validate=validate.OneOf(("save", "try")))
+
+
+class Press(Form):
+    """A button of a live call; keys come with their digits."""
+
+    digits = text(most=32, required=False)
+
+
+class Key(Form):
+    """A new key for a program of the tenant's."""
+
+    label = text(most=80)
+    scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES)),
+        required=True,
+        validate=[validate.Length(min=1, error="Choose at least one.")],
+        error_messages={**MESSAGES, "required": "Choose at least one."},
+    )
+
+
+class Way(Form):
+    """Who a call to one of the tenant's numbers is for: a user or a queue."""
+
+    number = text(most=64)
+    user = fields.UUID(load_default=None, error_messages=MESSAGES, allow_none=True)
+    queue = text(most=80, required=False)
+
+    @pre_load
+    def nobody(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if name != "user" or value}
 
 
 class Account(Form):

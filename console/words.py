@@ -58,6 +58,7 @@ EFFECTS = {
     "activity.update": "Add the recording to the call in Zoho",
     "recording.forget": "Delete the recording at the telephone system",
     "dial": "Ring the agent and dial",
+    "control": "Steer the call (hang up, hold, mute, keys)",
     "phonebook.put": "Update the phonebook",
     "phonebook.remove": "Remove from the phonebook",
 }
@@ -74,6 +75,18 @@ BASES = {  # domain.recording.BASES, as an administrator chooses and an agent re
     "announced": "Announced: callers hear that the call is recorded",
     "consented": "Consented: everybody on the line agreed",
     "legal_duty": "Legal duty: the law demands the recording",
+}
+CONTROLS = {  # domain.ports.Control, on a button
+    "hangup": "Hang up",
+    "hold": "Hold",
+    "unhold": "Back from hold",
+    "mute": "Mute",
+    "unmute": "Unmute",
+}
+FORMS = {  # domain.dial_plan.FORMS, as an administrator chooses them
+    "e164": "International, with a plus: +34600111222",
+    "digits": "International, digits only: 34600111222",
+    "national": "As dialled in your country: 600111222",
 }
 DUTIES = {
     "renew": "renewing the permission",
@@ -111,6 +124,10 @@ REASONS = {
     "lane.busy": "Calls are being worked on. It waits its turn.",
     "pop.stale": "It rang too long ago to be shown.",
     "dial.stale": "It was asked for too long ago to be dialled now.",
+    "control.stale": "It was asked for too long ago to be done to this call now.",
+    "control.unsupported": "The telephone system cannot do that.",
+    "control.invalid": "There was no such call any more, or those were no keys a telephone has.",
+    "call.over": "The call was over.",
     "call.gone": "The call was erased.",
     "activity.waits": "The call does not stand in Zoho yet. We look again.",
     "recording.no_link": "There is no link to add: it stands in the call already, or there is no recording any more.",

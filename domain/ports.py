@@ -284,6 +284,9 @@ class CallBridge(Protocol):
     def register_dial(self, *, url: str, secret: str, login: str) -> None:
         """Register the address clicks on numbers go to for one user."""
 
+    def register_controls(self, *, urls: Mapping[Control, str], secret: str, login: str) -> None:
+        """Register where a user's buttons of a live call go to; those without an address are not shown."""
+
     def ring(self, ring: Ring) -> None: ...
 
     def finish(self, activity: Activity) -> None:

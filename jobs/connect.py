@@ -7,7 +7,6 @@ is down keeps nothing alive.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,7 +22,7 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs import reconcile, recordings
+from jobs import buttons, reconcile, recordings
 from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
@@ -193,7 +192,7 @@ def _choose_writer(services: Services, tenant: TenantId, connection: UUID, *, br
     if bridge:
         try:
             services.bridge(tie).integrate()
-            _register_dial(services, tie)
+            buttons.register(services, tie)
             writer, reason = "bridge", ""
         except (NotAllowed, Refused) as error:
             reason = error.code
@@ -202,22 +201,6 @@ def _choose_writer(services: Services, tenant: TenantId, connection: UUID, *, br
             log.info("bridge_not_now", tenant=str(tenant), reason=reason)
     services.tenants.set(tenant, call_writer=writer)
     services.connections.set_facts(tenant, connection, bridge=reason or "on")
-
-
-def _register_dial(services: Services, tie: Tie) -> None:
-    """Have every user's clicks on numbers come to a door of this tenant, with a secret that proves it was Zoho."""
-    bridge = services.bridge(tie)
-    secret = uuid.uuid4().hex + uuid.uuid4().hex
-    door = services.directory.new("door", tie.tenant, connection=tie.id)
-    services.connections.add_secret(tie.tenant, tie.id, "dial", secret)
-    for user in services.tenants.users(tie.tenant):
-        if user.active and user.login_id:
-            try:
-                bridge.register_dial(
-                    url=f"{services.settings.origin}/webhooks/zoho/dial/{door}", secret=secret, login=user.login_id
-                )
-            except (Refused, NotAllowed) as error:  # one user without telephony does not stop the others
-                log.info("dial_not_registered", tenant=str(tie.tenant), user=str(user.id), reason=error.code)
 
 
 # ---- Google: a user's contacts and mail ---------------------------------------------------------------------------
@@ -322,6 +305,8 @@ def add_phone_system(services: Services, *, user: User, vendor: str, account: Ma
     if made.traits.phonebook:
         every = services.settings.contacts_sync_seconds
         services.chores.set_up(user.tenant, tie, "write.phonebook", lane="contacts", every_seconds=every)
+    if made.traits.control:
+        services.chores.hurry(user.tenant, "users")  # which goes on to register what can be pressed in the CRM
     if made.traits.calls:
         reconcile.set_up(services, user.tenant, tie)
     recordings.look_after(services, user.tenant, tie, vendor)
@@ -413,6 +398,7 @@ def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
             at_provider=revoked,
         )
     services.chores.hurry(tenant, "write.phonebook")
+    services.chores.hurry(tenant, "users")  # and what can be pressed in the CRM
     services.ring(tenant, "contacts")
     return services.certificates.document(issued) | {"at_provider": revoked}
 

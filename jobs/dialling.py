@@ -1,22 +1,104 @@
-"""Dialling for an agent: once, now, or not at all."""
+"""Dialling for an agent: once, now, or not at all. Whoever asks, a click in Zoho, a page or a program, asks here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
-from domain.errors import Upstream
+from domain import dial_plan, phone
+from domain.dial_plan import DialPlan, Spelt
+from domain.errors import Malformed, Upstream
 from domain.urgency import urgently
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
 from store.effects import Effect
+from store.tenants import Tenant, User
 
 log = structlog.get_logger()
 
 CLICK_IS_STALE = timedelta(seconds=30)  # whoever clicked longer ago has turned to something else
+CLICK_SECONDS = 3  # a second click on the same number within this is the same click
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What will be dialled, for whom, on which of their telephones; `new`: it was not asked for before."""
+
+    spelt: Spelt
+    extension: str
+    new: bool
+
+
+def preview(tenant: Tenant, raw: str, plan: DialPlan | None = None) -> Spelt:
+    """Say how a number would be dialled, by the tenant's plan or another; nothing rings.
+
+    Raises Forbidden for an emergency number, Malformed for what is none.
+    """
+    plan = plan or tenant.dialling
+    number = phone.read(raw, tenant.region)
+    dial_plan.check(raw, number, plan, tenant.region)
+    return dial_plan.spell(number, plan, tenant.region)
+
+
+def ask(services: Services, user: User, raw: str, *, actor: str, extension: str = "", once: str = "") -> Asked:
+    """Owe a user the dialling of a number; the phone system is asked by a worker.
+
+    `extension`: one of their own lines, else the one they chose. `once`: what is dialled once under this name;
+    without it, once in three seconds. Raises Forbidden, Malformed.
+    """
+    tenant = services.tenants.get(user.tenant)
+    spelt = preview(tenant, raw)
+    system = system_of(services, tenant.id)
+    if system is None:
+        raise Malformed("No telephone system that could dial is connected.", code="dial.impossible")
+    line = line_of(services, user, extension)
+    moment = int(services.now().timestamp()) // CLICK_SECONDS
+    named = once or f"{user.id} {spelt.number} {moment}"
+    mark = services.vault.of(tenant.id).fingerprint("dial", named)
+    with services.db.tenant(tenant.id) as database:
+        new = services.effects.plan(
+            database,
+            tenant.id,
+            "dial",
+            f"dial:{mark.hex()[:32]}",
+            connection=system.id,
+            lane="calls",
+            payload={"number": spelt.number, "email": user.email, "extension": line, "login": user.login_id},
+        )
+        if new:
+            services.ledger.write(
+                database,
+                tenant.id,
+                "call.dialled",
+                actor=actor,
+                subject=f"connections:{system.id}",
+                user=str(user.id),
+            )
+    services.bell.ring(tenant.id, "calls")
+    return Asked(spelt=spelt, extension=line, new=new)
+
+
+def system_of(services: Services, tenant: TenantId) -> Tie | None:
+    """The tenant's phone system that can dial."""
+    for tie in services.connections.all(tenant, kind="telephony", connected=True):
+        vendor = services.telephony.get(tie.vendor)
+        if vendor is not None and vendor.traits.dial:
+            return tie
+    return None
+
+
+def line_of(services: Services, user: User, wanted: str = "") -> str:
+    """The telephone to ring: the line asked for, the one chosen, or where the last call rang. Raises Malformed."""
+    lines = services.devices.of(user.tenant, user.id)
+    if wanted:
+        if wanted != user.extension and wanted not in {line.extension for line in lines}:
+            raise Malformed("This is not a line of that user.", code="dial.not_their_line")
+        return wanted
+    return lines[0].extension if lines and lines[0].chosen else user.extension
 
 
 @urgently()

@@ -16,11 +16,11 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from domain import phone
+from domain import dial_plan, phone
 from domain.call import CallEvent, TextEvent
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
 from domain.phone import Number
-from jobs import activities, dialling, pops, recordings, who
+from jobs import activities, dialling, pops, recordings, steering, who
 from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Heard
@@ -107,7 +107,7 @@ def take_over(
     Whatever told of the events, a delivery or the vendor's own list: told twice, nothing changes.
     """
     tenant = services.tenants.get(tie.tenant)
-    numbers = [phone.read(item.call.customer, tenant.region) for item in heard]
+    numbers = [phone.read(_customer(item, tenant), tenant.region) for item in heard]
     crm = services.connections.first(tie.tenant, "crm")
     who.identify(services, tenant, heard, numbers)
     with services.db.tenant(tie.tenant) as database:
@@ -122,12 +122,20 @@ def take_over(
         for item in heard:
             if item.user is not None and item.call.agent_extension and item.before is None:
                 services.tenants.learn_extension(database, tie.tenant, item.user, item.call.agent_extension)
+                services.devices.learn(database, tie.tenant, item.user, item.call.agent_extension)
         Inbox.done(database, tie.tenant, understood)
         Inbox.done(database, tie.tenant, ignored, "ignored", "no_use")
     for item in heard:
         log.info(
             "call_heard", tenant=str(tie.tenant), call=str(item.id), state=item.call.state, events=len(item.events)
         )
+
+
+def _customer(item: Heard, tenant: Tenant) -> str:
+    """The customer's number: what we dialled may have the digit for a line outside before it."""
+    call = item.call
+    outbound = call.direction == "outbound"
+    return dial_plan.heard(call.customer, tenant.dialling, tenant.region) if outbound else call.customer
 
 
 def _plan(services: Services, database: Connection, tenant: Tenant, crm: Tie, item: Heard, number: Number) -> None:
@@ -178,6 +186,7 @@ def act(services: Services, tenant: TenantId) -> int:
         "activity.record": activities.record,
         "activity.update": activities.amend,
         "dial": dialling.dial,
+        "control": steering.steer,
         "recording.forget": recordings.forget_there,
     }
     for (connection, kind), batch in sorted(by_work.items(), key=lambda pair: pair[0][1] in ACTIVITIES):

@@ -33,12 +33,15 @@ from oauth.flow import Consent
 from oauth.grants import Grant, Grants
 from oauth.provider import OAuthProvider
 from settings import BadSettings, Settings
+from store.api_keys import ApiKeys
 from store.bell import Bell
 from store.calls import Calls
 from store.certificates import Certificates
+from store.changes import Changes
 from store.chores import Chores
 from store.connections import Connections, Tie
 from store.database import Database, TenantId
+from store.devices import Devices
 from store.directory import Directory
 from store.effects import Effects
 from store.gate import Gates, Standing
@@ -47,6 +50,7 @@ from store.inbox import Inbox
 from store.lanes import Lanes
 from store.ledger import Ledger
 from store.mailbox import MailCache
+from store.routes import Routes
 from store.tenants import Tenants
 from store.vault import KeyRing, Vault
 
@@ -82,6 +86,10 @@ class Services:
     chores: Chores
     calls: Calls
     hub: Hub
+    changes: Changes
+    devices: Devices
+    routes: Routes
+    api_keys: ApiKeys
     ledger: Ledger
     certificates: Certificates
     profiles: Profiles
@@ -235,6 +243,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
     db.check_role()
     vault = Vault(db, KeyRing(settings.keyring))
     ledger = Ledger(db)
+    directory = Directory(db, vault)
     connections = Connections(db, vault)
     mail = MailCache(db, vault, settings.mail_redis_url, cache_seconds=settings.mail_cache_seconds)
     http = guard.pooled(timeout)
@@ -248,7 +257,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         settings=settings,
         db=db,
         vault=vault,
-        directory=Directory(db, vault),
+        directory=directory,
         tenants=Tenants(db, vault),
         connections=connections,
         inbox=Inbox(db, vault),
@@ -257,6 +266,10 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         chores=Chores(db),
         calls=Calls(db, vault),
         hub=Hub(db, vault),
+        changes=Changes(db, vault),
+        devices=Devices(db, vault),
+        routes=Routes(db, vault),
+        api_keys=ApiKeys(db, vault, directory),
         ledger=ledger,
         certificates=Certificates(db, vault, ledger),
         profiles=Profiles(),

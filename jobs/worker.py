@@ -18,7 +18,7 @@ import structlog
 from domain.errors import ConsentLost, NotAllowed, NotNow, Trouble, TryLater, Upstream
 from domain.plan import Held
 from domain.urgency import in_background
-from jobs import archive, connect, log_call, reconcile, recordings, sync_contacts, sync_mail
+from jobs import archive, buttons, connect, log_call, reconcile, recordings, sync_contacts, sync_mail
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
@@ -121,8 +121,9 @@ def _renew(services: Services, tie: Tie, chore: Chore) -> None:
 
 
 def _users(services: Services, tie: Tie, chore: Chore) -> None:
-    """Learn who joined and who left."""
+    """Learn who joined and who left, and have the CRM show each what they can press."""
     connect.learn_users(services, tie.tenant, tie.id, services.crm(tie).users())
+    buttons.refresh(services, tie)
 
 
 CHORES: dict[str, Callable[[Services, Tie, Chore], Any]] = {

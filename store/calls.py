@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.call import Call, CallEvent, fold
+from domain.call import Call, CallEvent, agent_leg, fold
 from domain.phone import Number
 from store.database import Database, TenantId
 from store.tables import calls
@@ -149,6 +149,14 @@ class Calls:
         with self._db.tenant(tenant) as database:
             row = database.execute(select(calls).where(calls.c.tenant_id == tenant, calls.c.id == call)).one_or_none()
         return None if row is None else self._kept(row)
+
+    def leg(self, tenant: TenantId, call: UUID) -> str:
+        """The vendor's name for our agent's part of a call, where it has one."""
+        with self._db.tenant(tenant) as database:
+            row = database.execute(
+                select(calls.c.id, calls.c.events).where(calls.c.tenant_id == tenant, calls.c.id == call)
+            ).one_or_none()
+        return "" if row is None else agent_leg(_events(self._vault.of(tenant), row))
 
     def some(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, Kept]:
         """These calls, as far as they are still here."""

@@ -290,6 +290,8 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
         return (owner == tenant, table.c.recording_id.in_(only.calls))
     if table.name == "users":
         return (owner == tenant, table.c.id.in_(only.users))
+    if table.name == "devices":
+        return (owner == tenant, table.c.user_id.in_(only.users))
     return None
 
 

@@ -17,11 +17,14 @@ from domain.profile import Profile
 from store.database import Database, TenantId
 from store.hub import Hub
 from store.tables import (
+    api_keys,
     calls,
+    changes,
     connection_secrets,
     connections,
     cursors,
     deliveries,
+    devices,
     effects,
     grants,
     links,
@@ -116,6 +119,39 @@ HOLDINGS: tuple[Holding, ...] = (
         ),
         clock="users.seen_at",
         keep="users",
+    ),
+    Holding(
+        name="devices",
+        purpose="Ring a user on the telephone they choose.",
+        basis="contract",
+        what=("devices.extension", "devices.extension_index"),
+        clock="devices.seen_at",
+        keep="devices",
+    ),
+    Holding(
+        name="API keys",
+        purpose="Let the tenant's own programs in, and show which of them came when.",
+        basis="contract",
+        what=("api_keys.label", "api_keys.prefix", "api_keys.digest"),
+        clock="api_keys.revoked_at",
+        keep="api_keys",
+        secret=("api_keys.prefix",),
+    ),
+    Holding(
+        name="routing",
+        purpose="Tell the phone system whom a call to each of the tenant's own numbers is for.",
+        basis="contract",
+        what=("routes.number", "routes.number_index", "routes.queue"),
+        clock="",
+        keep="routing",
+    ),
+    Holding(
+        name="changes",
+        purpose="Tell devices which calls and contacts changed and which went: our own ids, nothing else.",
+        basis="contract",
+        what=(),
+        clock="changes.at",
+        keep="changes",
     ),
     Holding(
         name="connections",
@@ -236,6 +272,9 @@ RULES: dict[str, Rule] = {
     "waiting effects": Rule(effects, effects.c.created_at, effects.c.state.not_in(OVER)),
     "effects": Rule(effects, func.coalesce(effects.c.done_at, effects.c.next_at), effects.c.state.in_(OVER)),
     "users": Rule(users, users.c.seen_at, ~users.c.active),
+    "devices": Rule(devices, devices.c.seen_at),
+    "API keys": Rule(api_keys, api_keys.c.revoked_at),
+    "changes": Rule(changes, changes.c.at, changes.c.gone),
     "door secrets": Rule(connection_secrets, connection_secrets.c.not_after),
 }
 

@@ -145,6 +145,7 @@ tenants = Table(
     _word("time_zone", "UTC"),
     _word("call_writer", "records"),  # who writes the activity: "bridge" (the CRM itself) or "records" (we do)
     _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
+    _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
     _when("created_at", nullable=False),
 )
 
@@ -180,6 +181,53 @@ users = Table(
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "connection_id", "remote_id"),
     Index(None, "tenant_id", "email_index"),
+)
+
+devices = Table(  # the inside lines that ring one user; a call shows them, the user says which one is dialled from
+    "devices",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("user_id", Uuid, nullable=False),
+    _sealed("extension"),
+    _blind("extension_index", nullable=False),
+    Column("chosen", Boolean, nullable=False, server_default=text("false")),
+    _when("seen_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "user_id", "extension_index"),
+    Index("one_chosen_device", "tenant_id", "user_id", unique=True, postgresql_where=text("chosen")),
+    Index(None, "tenant_id", "extension_index"),
+)
+
+api_keys = Table(  # what a tenant's own programs knock with; a digest is kept, never the key
+    "api_keys",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _sealed("label"),
+    _opaque("prefix"),  # the beginning people tell keys apart by
+    _blind("digest", nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_by", Uuid),
+    _when("created_at", nullable=False),
+    _when("last_used_at"),
+    _when("revoked_at"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "digest"),
+)
+
+routes = Table(  # who a call to one of the tenant's own numbers is for when nobody owns the caller
+    "routes",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _sealed("number"),
+    _blind("number_index", nullable=False),
+    Column("user_id", Uuid),
+    _sealed("queue"),
+    _when("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "number_index"),
 )
 
 connections = Table(
@@ -449,6 +497,19 @@ tombstones = Table(  # somebody asked to be forgotten: a sync does not bring the
     _blind("fingerprint", nullable=False),
     _when("created_at", nullable=False),
     PrimaryKeyConstraint("tenant_id", "kind", "fingerprint"),
+)
+
+changes = Table(  # when a call or a contact was last changed, written by triggers, so that devices can ask what is new
+    "changes",
+    metadata,
+    _row(),  # the call's or the contact's
+    _of_tenant(),
+    _word("kind"),  # calls, contacts
+    Column("transaction", BigInteger, nullable=False, server_default=text("txid_current()")),
+    Column("gone", Boolean, nullable=False, server_default=text("false")),
+    _when("at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    Index("changes_in_order", "tenant_id", "kind", "transaction", "id"),
 )
 
 # ---- proof ----------------------------------------------------------------------------------------------

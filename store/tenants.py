@@ -16,11 +16,12 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.contact import fold_email
+from domain.dial_plan import DialPlan
 from domain.errors import Missing
 from domain.ports import CrmUser, Organisation
 from domain.recording import Rules
 from store.database import Database, TenantId
-from store.tables import tenants, users
+from store.tables import devices, tenants, users
 from store.vault import Vault
 
 Role = Literal["admin", "agent"]
@@ -38,6 +39,7 @@ class Tenant:
     time_zone: str
     call_writer: Literal["bridge", "records"]
     recordings: Rules
+    dialling: DialPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +97,11 @@ class Tenants:
             time_zone=row.time_zone,
             call_writer=row.call_writer,
             recordings=Rules.from_data(row.recordings),
+            dialling=DialPlan.from_data(row.dialling),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:
-        """Change settings of a tenant (profile, region, time_zone, call_writer, recordings as data, state)."""
+        """Change settings of a tenant (profile, region, time_zone, call_writer, recordings, dialling as data, state)."""
         with self._db.tenant(tenant) as connection:
             connection.execute(update(tenants).where(tenants.c.id == tenant).values(**values))
 
@@ -164,7 +167,10 @@ class Tenants:
             self._one(tenant, users.c.email_index == vault.fingerprint("email", fold_email(email))) if email else None
         )
         if found is None and extension:
-            found = self._one(tenant, users.c.extension_index == vault.fingerprint("extension", extension))
+            line = vault.fingerprint("extension", extension)
+            others = select(devices.c.user_id).where(devices.c.tenant_id == tenant, devices.c.extension_index == line)
+            last = others.order_by(devices.c.seen_at.desc()).limit(1).scalar_subquery()
+            found = self._one(tenant, users.c.extension_index == line) or self._one(tenant, users.c.id == last)
         return found
 
     def learn_extension(self, connection: Connection, tenant: TenantId, user: UUID, extension: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import Malformed
+from domain.errors import Malformed, Unauthentic
 from integrations.zoho.notifications import MAX_IDS, read_notification
 
 TOLD: dict[str, Any] = {
@@ -73,10 +73,15 @@ WRONG: dict[str, dict[str, Any]] = {
     "module missing": {"module": None},
     "channel text": {"channel_id": "mine"},
     "channel missing": {"channel_id": None},
-    "token missing": {"token": None},
-    "token a number": {"token": 7},
-    "token huge": {"token": "x" * 257},
 }
+
+
+@pytest.mark.parametrize("token", [None, 7, "", "x" * 257, "\u00e9", ["shared-with-zoho"]])
+def test_without_a_token_nobody_is_believed(token):
+    """Whatever else is wrong with it."""
+    for more in ({}, {"ids": None}):
+        with pytest.raises(Unauthentic):
+            read(**({"token": token} | more))
 
 
 @pytest.mark.parametrize("changed", WRONG.values(), ids=WRONG.keys())
@@ -100,6 +105,6 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambd
 def test_nothing_but_a_notification_or_malformed_comes_out(changed):
     try:
         told = read(**changed)
-    except Malformed:
+    except (Malformed, Unauthentic):
         return
     assert all(id.isdigit() for id in told.ids)

@@ -11,7 +11,8 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_smorest import Api
 
 from jobs.services import Services
-from webhooks import google, health, problem, recordings, telephony, zoho
+from webhooks import api as own_programs
+from webhooks import google, health, hints, problem, recordings, telephony, zoho
 from webhooks.doorkeeper import Doorkeeper
 
 TITLE = "Linekeeper"
@@ -34,11 +35,13 @@ def init_app(app: Flask, services: Services) -> Api:
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={"components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}}},
     )
     app.session_interface = PageSessions()
     api = Api(app)
     problem.init_app(app)
     recordings.init_app(app, services)
-    for door in (telephony, zoho, google, recordings, health):
+    hints.init_app(app)
+    for door in (telephony, zoho, google, recordings, own_programs, hints, health):
         api.register_blueprint(door.bp)
     return api

@@ -1,7 +1,7 @@
-"""Zoho's doors: notifications of changed records, and clicks on telephone numbers.
+"""Zoho's doors: notifications of changed records, clicks on telephone numbers, buttons of live calls.
 
 Zoho signs nothing. A notification is believed by the token we gave its channel and an unguessable address, and even
-then it is only a hint: the records are read again. A click is believed by a secret registered with Zoho.
+then it is only a hint: the records are read again. Clicks and buttons are believed by a secret registered with Zoho.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import hmac
 from flask import Response, request
 from flask_smorest import Blueprint
 
-from domain import phone
-from domain.errors import Malformed, Unauthentic
-from integrations.zoho.bridge import read_dial
+from domain.errors import Malformed, Missing, Unauthentic
+from domain.ports import Control
+from integrations.zoho.bridge import call_id, read_dial, read_press
 from integrations.zoho.notifications import read_notification
-from webhooks.doorkeeper import doorkeeper, knock
+from jobs import buttons, dialling, steering
+from store.tenants import User
+from webhooks.doorkeeper import Door, doorkeeper, knock
 
 bp = Blueprint("zoho", __name__, url_prefix="/webhooks/zoho", description="What Zoho tells us")
 
 DOOR = {"in": "path", "name": "door", "required": True, "schema": {"type": "string"}}
-CLICK_SECONDS = 3  # a second click on the same number within this is the same click
 
 
 @bp.post("/notifications/<door>")
@@ -32,7 +33,7 @@ CLICK_SECONDS = 3  # a second click on the same number within this is the same c
     responses={
         "202": {"description": "Written down; a repeat is answered the same"},
         "400": {"description": "Not a notification"},
-        "401": {"description": "Without this channel's token, or no such door"},
+        "401": {"description": "Without this channel's token, or any, or no such door"},
         "413": {"description": "Larger than 256 KiB"},
         "415": {"description": "Not JSON"},
     },
@@ -66,44 +67,64 @@ def notification(door: str) -> Response:
         "200": {"description": "The agent's phone will ring"},
         "400": {"description": "Not a click on a number that can be dialled"},
         "401": {"description": "Without the registered secret, or no such door"},
+        "403": {"description": "An emergency number, which nobody dials by a click"},
     },
 )
 def dial(door: str) -> Response:
     """Verify, plan one dialling, answer at once; the phone system is asked by a worker."""
-    keeper = doorkeeper()
-    services = keeper.services
+    services = doorkeeper().services
     came = knock("application/x-www-form-urlencoded")
     click = read_dial(came.headers, request.form)
+    _, user = _believed(door, click.secret, click.login)
+    if user is None:
+        raise Malformed("Nobody of this organisation is called so.", code="dial.impossible")
+    dialling.ask(services, user, click.number, actor=f"user:{user.id}")
+    return Response("", 200, content_type="text/plain")
+
+
+@bp.post("/control/<door>/<action>")
+@bp.doc(
+    summary="Take in a pressed button of a live call in Zoho",
+    parameters=[DOOR, {"in": "path", "name": "action", "required": True, "schema": {"type": "string"}}],
+    requestBody={
+        "required": True,
+        "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+    },
+    responses={
+        "200": {"description": "The telephone system will be asked"},
+        "400": {"description": "Not a button of a call"},
+        "401": {"description": "Without the registered secret, or no such door"},
+        "403": {"description": "The telephone system of this call cannot do that"},
+        "404": {"description": "No such button, or no such call of this user that still lives"},
+    },
+)
+def control(door: str, action: str) -> Response:
+    """Verify, plan one thing to be done to a call of this user, answer at once."""
+    services = doorkeeper().services
+    came = knock("application/x-www-form-urlencoded")
+    press = read_press(came.headers, request.form)
+    found, user = _believed(door, press.secret, press.login)
+    wanted: dict[str, Control] = {buttons.WORDS.get(one, one): one for one in steering.CONTROLS} | {"dtmf": "dtmf"}
+    if user is None or action not in wanted:
+        raise Missing
+    live = steering.live_of(services, user)
+    kept = next((one for one in live if call_id(str(one.id)) == press.call), None)
+    if kept is None:
+        raise Missing("This call is over, or it is not yours.", code="call.over")
+    # Zoho numbers no presses: the same button within a second is one press, a key is pressed as often as it says
+    once = "" if action in ("keypress", "dtmf") else f"{user.id} {int(services.now().timestamp())}"
+    steering.ask(
+        services, found.tie.tenant, kept, wanted[action], actor=f"user:{user.id}", digits=press.digit, once=once
+    )
+    return Response("success", 200, content_type="text/plain")
+
+
+def _believed(door: str, secret: str, login: str) -> tuple[Door, User | None]:
+    """Whose door it is and who pressed there. Raises Unauthentic for no such door and for another secret."""
+    keeper = doorkeeper()
     found = keeper.find(door, "dial")
     secrets = found.secrets if found is not None else ("nobody's secret",)
-    known = [hmac.compare_digest(click.secret.encode(), secret.encode()) for secret in secrets]
+    known = [hmac.compare_digest(secret.encode(), one.encode()) for one in secrets]
     if found is None or not any(known):
         raise Unauthentic
-    tenant = services.tenants.get(found.tie.tenant)
-    user = services.tenants.user_by_login(tenant.id, click.login)
-    system = services.connections.first(tenant.id, "telephony")
-    number = phone.read(click.number, tenant.region)
-    if user is None or system is None or number.kind not in ("number", "extension"):
-        raise Malformed("This number cannot be dialled from here.", code="dial.impossible")
-    moment = int(services.now().timestamp()) // CLICK_SECONDS
-    mark = services.vault.of(tenant.id).fingerprint("dial", f"{user.id} {number.e164 or number.extension} {moment}")
-    with services.db.tenant(tenant.id) as database:
-        services.effects.plan(
-            database,
-            tenant.id,
-            "dial",
-            f"dial:{mark.hex()[:32]}",
-            connection=system.id,
-            lane="calls",
-            payload={
-                "number": number.e164 or number.extension,
-                "email": user.email,
-                "extension": user.extension,
-                "login": user.login_id,
-            },
-        )
-        services.ledger.write(
-            database, tenant.id, "call.dialled", actor=f"user:{user.id}", subject=f"connections:{system.id}"
-        )
-    services.bell.ring(tenant.id, "calls")
-    return Response("", 200, content_type="text/plain")
+    return found, keeper.services.tenants.user_by_login(found.tie.tenant, login)

@@ -2,7 +2,7 @@
 
 Only organisations for which Zoho has registered us as a telephony provider have it. Facts and their limits:
 https://www.zoho.com/phonebridge/developer/v3/. What Zoho asks of us when somebody clicks a number is read by
-`read_dial`; nothing is dialled here.
+`read_dial`, when somebody presses a button by `read_press`; nothing is dialled or steered here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from domain.call import Direction, Outcome
 from domain.errors import Malformed, NotAllowed, Refused
-from domain.ports import Activity, LoggedCall, Ring
+from domain.ports import Activity, Control, LoggedCall, Ring
 from integrations.zoho.client import Body, ZohoClient, literal, stamp
 
 PATH = "/phonebridge/v3"
@@ -32,6 +32,14 @@ UNATTENDED: Mapping[Outcome, str] = {  # of a call we dialled; an inbound one no
     "voicemail": "notavailable",
     "rejected": "rejected",
     "failed": "invalid",
+}
+BUTTONS: Mapping[Control, str] = {  # what Zoho calls the address of each
+    "hangup": "hungupuri",
+    "hold": "holduri",
+    "unhold": "unholduri",
+    "mute": "muteuri",
+    "unmute": "unmuteuri",
+    "dtmf": "keypressuri",
 }
 DIAL_ERRORS = frozenset({"busy", "invalid", "blocked", "notavailable", "noanswer", "rejected"})
 CALL_TYPES: Mapping[str, frozenset[str]] = {
@@ -79,6 +87,20 @@ class ZohoPhoneBridge:
             "clicktodialparam": f"[{{name:zohouser,value:{login}}}]",
         }
         self._send("POST", "clicktodial", form, repeatable=True)
+
+    def register_controls(self, *, urls: Mapping[Control, str], secret: str, login: str) -> None:
+        """Register where the buttons of a user's call bar go; Zoho shows those it has an address for."""
+        _plain(secret, login)
+        if not urls:
+            self._send("DELETE", "callcontrol", {"zohouser": login}, repeatable=True)
+            return
+        form = {
+            **{BUTTONS[control]: url for control, url in urls.items()},
+            "zohouser": login,
+            "authorizationparam": f"{{name:Authorization,value:Bearer {secret}}}",
+            "callcontrolparam": f"[{{name:zohouser,value:{login}}}]",
+        }
+        self._send("POST", "callcontrol", form, repeatable=True)
 
     def ring(self, ring: Ring) -> None:
         """Show the call on the user's screen."""
@@ -163,6 +185,25 @@ def read_dial(headers: Mapping[str, str], form: Mapping[str, str]) -> Dial:
     if not number or len(number) > 64 or not re.fullmatch(r"[0-9]{1,32}", login):
         raise Malformed("This is not a click on a number.")
     return Dial(login=login, number=number, secret=told.removeprefix("Bearer ").strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """What Zoho asks for when a user pressed a button of the call bar; believed once its `secret` is that user's."""
+
+    login: str
+    call: str  # as `call_id` names it
+    digit: str
+    secret: str
+
+
+def read_press(headers: Mapping[str, str], form: Mapping[str, str]) -> Press:
+    """Understand a pressed button. Header names are lower case. Raises Malformed."""
+    told = headers.get("authorization") or form.get("Authorization", "")
+    login, call, digit = form.get("zohouser", ""), form.get("callrefid", ""), form.get("digit", "").strip()
+    if not re.fullmatch(r"[A-Za-z0-9]{1,64}", call) or not re.fullmatch(r"[0-9]{1,32}", login) or len(digit) > 32:
+        raise Malformed("This is not a button of a call.")
+    return Press(login=login, call=call, digit=digit, secret=told.removeprefix("Bearer ").strip())
 
 
 def call_id(marker: str) -> str:

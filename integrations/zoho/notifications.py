@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from domain.errors import Malformed
+from domain.errors import Malformed, Unauthentic
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_IDS = 10_000
@@ -44,7 +44,7 @@ class Notification:
 
 
 def read_notification(body: bytes) -> Notification:
-    """Understand a notification. Raises Malformed."""
+    """Understand a notification. Raises Malformed, and Unauthentic for one without a token."""
     if len(body) > MAX_BYTES:
         raise Malformed("The notification is too large.")
     try:
@@ -53,6 +53,9 @@ def read_notification(body: bytes) -> Notification:
         raise Malformed("The notification is not JSON.") from None
     if not isinstance(told, dict):
         raise Malformed("The notification is not an object.")
+    token = told.get("token")
+    if not isinstance(token, str) or not re.fullmatch(rf"[ -~]{{1,{MAX_TOKEN}}}", token):
+        raise Unauthentic  # whoever says nothing of our secret is told nothing of what is wrong with the rest
     ids = told.get("ids")
     if not isinstance(ids, list) or len(ids) > MAX_IDS:
         raise Malformed("The notification names no records, or too many.")
@@ -64,7 +67,7 @@ def read_notification(body: bytes) -> Notification:
         module=_match(told.get("module"), r"[A-Za-z][A-Za-z0-9_]{0,63}"),
         ids=tuple(dict.fromkeys(_number(id) for id in ids)),
         operation=operation,
-        token=_match(told.get("token"), rf"[ -~]{{1,{MAX_TOKEN}}}"),
+        token=token,
     )
 
 

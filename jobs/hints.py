@@ -1,0 +1,103 @@
+"""Hints for a phone system while a caller hears it ring: who calls, and whose telephone should ring.
+
+A hint is only ever help: whoever asked goes on without one. How long it may take is decided at the door.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain import phone
+from domain.phone import Number
+from jobs.activities import MODULES
+from jobs.services import Services
+from store.database import TenantId
+from store.tenants import Tenant, User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who has a number, as a telephone shows it; without a name nobody has it."""
+
+    name: str = ""
+    company: str = ""
+    contact: UUID | None = None
+    because: str = "nobody"  # one, several, nobody, hidden, inside, unreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Whose telephone should ring. Empty: as the phone system does without us."""
+
+    extension: str = ""
+    email: str = ""
+    queue: str = ""
+    because: str = "no_rule"  # owner, route, no_rule
+
+
+def caller(services: Services, tenant: TenantId, number: str) -> Caller:
+    """Say who has a number: the name where all who have it share one, else the company they share."""
+    read = phone.read(number, services.tenants.get(tenant).region)
+    if read.kind != "number":
+        return Caller(because=_unnamed(read))
+    people = list(services.hub.people(tenant, services.hub.who(tenant, read.e164)).values())
+    if not people:
+        return Caller()
+    names = {contact.person.name for contact in people}
+    companies = {contact.person.company for contact in people}
+    return Caller(
+        name=names.pop() if len(names) == 1 else "",
+        company=companies.pop() if len(companies) == 1 else "",
+        contact=people[0].id if len(people) == 1 else None,
+        because="one" if len(people) == 1 else "several",
+    )
+
+
+def way(services: Services, tenant: TenantId, number: str, line: str) -> Way:
+    """Say whose telephone should ring: the owner's of the caller's record, else what the table says of the line."""
+    told = services.tenants.get(tenant)
+    owner = _owner(services, told, number)
+    if owner is not None:
+        found = _to(services, owner, "owner")
+        if found.extension or found.email:
+            return found
+    route = services.routes.find(tenant, line_key(line, told.region)) if line else None
+    if route is None:
+        return Way()
+    user = services.tenants.user(tenant, route.user) if route.user is not None else None
+    if user is not None and user.active:
+        return _to(services, user, "route")
+    return Way(queue=route.queue, because="route") if route.queue else Way()
+
+
+def line_key(line: str, region: str) -> str:
+    """How the routing table names one of the tenant's own numbers; "" for what is none."""
+    read = phone.read(line, region)
+    return read.e164 or read.extension
+
+
+def _owner(services: Services, tenant: Tenant, number: str) -> User | None:
+    """Who owns the caller's record in the CRM, when everybody with that number belongs to one and the same."""
+    read = phone.read(number, tenant.region)
+    if read.kind != "number":
+        return None
+    there = services.hub.where(tenant.id, services.hub.who(tenant.id, read.e164))
+    crm = services.connections.first(tenant.id, "crm")
+    owners = {
+        place.owner
+        for places in there.values()
+        for place in places
+        if crm is not None and place.connection == crm.id and place.module in MODULES and place.owner
+    }
+    return services.tenants.user_by_remote(tenant.id, owners.pop()) if len(owners) == 1 else None
+
+
+def _to(services: Services, user: User, because: str) -> Way:
+    lines = services.devices.of(user.tenant, user.id)
+    extension = lines[0].extension if lines and lines[0].chosen else user.extension
+    return Way(extension=extension, email=user.email, because=because)
+
+
+def _unnamed(number: Number) -> str:
+    return {"anonymous": "hidden", "extension": "inside"}.get(number.kind, "unreadable")
