@@ -34,9 +34,7 @@ from domain.errors import Missing
 if TYPE_CHECKING:
     from jobs.services import Services
 
-PAGES = (
-    session, overview, panel, calls, contacts, dialling, connections, routing, keys, holdings, ledger, consent
-)
+PAGES = (session, overview, panel, calls, contacts, dialling, connections, routing, keys, holdings, ledger, consent)
 
 
 def create_console(

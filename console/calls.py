@@ -14,7 +14,7 @@ from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, Older, asked, filled
 from domain.errors import Forbidden, Malformed, Missing
 from domain.recording import may_listen
-from jobs import recordings
+from jobs import dialling, recordings
 from store.calls import Kept
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def one(call: UUID) -> ResponseReturnValue:
         call=kept.call,
         why=words.MATCHES.get(kept.match, ""),
         others=lines.same_number(services, at.tenant.id, kept.call.customer, at.tenant.region) if several else [],
+        dials=dialling.system_of(services, at.tenant.id) is not None,
         owed=owed.of_call(services.db, at.tenant.id, kept.id),
         recording=recording,
         may_listen=_may_listen(at, kept),

@@ -15,6 +15,7 @@ from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, Search, asked, filled
 from domain import phone
 from domain.errors import Malformed, Missing
+from jobs import dialling
 from store.hub import Contact
 
 FOUND = 50
@@ -86,6 +87,7 @@ def one(contact: UUID) -> ResponseReturnValue:
         number=lambda raw: lines.number(raw, at.tenant.region),
         records=lines.record_links(ties, services.hub.where(at.tenant.id, [contact]).get(contact, [])),
         calls=lines.lines(services, at, services.calls.recent(at.tenant.id, limit=CALLS, contact=contact), ties),
+        dials=dialling.system_of(services, at.tenant.id) is not None,
         google=any(tie.kind == "workspace" and tie.state != "disconnected" for tie in ties),
         mail=[(message, services.mail.gone_at(at.tenant.id, message.id)) for message in mail],
     )

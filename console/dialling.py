@@ -104,4 +104,3 @@ def _plan(form: Filled, made: DialPlan) -> str:
                 refused = str(error) if number == sample else refused
     given = {"form": made.form, "outside": made.outside, "sample": sample} | dict(form.given)
     return page("dial_plan.html", given=given, errors=form.errors, tried=tried, refused=refused)
-

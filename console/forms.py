@@ -204,7 +204,9 @@ class Plan(Form):
     """How numbers are spelt for the telephone system, and a number to try it on."""
 
     form = fields.String(required=True, validate=validate.OneOf(FORMS, error="Please choose one of these."))
-    outside = fields.String(load_default="", validate=validate.Regexp(rf"^{OUTSIDE.pattern}$", error="Up to four digits."))
+    outside = fields.String(
+        load_default="", validate=validate.Regexp(rf"^{OUTSIDE.pattern}$", error="Up to four digits.")
+    )
     sample = text(most=200, required=False)
     do = fields.String(load_default="save", validate=validate.OneOf(("save", "try")))
 

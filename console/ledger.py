@@ -58,7 +58,7 @@ class _actors:
         kind, _, name = row.actor.partition(":")
         if kind == "user":
             return self._names.get(name, "A former user")
-        return {"system": "Linekeeper", "door": "A connected system"}.get(kind, row.actor)
+        return {"system": "Linekeeper", "door": "A connected system", "key": "A program of yours"}.get(kind, row.actor)
 
 
 def _subject(row: Row) -> str:

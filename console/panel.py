@@ -18,6 +18,7 @@ from console import lines, words
 from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, asked
 from console.lines import Line
+from jobs import dialling, steering
 from store.calls import Kept
 from store.connections import Tie
 from store.hub import Contact
@@ -59,7 +60,12 @@ _noted = _Noted()
 def index() -> ResponseReturnValue:
     """Show the panel's frame."""
     asked(Nothing())
-    return page("panel.html")
+    services, at = desk().services, here()
+    return page(
+        "panel.html",
+        dials=dialling.system_of(services, at.tenant.id) is not None,
+        lines=services.devices.of(at.tenant.id, at.user.id),
+    )
 
 
 @bp.get("/state")
@@ -110,8 +116,25 @@ def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
             if person is None or other.id != person.id
         ],
         "links": _links(at, person, ties),
+        "controls": _controls(kept, ties),
         "calls": _earlier(at, kept, ties) if person is not None else [],
         "mail": _mail(at, person) if person is not None else [],
+    }
+
+
+def _controls(kept: Kept, ties: list[Tie]) -> dict[str, Any]:
+    """What this call's phone system lets its agent do: buttons, and a keypad."""
+    can = next((steering.can(desk().services, tie) for tie in ties if tie.id == kept.connection), frozenset())
+    address = url_for("console.dialling.control", call=kept.id, action="hangup").removesuffix("hangup")
+    spoken = kept.call.state == "answered"  # what only rings can be hung up, and nothing else
+    return {
+        "url": address,
+        "keys": "dtmf" in can and spoken,
+        "buttons": [
+            {"action": action, "text": text}
+            for action, text in words.CONTROLS.items()
+            if action in can and (spoken or action == "hangup")
+        ],
     }
 
 

@@ -101,7 +101,7 @@ class Tenants:
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:
-        """Change settings of a tenant (profile, region, time_zone, call_writer, recordings, dialling as data, state)."""
+        """Change settings (profile, region, time_zone, call_writer, recordings, dialling as data, state)."""
         with self._db.tenant(tenant) as connection:
             connection.execute(update(tenants).where(tenants.c.id == tenant).values(**values))
 

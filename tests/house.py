@@ -22,6 +22,7 @@ from store.embedded import Postgres
 from store.tenants import User
 from tests.servers import RING
 from tests.zoho_stage import Stage
+from webhooks import hints
 
 ORIGIN = "https://linekeeper.alice.example"
 KEYRING = ",".join(f"{kid}:{base64.b64encode(key).decode()}" for kid, key in RING)
@@ -51,6 +52,13 @@ def front(opened: Services) -> FlaskClient:
     app = Flask("doors")
     webhooks.init_app(app, opened)
     return app.test_client()
+
+
+def settled(client: FlaskClient) -> None:
+    """Wait until no thread of these doors looks anything up any more, so that the tools can be put away."""
+    pool = client.application.extensions[hints.EXTENSION]._pool
+    if pool is not None:
+        pool.shutdown()
 
 
 def administrator(opened: Services, tenant: TenantId) -> User:

@@ -32,6 +32,7 @@ bp = Blueprint("api", __name__, url_prefix="/api/v1", description="For the tenan
 
 PAGE, MOST = 100, 500
 ONCE = re.compile(r"[\x21-\x7e]{1,128}")
+TEXTS = re.compile(rf"[^\x00\ud800-\udfff]{{0,{phone.LONGEST}}}", re.DOTALL)
 TOKEN_CHARACTERS = 200
 TEXT = {"type": "string"}
 ERRORS = {"400": {"description": "Not a question this door answers"}, **REFUSALS}
@@ -171,7 +172,7 @@ def _told(known: set[str], required: set[str]) -> dict[str, str]:
         raise Malformed("This is not JSON.") from None
     if not isinstance(told, dict) or not required <= told.keys() <= known:
         raise Malformed("Tell " + ", ".join(sorted(known)) + " and nothing else.", code="field.invalid")
-    if not all(isinstance(value, str) and len(value) <= phone.LONGEST for value in told.values()):
+    if not all(isinstance(value, str) and TEXTS.fullmatch(value) for value in told.values()):
         raise Malformed(f"Each is a text of at most {phone.LONGEST} characters.", code="field.invalid")
     return told
 
