@@ -106,3 +106,19 @@ def test_how_far_back_is_a_length_of_time(desk: Desk, since: str) -> None:
 
     assert 2 == result.exit_code
     assert "90m, 36h, 7d" in result.output
+
+
+def test_an_operator_makes_lists_and_revokes_keys(desk: Desk, tools: Services, tenant: TenantId) -> None:
+    """The key is shown once; the tenant's ledger says that it was an operator."""
+    made = desk.answer(f"apikeys create --tenant {tenant} --label PBX --scope hints --scope dial")
+    assert tenant == tools.api_keys.find(made["key"]).tenant
+    (row,) = desk.answer(f"apikeys list --tenant {tenant}")
+    assert (made["id"], "dial hints", "") == (row["id"], row["scopes"], row["revoked"])
+    assert made["key"] not in str(row)
+
+    assert [{"revoked": True}, {"revoked": False}] == [desk.answer(f"apikeys revoke {made['id']}") for _ in range(2)]
+    assert 1 == desk.types(f"apikeys revoke {tenant}").exit_code
+    assert 1 == desk.types("apikeys revoke mine").exit_code
+    assert 2 == desk.types(f"apikeys create --tenant {tenant} --label x --scope all").exit_code
+    keys = [(row.action, row.actor) for row in tools.ledger.rows(tenant) if row.action.startswith("key.")]
+    assert {("key.created", "operator"), ("key.revoked", "operator")} == set(keys)

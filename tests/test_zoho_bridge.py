@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import Malformed, NotAllowed, Refused, Unanswered
 from domain.ports import Activity, Ring
-from integrations.zoho.bridge import ZohoPhoneBridge, call_id, read_dial
+from integrations.zoho.bridge import ZohoPhoneBridge, call_id, read_dial, read_press
 from integrations.zoho.client import ZohoClient
 from tests.zoho_double import ORIGIN, Line, Purse, answer
 from tests.zoho_stage import BOB, HASTY, Stage, door, running
@@ -262,3 +262,27 @@ def test_a_call_id_is_letters_and_digits_and_tells_calls_apart():
     ids = {call_id(marker) for marker in ("7-12", "71-2", "712", "ü", "7_12")}
     assert len(ids) == 5
     assert all(id.isalnum() and id.isascii() for id in ids)
+
+
+def test_a_button_of_the_call_bar_reaches_us_with_the_call_and_the_key(stage, bob):
+    """Zoho shows what has an address, and nothing once it was taken back."""
+    bridge = stage.bridge()
+    bridge.integrate()
+    with door() as ours:
+        urls = {"hold": ours.url, "dtmf": ours.url}
+        bridge.register_controls(urls=urls, secret="s3cret-of_Bob", login=bob.login_id)
+        stage.post("call-control", org="alice", user=BOB, action="hold", callrefid="c7f1a2")
+        stage.post("call-control", org="alice", user=BOB, action="keypress", callrefid="c7f1a2", digit="5")
+    presses = [read_press(headers, form) for headers, _, form in ours.seen]
+    assert [("c7f1a2", ""), ("c7f1a2", "5")] == [(press.call, press.digit) for press in presses]
+    assert {(bob.login_id, "s3cret-of_Bob")} == {(press.login, press.secret) for press in presses}
+
+    for action in ("mute", "hold"):
+        if action == "hold":
+            bridge.register_controls(urls={}, secret="s3cret-of_Bob", login=bob.login_id)
+        told = stage.http.post(
+            f"{stage.us}/_stage/call-control",
+            json={"org": "alice", "user": BOB, "action": action, "callrefid": "c7f1a2"},
+            timeout=30,
+        )
+        assert told.status_code >= 400, action
