@@ -35,6 +35,7 @@ class Pbx:
     traits: Traits = field(
         default_factory=lambda: Traits(dial=True, control=frozenset[Control]({"hangup", "hold", "unhold", "dtmf"}))
     )
+    title: str = "PBX"
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     trouble: Exception | None = None
 
