@@ -12,6 +12,7 @@ from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
 from console import (
+    acting,
     calls,
     connections,
     consent,
@@ -22,7 +23,9 @@ from console import (
     holdings,
     keys,
     ledger,
+    missed,
     overview,
+    own,
     panel,
     routing,
     session,
@@ -34,7 +37,23 @@ from domain.errors import Missing
 if TYPE_CHECKING:
     from jobs.services import Services
 
-PAGES = (session, overview, panel, calls, contacts, dialling, connections, routing, keys, holdings, ledger, consent)
+PAGES = (
+    session,
+    overview,
+    acting,
+    panel,
+    own,
+    calls,
+    missed,
+    contacts,
+    dialling,
+    connections,
+    routing,
+    keys,
+    holdings,
+    ledger,
+    consent,
+)
 
 
 def create_console(

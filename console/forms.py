@@ -6,7 +6,7 @@ a plain 400. Nothing that was sent is echoed in an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,8 @@ from werkzeug.datastructures import MultiDict
 from domain.api_key import SCOPES
 from domain.dial_plan import FORMS, OUTSIDE
 from domain.errors import Forbidden, Malformed
+from domain.follow_up import MOST_HOURS, MOST_MINUTES, FollowUps
+from domain.pop import WHENS, PopRules, Wish
 from domain.ports import AccountField
 from domain.recording import BASES, Rules
 from integrations import guard
@@ -239,6 +241,64 @@ class Way(Form):
     @pre_load
     def nobody(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         return {name: value for name, value in data.items() if name != "user" or value}
+
+
+def choice(among: Iterable[str], **options: Any) -> fields.String:
+    """One of a list."""
+    known = validate.OneOf(tuple(among), error="Please choose one of these.")
+    return fields.String(validate=known, error_messages=MESSAGES, **options)
+
+
+class PopsForm(Form):
+    """When calls come up by themselves, and whether agents may choose otherwise."""
+
+    inbound = choice(WHENS, required=True)
+    outbound = choice(WHENS, required=True)
+    locked = fields.Boolean(load_default=False, truthy={"yes"}, falsy={"no"}, error_messages=MESSAGES)
+
+    @post_load
+    def to_rules(self, data: dict[str, Any], **_: Any) -> PopRules:
+        return PopRules(**data)
+
+
+class WishForm(Form):
+    """When an agent wants calls to come up; empty: as everybody."""
+
+    inbound = choice(("", *WHENS), required=True)
+    outbound = choice(("", *WHENS), required=True)
+
+    @post_load
+    def to_wish(self, data: dict[str, Any], **_: Any) -> Wish:
+        return Wish(inbound=data["inbound"] or None, outbound=data["outbound"] or None)
+
+
+def number(most: int) -> fields.String:
+    """A whole number from 0 to `most`."""
+
+    def fits(value: str) -> None:
+        if not (value.isascii() and value.isdecimal() and len(value) <= 4 and int(value) <= most):
+            raise ValidationError(f"A whole number from 0 to {most}.")
+
+    return fields.String(required=True, validate=fits, error_messages=MESSAGES)
+
+
+class FollowUpsForm(Form):
+    """What becomes of calls nobody took."""
+
+    hours = number(MOST_HOURS)
+    minutes = number(MOST_MINUTES)
+    fallback = fields.String(load_default="", error_messages=MESSAGES)
+
+    def __init__(self, people: Iterable[str]) -> None:
+        """`people`: the ids of those whose task it may be."""
+        super().__init__()
+        self.people = {"", *people}
+
+    @post_load
+    def to_rules(self, data: dict[str, Any], **_: Any) -> FollowUps:
+        if data["fallback"] not in self.people:
+            raise ValidationError("Please choose one of these.", "fallback")
+        return FollowUps(hours=int(data["hours"]), minutes=int(data["minutes"]), fallback=data["fallback"])
 
 
 class Account(Form):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
@@ -11,8 +12,12 @@ from console import owed, words
 from console.desk import desk, here, page
 from console.forms import Filled, Nothing, Recordings, asked, filled
 from domain.errors import Malformed
+from domain.pop import BUDGET_MS
 from jobs import recordings
+from store.budget import pop_times
 from store.inbox import LANES
+
+MEASURED = timedelta(days=7)  # so far back the overview looks when it says how fast pops are
 
 bp = Blueprint("overview", __name__, url_prefix="/console")
 
@@ -60,6 +65,8 @@ def index() -> ResponseReturnValue:
         kinds={tie.kind for tie in ties},
         today=Today.of(services.calls.counts(at.tenant.id, at.times.midnight)),
         people=services.hub.count(at.tenant.id),
+        pops=pop_times(services.db, at.tenant.id, at.times.now - MEASURED),
+        budget_ms=BUDGET_MS,
         attention=owed.attention(services, at, ties, titles()),
         standing=services.standing,
         vendor=lambda tie: words.vendor(tie.vendor, titles()),

@@ -18,6 +18,7 @@ from console import lines, words
 from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, asked
 from console.lines import Line
+from domain.pop import shows
 from jobs import dialling, steering
 from store.calls import Kept
 from store.connections import Tie
@@ -64,6 +65,7 @@ def index() -> ResponseReturnValue:
     return page(
         "panel.html",
         dials=dialling.system_of(services, at.tenant.id) is not None,
+        when=at.tenant.pops.when("inbound", at.user.pops),
         lines=services.devices.of(at.tenant.id, at.user.id),
     )
 
@@ -74,7 +76,7 @@ def state() -> ResponseReturnValue:
     asked(Nothing())
     services, at = desk().services, here()
     ties = services.connections.all(at.tenant.id, connected=True)
-    live = services.calls.live(at.tenant.id, at.user.id, at.times.now - STALE)
+    live = [kept for kept in services.calls.live(at.tenant.id, at.user.id, at.times.now - STALE) if _comes_up(at, kept)]
     mine = services.calls.recent(at.tenant.id, limit=RECENT, user=at.user.id)
     latest = services.calls.recent(at.tenant.id, limit=MISSED_AMONG)
     missed = [kept for kept in latest if kept.call.outcome == "missed"][:RECENT]
@@ -89,6 +91,11 @@ def state() -> ResponseReturnValue:
     )
 
 
+def _comes_up(at: Here, kept: Kept) -> bool:
+    """Whether a call at this user's phone stands in their panel by itself: the same rules as for a card in the CRM."""
+    return shows(at.tenant.pops.when(kept.call.direction, at.user.pops), kept.seats[at.user.id])
+
+
 def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
     """A call that rings or is spoken on, with everything an agent wants before saying hello."""
     services = desk().services
@@ -99,8 +106,8 @@ def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
     others = lines.same_number(services, at.tenant.id, kept.call.customer, at.tenant.region) if line.several else []
     return {
         "id": str(kept.id),
-        "ringing": kept.call.state == "ringing",
-        "state": line.outcome.text,
+        "ringing": kept.seats[at.user.id] == "ringing",
+        "state": words.LIVE[kept.seats[at.user.id]].text,
         "direction": line.direction.text,
         "icon": line.direction.icon,
         "since": _iso(kept.call.answered_at or kept.call.started_at),

@@ -26,7 +26,16 @@ from store.tenants import Tenant, User
 SESSION_HOURS = 12
 BROWSER_SECONDS = 3600  # longer than a consent may take
 ALSO_FOR_AGENTS = frozenset(
-    {"console.panel", "console.calls", "console.contacts", "console.dialling", "console.session", "console"}
+    {
+        "console.panel",
+        "console.own",
+        "console.calls",
+        "console.missed",
+        "console.contacts",
+        "console.dialling",
+        "console.session",
+        "console",
+    }
 )
 WITHOUT_SESSION = frozenset(
     {

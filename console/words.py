@@ -59,8 +59,22 @@ EFFECTS = {
     "recording.forget": "Delete the recording at the telephone system",
     "dial": "Ring the agent and dial",
     "control": "Steer the call (hang up, hold, mute, keys)",
+    "task.create": "Write a task to call back into Zoho",
+    "task.close": "Close the task to call back in Zoho",
     "phonebook.put": "Update the phonebook",
     "phonebook.remove": "Remove from the phonebook",
+}
+WHENS = {  # domain.pop.WHENS
+    "ring": "As soon as it rings",
+    "answer": "When it is answered",
+    "never": "Never",
+}
+BACK = {  # what followed a call nobody took
+    "back": Word("Called back", "good", "check"),
+    "again": Word("They called again and were answered", "good", "check"),
+    "tried": Word("Tried, not reached", "warn", "minus"),
+    "not_yet": Word("Not yet", "bad", "clock"),
+    "nobody": Word("No number to call", "quiet", "minus"),
 }
 STATES = {
     "due": Word("Waiting", "warn", "clock"),
@@ -123,6 +137,13 @@ REASONS = {
     "reconciled": "It is not where it was written. We check, and write it again.",
     "lane.busy": "Calls are being worked on. It waits its turn.",
     "pop.stale": "It rang too long ago to be shown.",
+    "pop.moved_on": "The call had moved on before it could be shown.",
+    "task.reached": "Somebody spoke with them before it was due.",
+    "task.talking": "A call with them is going on. We wait for how it ends.",
+    "task.waits": "The task does not stand in Zoho yet. We look again.",
+    "task.none": "There is no task to close.",
+    "task.touched": "Somebody has changed the task, so it stays theirs.",
+    "task.called_again": "They called again in vain, so the task stays open.",
     "dial.stale": "It was asked for too long ago to be dialled now.",
     "control.stale": "It was asked for too long ago to be done to this call now.",
     "control.unsupported": "The telephone system cannot do that.",
@@ -156,6 +177,13 @@ def effect(kind: str) -> str:
 def reason(code: str) -> str:
     """Say a code in a sentence; one we have no sentence for is named."""
     return REASONS.get(code, f"The code is {code}." if code else "")
+
+
+def task(state: str, *, closing: bool, reason: str) -> Word:
+    """How the task for a missed call stands."""
+    if state == "done":
+        return Word("Closed", "good", "check") if closing else Word("Open", "warn", "clock")
+    return Word("Not needed", "quiet", "minus") if reason == "task.reached" else STATES.get(state, Word(state))
 
 
 def vendor(slug: str, titles: dict[str, str] | None = None) -> str:

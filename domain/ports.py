@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from domain.call import CallEvent, Direction, Outcome, TextEvent
@@ -199,6 +199,20 @@ class Ring:
     customer: str
     agent: str
     owner_login: str
+    moved: bool = False  # until now it was on another user's screen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Something a person shall do until a day. `marker` is ours: it finds the task again."""
+
+    marker: str
+    subject: str
+    text: str
+    due: date
+    since: datetime  # it cannot have been created before
+    owner: str = ""  # CrmUser.remote_id
+    record: tuple[str, str] | None = None  # (module, remote id) it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +281,18 @@ class Crm(Protocol):
     def remove_call(self, remote_id: str) -> None:
         """Delete an activity; gone already is fine."""
 
+    def create_task(self, task: Task) -> Written:
+        """Create a task. Raises Unanswered when nobody knows."""
+
+    def find_task(self, task: Task) -> str:
+        """Return the id of the task if it is there already, else ""."""
+
+    def close_task(self, remote_id: str) -> bool:
+        """Complete a task, if nobody has touched it since it was created; False when somebody has or it is gone.
+
+        Safe to tell twice.
+        """
+
     def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
         """Ask for notifications at `url`; return when that ends."""
 
@@ -287,7 +313,8 @@ class CallBridge(Protocol):
     def register_controls(self, *, urls: Mapping[Control, str], secret: str, login: str) -> None:
         """Register where a user's buttons of a live call go to; those without an address are not shown."""
 
-    def ring(self, ring: Ring) -> None: ...
+    def ring(self, ring: Ring) -> None:
+        """Show a call on a user's screen; nothing takes it away there but `finish`."""
 
     def finish(self, activity: Activity) -> None:
         """Tell it the call is over; the CRM then writes the activity. Raises Unanswered when nobody knows."""

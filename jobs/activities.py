@@ -173,6 +173,11 @@ def stories(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID,
     return {effect.id: about[effect.call] for effect in batch if effect.call is not None and effect.call in about}
 
 
+def about(services: Services, tie: Tie, ids: Collection[UUID]) -> dict[UUID, Story]:
+    """What these calls are about; one that is gone is left out."""
+    return _about(services, tie, services.calls.some(tie.tenant, ids).values())
+
+
 def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Story]:
     users = {user.id: user for user in services.tenants.users(tie.tenant)} if kept else {}
     ids = {call.contact for call in kept if call.contact is not None}
@@ -180,7 +185,9 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
     records = services.hub.where(tie.tenant, ids)
     about: dict[UUID, Story] = {}
     for call in kept:
-        user = users.get(call.user) if call.user is not None else None
+        # A card ends only on the screen that has it, and the CRM gives the activity to that screen's user.
+        whose = (call.screen if call.writer == "bridge" else None) or call.user
+        user = users.get(whose) if whose is not None else None
         contact = contacts.get(call.contact) if call.contact is not None else None
         there = records.get(call.contact, []) if call.contact is not None else []
         about[call.id] = Story(call, user, contact, _first_record(tie, there))

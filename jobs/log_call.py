@@ -8,8 +8,8 @@ The caller holds the tenant's `calls` lane.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -19,8 +19,7 @@ from sqlalchemy.exc import OperationalError
 from domain import dial_plan, phone
 from domain.call import CallEvent, TextEvent
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
-from domain.phone import Number
-from jobs import activities, dialling, pops, recordings, steering, who
+from jobs import activities, dialling, follow_ups, pops, recordings, steering, who
 from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Heard
@@ -28,7 +27,7 @@ from store.connections import Tie
 from store.database import TenantId
 from store.effects import ACTIVITIES, Effect
 from store.inbox import Delivery, Inbox
-from store.tenants import Tenant
+from store.tenants import Tenant, User
 
 log = structlog.get_logger()
 
@@ -69,9 +68,11 @@ def _one_by_one(services: Services, tie: Tie, deliveries: Sequence[Delivery]) ->
 
 def _understand(
     services: Services, tie: Tie, deliveries: Sequence[Delivery]
-) -> tuple[list[CallEvent], list[UUID], list[UUID]]:
+) -> tuple[list[CallEvent], list[UUID], list[UUID], dict[str, datetime]]:
+    """Events, the deliveries they came in, those we have no use for, and when each call's first news reached us."""
     told: list[CallEvent] = []
     understood: list[UUID] = []
+    since: dict[str, datetime] = {}
     ignored: list[UUID] = []
     vendor = services.telephony[tie.vendor]
     for delivery in deliveries:
@@ -86,13 +87,14 @@ def _understand(
         else:
             told.append(event)
             understood.append(delivery.id)
-    return told, understood, ignored
+            since[event.call_ref] = min(delivery.received_at, since.get(event.call_ref, delivery.received_at))
+    return told, understood, ignored, since
 
 
 def _take_over(services: Services, tie: Tie, deliveries: Sequence[Delivery]) -> None:
     """Understand deliveries and take over what they tell."""
-    told, understood, ignored = _understand(services, tie, deliveries)
-    take_over(services, tie, services.calls.hear(tie.tenant, tie.id, told), understood, ignored)
+    told, understood, ignored, since = _understand(services, tie, deliveries)
+    take_over(services, tie, services.calls.hear(tie.tenant, tie.id, told), understood, ignored, since)
 
 
 def take_over(
@@ -101,20 +103,24 @@ def take_over(
     heard: Sequence[Heard],
     understood: Sequence[UUID] = (),
     ignored: Sequence[UUID] = (),
+    since: Mapping[str, datetime] | None = None,
 ) -> None:
     """Keep calls after new events: say who each is with, plan what is owed, all in one transaction.
 
-    Whatever told of the events, a delivery or the vendor's own list: told twice, nothing changes.
+    Whatever told of the events, a delivery or the vendor's own list: told twice, nothing changes. `since`: when the
+    news of a call reached us, where that is not now.
     """
     tenant = services.tenants.get(tie.tenant)
     numbers = [phone.read(_customer(item, tenant), tenant.region) for item in heard]
     crm = services.connections.first(tie.tenant, "crm")
-    who.identify(services, tenant, heard, numbers)
+    people = who.identify(services, tenant, heard, numbers)
     with services.db.tenant(tie.tenant) as database:
-        for item, number in zip(heard, numbers, strict=True):
+        for item in heard:
             if crm is not None:
-                _plan(services, database, tenant, crm, item, number)
+                _plan(services, database, tenant, crm, item, people, (since or {}).get(item.call.ref))
         services.calls.save(database, tie.tenant, heard, numbers)
+        if crm is not None:
+            follow_ups.plan(services, database, tenant, crm, heard, numbers)
         recorded = recordings.learn(services, database, tenant, heard)
         for item in heard:
             if item.id in recorded and crm is not None and item.before is not None and item.before.state == "ended":
@@ -138,24 +144,22 @@ def _customer(item: Heard, tenant: Tenant) -> str:
     return dial_plan.heard(call.customer, tenant.dialling, tenant.region) if outbound else call.customer
 
 
-def _plan(services: Services, database: Connection, tenant: Tenant, crm: Tie, item: Heard, number: Number) -> None:
+def _plan(
+    services: Services,
+    database: Connection,
+    tenant: Tenant,
+    crm: Tie,
+    item: Heard,
+    people: Mapping[UUID, User],
+    since: datetime | None,
+) -> None:
     """Write down what this call makes us owe."""
     if item.match == "internal":
         return
     call = item.call
     bridged = tenant.call_writer == "bridge" and item.user is not None
-    fresh = item.before is None or item.before.state != call.state or item.user_is_new
-    if call.state != "ended" and fresh and bridged:
-        services.effects.plan(
-            database,
-            tenant.id,
-            "pop",
-            f"pop:{item.id}:{call.state}",
-            connection=crm.id,
-            lane="calls",
-            payload={"state": call.state},
-            call=item.id,
-        )
+    if call.state != "ended" and tenant.call_writer == "bridge":
+        pops.plan(services, database, tenant, crm, item, people, since)
     if call.state == "ended" and not item.writer:
         item.writer = "bridge" if bridged else "records"
         services.effects.plan(
@@ -168,6 +172,13 @@ def _plan(services: Services, database: Connection, tenant: Tenant, crm: Tie, it
             payload={},
             call=item.id,
         )
+
+
+def _turn(kind: str) -> int:
+    """What somebody waits for at a screen goes first; tasks, for which nobody does, last."""
+    if kind in ("pop", "dial", "control"):
+        return 0
+    return 2 if kind in ACTIVITIES else 3 if kind.startswith("task.") else 1
 
 
 # ---- acting -----------------------------------------------------------------------------------------------------
@@ -187,9 +198,11 @@ def act(services: Services, tenant: TenantId) -> int:
         "activity.update": activities.amend,
         "dial": dialling.dial,
         "control": steering.steer,
+        "task.create": follow_ups.create,
+        "task.close": follow_ups.close,
         "recording.forget": recordings.forget_there,
     }
-    for (connection, kind), batch in sorted(by_work.items(), key=lambda pair: pair[0][1] in ACTIVITIES):
+    for (connection, kind), batch in sorted(by_work.items(), key=lambda pair: _turn(pair[0][1])):
         tie = services.connections.get(tenant, connection)
         try:
             work[kind](services, tie, batch)

@@ -7,8 +7,8 @@ holds the tenant's `calls` lane.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.call import Call, CallEvent, agent_leg, fold
 from domain.phone import Number
+from domain.seats import SeatState
 from store.database import Database, TenantId
 from store.tables import calls
 from store.vault import TenantVault, Vault
@@ -32,6 +33,8 @@ class Kept:
     call: Call
     contact: UUID | None
     user: UUID | None
+    seats: Mapping[UUID, SeatState]  # at whose phones it is now
+    screen: UUID | None  # whose screen in the CRM has its card
     match: str
     writer: str
     activity: str
@@ -50,7 +53,10 @@ class Heard:
     user: UUID | None
     match: str
     writer: str
-    user_is_new: bool = False  # somebody was found for it only now
+    seats_before: Mapping[UUID, SeatState]
+    seats: dict[UUID, SeatState] = field(default_factory=dict)
+    phones: int = 0  # how many it is at, those of nobody we know included
+    screen: UUID | None = None
 
 
 class Calls:
@@ -97,6 +103,8 @@ class Calls:
                     user=row.user_id if row is not None else None,
                     match=row.match if row is not None else "",
                     writer=row.writer if row is not None else "",
+                    seats_before=_seats(row) if row is not None else {},
+                    screen=row.screen_id if row is not None else None,
                 )
             )
         return heard
@@ -120,6 +128,8 @@ class Calls:
                 "customer_index": vault.fingerprint("number", number.e164) if number.e164 else None,
                 "contact_id": item.contact,
                 "user_id": item.user,
+                "seats": {str(user): state for user, state in item.seats.items()},
+                "screen_id": item.screen,
                 "match": item.match,
                 "writer": item.writer,
                 "started_at": item.call.started_at,
@@ -204,6 +214,7 @@ class Calls:
         before: datetime | None = None,
         contact: UUID | None = None,
         user: UUID | None = None,
+        outcome: str = "",
     ) -> list[Kept]:
         """The latest calls, newest first."""
         statement = select(calls).where(calls.c.tenant_id == tenant).order_by(calls.c.started_at.desc()).limit(limit)
@@ -213,17 +224,19 @@ class Calls:
             statement = statement.where(calls.c.contact_id == contact)
         if user is not None:
             statement = statement.where(calls.c.user_id == user)
+        if outcome:
+            statement = statement.where(calls.c.outcome == outcome)
         with self._db.tenant(tenant) as database:
             return [self._kept(row) for row in database.execute(statement)]
 
     def live(self, tenant: TenantId, user: UUID, since: datetime) -> list[Kept]:
-        """What rings or is spoken on for a user now; `since` leaves out calls whose end was lost."""
+        """What rings at a user's phone or is spoken on there now; `since` leaves out calls whose end was lost."""
         with self._db.tenant(tenant) as database:
             rows = database.execute(
                 select(calls)
                 .where(
                     calls.c.tenant_id == tenant,
-                    calls.c.user_id == user,
+                    calls.c.seats.has_key(str(user)),
                     calls.c.state != "ended",
                     calls.c.started_at > since,
                 )
@@ -271,6 +284,8 @@ class Calls:
             call=replace(call, **view),
             contact=row.contact_id,
             user=row.user_id,
+            seats=_seats(row),
+            screen=row.screen_id,
             match=row.match,
             writer=row.writer,
             activity=row.activity_id,
@@ -282,6 +297,10 @@ VIEW = ("caller", "callee", "agent_email", "agent_extension", "queue", "recordin
 
 def _view(call: Call) -> dict[str, str]:
     return {name: value for name in VIEW if (value := getattr(call, name))}
+
+
+def _seats(row: Any) -> dict[UUID, SeatState]:
+    return {UUID(user): state for user, state in row.seats.items()}
 
 
 def _events(vault: TenantVault, row: Any) -> tuple[CallEvent, ...]:

@@ -88,8 +88,13 @@ class Effects:
         payload: Mapping[str, Any],
         call: UUID | None = None,
         contact: UUID | None = None,
+        since: datetime | None = None,
+        wait: timedelta = timedelta(0),
     ) -> bool:
-        """Write down what we owe, in the caller's transaction; False when it was written down before."""
+        """Write down what we owe, in the caller's transaction; False when it was written down before.
+
+        `since`: what made us owe it reached us then, where that is not now. `wait`: it is due only so long from now.
+        """
         row = uuid.uuid4()
         new = database.execute(
             insert(effects)
@@ -103,6 +108,8 @@ class Effects:
                 call_id=call,
                 contact_id=contact,
                 payload=self._vault.of(tenant).seal_json("effects", row, "payload", payload),
+                created_at=since if since is not None else func.now(),
+                next_at=func.now() + wait,
             )
             .on_conflict_do_nothing()
             .returning(effects.c.id)  # an INSERT's rowcount is not to be had from SQLAlchemy

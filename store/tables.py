@@ -144,6 +144,8 @@ tenants = Table(
     _word("region", "US"),
     _word("time_zone", "UTC"),
     _word("call_writer", "records"),  # who writes the activity: "bridge" (the CRM itself) or "records" (we do)
+    _facts("pops"),  # when calls come up on screens (domain.pop.PopRules)
+    _facts("follow_ups"),  # what becomes of calls nobody took (domain.follow_up.FollowUps)
     _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
     _when("created_at", nullable=False),
@@ -176,6 +178,7 @@ users = Table(
     _sealed("extension"),
     _blind("extension_index"),
     _word("role", "agent"),
+    _facts("pops"),  # when calls come up on this user's screen, where the tenant lets them say so (domain.pop.Wish)
     Column("active", Boolean, nullable=False, server_default=text("true")),
     _when("seen_at", nullable=False),
     PrimaryKeyConstraint("tenant_id", "id"),
@@ -325,6 +328,8 @@ calls = Table(
     _blind("customer_index"),
     Column("contact_id", Uuid),
     Column("user_id", Uuid),
+    _facts("seats"),  # at whose phones it is now: our users' ids, each with "ringing" or "answered"
+    Column("screen_id", Uuid),  # whose screen in the CRM has its card: only there can it be ended
     _word("match", ""),  # why this contact: number, several, nobody, hidden, internal
     _word("writer", ""),  # bridge or records: decided once, when the activity is planned
     _opaque("activity_id"),
@@ -337,7 +342,7 @@ calls = Table(
     UniqueConstraint("tenant_id", "connection_id", "ref"),
     Index(None, "tenant_id", "started_at"),
     Index(None, "tenant_id", "customer_index"),
-    Index("calls_live", "tenant_id", "user_id", postgresql_where=text("state <> 'ended'")),
+    Index("calls_live", "tenant_id", "started_at", postgresql_where=text("state <> 'ended'")),
 )
 
 recordings = Table(  # one row for a call that was recorded, with the call's id; its address is in the call

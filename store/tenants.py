@@ -18,6 +18,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from domain.contact import fold_email
 from domain.dial_plan import DialPlan
 from domain.errors import Missing
+from domain.follow_up import FollowUps
+from domain.pop import PopRules, Wish
 from domain.ports import CrmUser, Organisation
 from domain.recording import Rules
 from store.database import Database, TenantId
@@ -40,6 +42,8 @@ class Tenant:
     call_writer: Literal["bridge", "records"]
     recordings: Rules
     dialling: DialPlan
+    pops: PopRules
+    follow_ups: FollowUps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class User:
     login_id: str
     extension: str
     active: bool
+    pops: Wish
 
 
 class Tenants:
@@ -98,10 +103,12 @@ class Tenants:
             call_writer=row.call_writer,
             recordings=Rules.from_data(row.recordings),
             dialling=DialPlan.from_data(row.dialling),
+            pops=PopRules.from_data(row.pops),
+            follow_ups=FollowUps.from_data(row.follow_ups),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:
-        """Change settings (profile, region, time_zone, call_writer, recordings, dialling as data, state)."""
+        """Change settings (profile, region, time_zone, call_writer, state; rules as their data)."""
         with self._db.tenant(tenant) as connection:
             connection.execute(update(tenants).where(tenants.c.id == tenant).values(**values))
 
@@ -173,6 +180,12 @@ class Tenants:
             found = self._one(tenant, users.c.extension_index == line) or self._one(tenant, users.c.id == last)
         return found
 
+    def set_wish(self, connection: Connection, tenant: TenantId, user: UUID, wish: Wish) -> None:
+        """Remember when a user wants calls to come up on their screen."""
+        connection.execute(
+            update(users).where(users.c.tenant_id == tenant, users.c.id == user).values(pops=wish.as_data())
+        )
+
     def learn_extension(self, connection: Connection, tenant: TenantId, user: UUID, extension: str) -> None:
         """Remember which inside line rings a user."""
         vault = self._vault.of(tenant)
@@ -204,4 +217,5 @@ class Tenants:
             login_id=row.login_id,
             extension=vault.open("users", row.id, "extension", row.extension),
             active=row.active,
+            pops=Wish.from_data(row.pops),
         )

@@ -265,6 +265,8 @@ def ring(
         told.append(event("ended", end, outcome=outcome, recording_url=recording_url))
     heard = services.calls.hear(tenant, connection, told)
     heard[0].contact, heard[0].user = contact, user.id if user else None
+    if user and not over:
+        heard[0].seats = {user.id: "answered" if spoken else "ringing"}
     heard[0].match, heard[0].writer = match or ("one" if contact else "nobody"), writer
     with services.db.tenant(tenant) as database:
         services.calls.save(database, tenant, heard, [phone.read(heard[0].call.customer, "ES")])

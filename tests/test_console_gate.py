@@ -23,9 +23,17 @@ OPEN = {
     "console.consent.callback",
     "console.static",
 }
-FOR_AGENTS = ("/console/panel", "/console/panel/state", "/console/calls", "/console/contacts")
+FOR_AGENTS = (
+    "/console/panel",
+    "/console/panel/state",
+    "/console/own",
+    "/console/calls",
+    "/console/missed",
+    "/console/contacts",
+)
 FOR_ADMINISTRATORS = (
     "/console/settings",
+    "/console/settings/calls",
     "/console/connections",
     "/console/connections/google",
     "/console/connections/phone",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 
 from flask import Response
 from flask_smorest import Blueprint
@@ -16,9 +17,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from domain.pop import BUDGET_MS
 from jobs.services import Services
+from store import budget
 from webhooks.doorkeeper import doorkeeper
 from webhooks.problem import problem
+
+MEASURED = timedelta(hours=1)  # so far back the metrics look when they say how fast pops are
 
 bp = Blueprint("health", __name__, description="Health and metrics")
 
@@ -78,5 +83,21 @@ class _Now(Collector):
         for vendor, many in Counter(name.partition(":")[0] for name in self._services.gates.silent()).items():
             silent.add_metric([vendor], many)
         yield silent
+        yield from self._pops()
         oldest = self._services.mail.oldest_seconds() or 0.0
         yield GaugeMetricFamily("linekeeper_mail_oldest_seconds", "Age of the oldest cached message", value=oldest)
+
+    def _pops(self) -> Iterator[Metric]:
+        """How long cards took in the last hour, for each tenant that had one; nothing is said of the others."""
+        p95 = GaugeMetricFamily(
+            "linekeeper_pop_p95_seconds", "From the news of a call to its card in the CRM, last hour", labels=["tenant"]
+        )
+        many = GaugeMetricFamily("linekeeper_pops", "Cards that went out in the last hour", labels=["tenant"])
+        since = self._services.db.now() - MEASURED
+        for tenant, (count, seconds) in budget.every_tenant(self._services.db, since).items():
+            p95.add_metric([str(tenant)], seconds)
+            many.add_metric([str(tenant)], count)
+        yield from (p95, many)
+        yield GaugeMetricFamily(
+            "linekeeper_pop_budget_seconds", "What 95 of 100 cards may take", value=BUDGET_MS / 1000
+        )

@@ -15,6 +15,7 @@
   let announced = "";
   let failures = 0;
   let skew = 0; // the server's clock minus this one's
+  let leads = !navigator.locks; // of several tabs one alone speaks up: whoever holds the lock, until it is closed
 
   function el(tag, className, text) {
     const made = document.createElement(tag);
@@ -161,7 +162,7 @@
 
   function say(calls) {
     const said = calls.map((call) => `${call.state}: ${call.who}${call.role ? ", " + call.role : ""}`).join(". ");
-    if (said === announced) return;
+    if (said === announced || !leads) return;
     announced = said;
     announce.textContent = said || "Nobody is on the line.";
     document.title = calls.length ? `${calls[0].state}: ${calls[0].who}` : title;
@@ -198,5 +199,11 @@
     setTimeout(ask, Math.min(EVERY_MS * 2 ** Math.max(0, failures - 1), SLOWEST_MS));
   }
 
+  if (navigator.locks) {
+    navigator.locks.request("linekeeper panel", () => {
+      leads = true;
+      return new Promise(() => {});
+    });
+  }
   ask();
 })();

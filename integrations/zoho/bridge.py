@@ -103,8 +103,21 @@ class ZohoPhoneBridge:
         self._send("POST", "callcontrol", form, repeatable=True)
 
     def ring(self, ring: Ring) -> None:
-        """Show the call on the user's screen."""
+        """Show the call on the user's screen.
+
+        What takes a card from the screen of whoever had it is not documented; what is, for a call that is transferred
+        to a new agent, is its id as `transferredcallid` of that agent's ringing
+        (https://www.zoho.com/phonebridge/developer/v3/incoming-ringing.html). A refusal of it changes nothing else.
+        """
         form = _parties(ring.direction, ring.call, ring.customer, ring.agent, ring.owner_login)
+        if ring.moved and form["type"] == "received":
+            handed = {**form, "state": "ringing", "transferredcallid": form["id"]}
+            try:
+                self._send("POST", "callnotify", handed, repeatable=True)
+                if ring.state == "ringing":
+                    return
+            except Refused:
+                pass
         self._send("POST", "callnotify", {**form, "state": ring.state}, repeatable=True)
 
     def finish(self, activity: Activity) -> None:

@@ -179,11 +179,11 @@ def as_row(activity: Activity, status_field: str = STATUS) -> Body:
         row["Owner"] = {"id": activity.owner}
     if 0 < len(activity.recording_url) <= URL_LENGTH:
         row["Voice_Recording__s"] = activity.recording_url
-    return row | _belongs_to(activity.record)
+    return row | belongs_to(activity.record)
 
 
-def _belongs_to(record: tuple[str, str] | None) -> Body:
-    """Tie a call to a record: a contact is its Who, anything else its What."""
+def belongs_to(record: tuple[str, str] | None) -> Body:
+    """Tie an activity to a record: a contact is its Who, anything else its What."""
     if record is None:
         return {}
     module, remote_id = record

@@ -9,12 +9,13 @@ from typing import Any
 
 from domain.contact import Gone, Record
 from domain.errors import Refused, TryLater
-from domain.ports import Activity, CrmUser, Http, LoggedCall, Organisation, Tokens, Written
+from domain.ports import Activity, CrmUser, Http, LoggedCall, Organisation, Task, Tokens, Written
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
 from integrations.zoho.datacentres import crm_web
 from integrations.zoho.people import MODULES, PAGE, People
+from integrations.zoho.tasks import Tasks
 
 WATCH = f"{CRM}/actions/watch"
 LONGEST_WATCH = timedelta(days=7) - timedelta(minutes=5)  # asked for more, Zoho silently gives one hour
@@ -35,6 +36,7 @@ class ZohoCrm:
         self._now = now
         self._people = People(client, region)
         self._calls = Calls(client)
+        self._tasks = Tasks(client)
 
     def organisation(self) -> Organisation:
         """Read what the organisation says of itself."""
@@ -99,6 +101,18 @@ class ZohoCrm:
     def remove_call(self, remote_id: str) -> None:
         """Delete an activity; gone already is fine."""
         self._calls.remove(remote_id)
+
+    def create_task(self, task: Task) -> Written:
+        """Create a task. Raises Unanswered when nobody knows."""
+        return self._tasks.create(task)
+
+    def find_task(self, task: Task) -> str:
+        """Return the id of the task if it is there already, else ""."""
+        return self._tasks.find(task)
+
+    def close_task(self, remote_id: str) -> bool:
+        """Complete a task nobody has touched; False when somebody has or it is gone."""
+        return self._tasks.close(remote_id)
 
     def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
         """Ask for notifications at `url`; return when that ends. Asked again, the channel is replaced."""

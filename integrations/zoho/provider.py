@@ -32,6 +32,15 @@ FEATURES = (
         without="Calls that differ or stand twice in Zoho CRM are counted, not put right.",
     ),
     Feature(
+        slug="follow-ups",
+        title="Follow up missed calls",
+        purpose="Give whoever looks after a caller nobody answered a task to call back, and close it once they spoke.",
+        scopes=ORGANISATION
+        | {"ZohoCRM.coql.READ"}
+        | {f"ZohoCRM.modules.tasks.{verb}" for verb in ("CREATE", "READ", "UPDATE")},
+        without="Missed calls make no tasks in Zoho CRM; they are listed here only.",
+    ),
+    Feature(
         slug="contacts",
         title="Know who is calling",
         purpose="Read names, companies and numbers of contacts and leads, so that a caller has a name.",
