@@ -1,4 +1,4 @@
-"""What the administrator decides about calls as they happen: when they come up on screens, and what missed ones become."""
+"""What the administrator decides about calls as they happen: when they come up, and what missed ones become."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _plan(
         return
     call = item.call
     bridged = tenant.call_writer == "bridge" and item.user is not None
-    if call.state != "ended" and tenant.call_writer == "bridge":
+    if call.state != "ended" and not item.writer and tenant.call_writer == "bridge":
         pops.plan(services, database, tenant, crm, item, people, since)
     if call.state == "ended" and not item.writer:
         item.writer = "bridge" if bridged else "records"

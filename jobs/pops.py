@@ -134,8 +134,8 @@ def pop(services: Services, tie: Tie, batch: list[Effect]) -> None:
 
 
 def _still_there(services: Services, tie: Tie, effect: Effect, story: Story | None) -> User | None:
-    """The agent a pop is for, while the call is still at their phone."""
+    """The agent a pop is for, while the call is still at their phone and its end is not on its way."""
     told = effect.payload.get("user")
-    if story is None or not told or UUID(told) not in story.kept.seats:
+    if story is None or story.kept.writer or not told or UUID(told) not in story.kept.seats:
         return None
     return services.tenants.user(tie.tenant, UUID(told))

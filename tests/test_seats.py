@@ -40,10 +40,16 @@ TABLE = {
     "no agent is named": ((event("ringing", 0),), []),
     "one phone rings": (GROUP[:1], [(BOB, "ringing")]),
     "a group rings": (GROUP, [(BOB, "ringing"), (CAROL, "ringing")]),
-    "a group without legs": ((event("ringing", 0, BOB), event("ringing", 1, CAROL)), [(BOB, "ringing"), (CAROL, "ringing")]),
+    "a group without legs": (
+        (event("ringing", 0, BOB), event("ringing", 1, CAROL)),
+        [(BOB, "ringing"), (CAROL, "ringing")],
+    ),
     "one of a group answers": (TAKEN, [(CAROL, "answered")]),
     "an answer that names nobody": ((event("ringing", 0, BOB), event("answered", 3)), [(BOB, "answered")]),
-    "an answer that names the leg": ((event("ringing", 0, BOB, "1"), event("answered", 3, "", "1")), [(BOB, "answered")]),
+    "an answer that names the leg": (
+        (event("ringing", 0, BOB, "1"), event("answered", 3, "", "1")),
+        [(BOB, "answered")],
+    ),
     "one phone after the other": (
         (event("ringing", 0, BOB, "1"), event("ended", 20, BOB, "1"), event("ringing", 20, CAROL, "2")),
         [(CAROL, "ringing")],
