@@ -286,3 +286,42 @@ def test_a_button_of_the_call_bar_reaches_us_with_the_call_and_the_key(stage, bo
             timeout=30,
         )
         assert told.status_code >= 400, action
+
+
+@pytest.mark.parametrize(("state", "expected"), [("ringing", ["ringing"]), ("answered", ["ringing", "answered"])])
+def test_a_call_that_moves_on_is_handed_over(stage: Stage, bob, state: str, expected: list[str]) -> None:
+    """The new agent's ringing carries the call's id, as the documentation wants it for a transfer."""
+    bridge = stage.bridge()
+    bridge.integrate()
+    ring = Ring(
+        call="c7f1a2", direction="inbound", state="ringing", customer="+34600111222", agent="201", owner_login=""
+    )
+
+    bridge.ring(replace(ring, state=state, owner_login=bob.login_id, moved=True))  # type: ignore[arg-type]
+
+    assert expected == [form["state"] for form in told(stage)]
+    assert ["c7f1a2"] == [form["transferredcallid"] for form in told(stage) if "transferredcallid" in form]
+
+
+@pytest.mark.parametrize("state", ["ringing", "answered"])
+def test_a_refused_handing_over_changes_nothing_else(state: str) -> None:
+    """What takes a card away is not documented: where the parameter is refused, the card comes without it."""
+    refused = answer(400, {"code": "INVALID_DATA", "message": "…", "status": "error"})
+    line = Line([refused, answer(200, {"status": "success", "code": "SUCCESS"})])
+    bridge = ZohoPhoneBridge(ZohoClient(http=line, api_domain=ORIGIN, tokens=Purse()))
+
+    bridge.ring(
+        Ring(
+            call="c1",
+            direction="inbound",
+            state=state,
+            customer="+34600111222",
+            agent="201",
+            owner_login="7",
+            moved=True,
+        )  # type: ignore[arg-type]
+    )
+
+    first, second = (options["data"] for _, _, options in line.asked)
+    assert ("ringing", "c1") == (first["state"], first["transferredcallid"])
+    assert (state, None) == (second["state"], second.get("transferredcallid"))
