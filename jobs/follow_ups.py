@@ -21,6 +21,7 @@ from domain.follow_up import FollowUps, due_on, told_at
 from domain.phone import Number
 from domain.ports import Task
 from jobs.activities import Story, about
+from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Heard, Kept
 from store.connections import Tie
@@ -183,7 +184,7 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
             services.effects.drop(tie.tenant, [effect], error.code)
             continue
         except Unanswered as error:
-            services.effects.unknown(tie.tenant, [effect], error.code)
+            postpone(services, tie, [effect], error)
             services.connections.trouble(tie.tenant, tie.id, error.code)
             continue
         except Upstream:
