@@ -222,7 +222,7 @@ HOLDINGS: tuple[Holding, ...] = (
         name="queue",
         purpose="Wake a worker: ids of tenants and lanes, nothing else.",
         basis="legitimate_interest",
-        what=("key:rq:*", "key:linekeeper:rung:*"),
+        what=("key:rq:*", "key:linekeeper:rung:*", "key:linekeeper:gate:*", "key:linekeeper:gates:*"),
         clock="",
         keep="queue",
     ),
