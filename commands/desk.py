@@ -16,6 +16,7 @@ from domain.errors import Missing, Upstream
 from jobs import connect, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
+from store.effects import WAITING
 
 of_tenant = click.option("--tenant", help="A tenant's id; without it, all of them.")
 OPERATOR = "operator"
@@ -211,6 +212,32 @@ def calls_list(tenant: str | None, limit: int, json_: bool) -> None:
             for kept in opened.calls.recent(one, limit=limit)
         ]
     table(rows, json_=json_, nothing="No calls yet.")
+
+
+@calls.command("count")
+@of_tenant
+@click.option("--since", default="36h", show_default=True, help="How far back: 90m, 36h or 7d.")
+@as_json
+def calls_count(tenant: str | None, since: str, json_: bool) -> None:
+    """Count calls that began since then, and how their activities stand."""
+    window = _window(since)
+    with services() as opened:
+        rows = []
+        for one in tenants_of(opened, tenant):
+            began = opened.db.now() - window
+            states, owed = opened.calls.states(one, began), opened.effects.activities(one, began)
+            rows.append(
+                {
+                    "tenant": one,
+                    "calls": sum(states.values()),
+                    "ended": states.get("ended", 0),
+                    "logged": owed.get("done", 0),
+                    "owed": sum(owed.get(state, 0) for state in WAITING),
+                    "refused": owed.get("dead", 0),
+                    "deliveries waiting": opened.inbox.counts(one).get("pending", 0),
+                }
+            )
+    table(rows, json_=json_, nothing="Nobody has installed Linekeeper yet.")
 
 
 @calls.command("show")

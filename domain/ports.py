@@ -6,7 +6,7 @@ An adapter keeps no state of ours: what it needs comes in as arguments, what it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
@@ -319,8 +319,11 @@ class CallBridge(Protocol):
     def finish(self, activity: Activity) -> None:
         """Tell it the call is over; the CRM then writes the activity. Raises Unanswered when nobody knows."""
 
-    def find_call(self, activity: Activity) -> str:
-        """Return the id of the activity the CRM wrote for this call, else ""."""
+    def find_call(self, activity: Activity, beside: Collection[Activity] = ()) -> str:
+        """Return the id of the activity the CRM wrote for this call, else "".
+
+        `beside`: what else it may have written for the same two numbers about that time; each has a row of its own.
+        """
 
     def wrote(self, activity: Activity, logged: LoggedCall) -> bool:
         """Say whether this can be the activity the CRM wrote for this call; asks nothing."""

@@ -5,6 +5,7 @@ Counts only. Deciding what is amiss is pure and stands here; asking and repairin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,3 +80,14 @@ def untouched(logged: LoggedCall, *, by: str, written_at: datetime) -> bool:
     the row began by the CRM's own clock, and later than we wrote by ours.
     """
     return logged.modified_by == by and logged.modified_at <= max(logged.created_at, written_at) + OURS_STILL
+
+
+def nearest(distances: Iterable[tuple[timedelta, int, str]]) -> dict[int, str]:
+    """Give each call the row that lies nearest to it in time, and each row to one call: (how far, call, row)."""
+    whose: dict[int, str] = {}
+    taken: set[str] = set()
+    for _, call, row in sorted(distances):
+        if call not in whose and row not in taken:
+            whose[call] = row
+            taken.add(row)
+    return whose

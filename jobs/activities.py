@@ -28,6 +28,7 @@ from store.tenants import User
 log = structlog.get_logger()
 
 WAITS = timedelta(minutes=1)  # for another effect of the same call
+AROUND = timedelta(minutes=2)  # calls whose rows may be mistaken for each other; the CRM's times may differ from ours
 MODULES = ("Contacts", "Leads", "Accounts")  # which record a call belongs to when a person has several
 
 
@@ -69,7 +70,7 @@ def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
             services.effects.drop(tie.tenant, [effect], "call.gone", state="dropped")
             continue
         try:
-            there = screen.find_call(activity) if effect.state == "unknown" else ""
+            there = screen.find_call(activity, _beside(services, tie, effect)) if effect.state == "unknown" else ""
             if not there:
                 services.effects.claim(tie.tenant, [effect])
                 screen.finish(activity)
@@ -82,6 +83,16 @@ def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
         except Upstream:
             del batch[:position]  # what went before is settled; the rest shares this one's fate
             raise
+
+
+def _beside(services: Services, tie: Tie, effect: Effect) -> list[Activity]:
+    """What else may stand there of the same two people: a call that is read back must not be taken for another."""
+    if effect.call is None:
+        return []
+    near = {kept.id: kept for kept in services.calls.beside(tie.tenant, effect.call, AROUND)}
+    owed = services.effects.of_calls(tie.tenant, near.keys())
+    there = [near[call] for call, one in owed.items() if one.state in ("done", "unknown", "claimed")]
+    return [*of(services, tie, there).values()]
 
 
 def amend(services: Services, tie: Tie, batch: list[Effect]) -> None:
@@ -102,7 +113,9 @@ def amend(services: Services, tie: Tie, batch: list[Effect]) -> None:
             continue
         services.effects.claim(tie.tenant, [effect])
         try:
-            there = owed.result or (services.bridge(tie).find_call(activity) if owed.kind == "activity.bridge" else "")
+            there = owed.result
+            if not there and owed.kind == "activity.bridge":
+                there = services.bridge(tie).find_call(activity, _beside(services, tie, effect))
             if not there:  # the CRM's own telephony has not written it yet
                 services.effects.again(tie.tenant, [effect], "activity.waits")
                 continue

@@ -18,7 +18,7 @@ import structlog
 from domain.call import SAME
 from domain.errors import NotAllowed, Refused
 from domain.ports import Activity, LoggedCall
-from domain.statement import Statement, says_otherwise, untouched
+from domain.statement import Statement, nearest, says_otherwise, untouched
 from jobs import activities
 from jobs.services import Services
 from store.calls import Kept
@@ -190,20 +190,15 @@ def _bridged(
 ) -> None:
     """Find for each call the row the CRM wrote for it: the nearest, and each row once."""
     bridge = services.bridge(crm)
-    near = sorted(
+    near = [
         (abs(row.started_at - wanted[call.id].started_at), place, row.remote_id)
         for place, call in enumerate(calls)
         for row in rows
         if row.bridged and bridge.wrote(wanted[call.id], row)
-    )
+    ]
     by_id = {row.remote_id: row for row in rows}
-    whose: dict[int, str] = {}
-    taken: set[str] = set()
-    for _, place, row_id in near:
-        if place not in whose and row_id not in taken:
-            whose[place] = row_id
-            taken.add(row_id)
-    twins = {row_id for distance, _, row_id in near if distance <= SAME} - taken
+    whose = nearest(near)
+    twins = {row_id for distance, _, row_id in near if distance <= SAME} - {*whose.values()}
     statement.doubled += len(twins)
     statement.left += len(twins)
     for place, call in enumerate(calls):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -265,6 +265,38 @@ class Calls:
                     .group_by(calls.c.outcome)
                 ).all()
             )
+
+    def states(self, tenant: TenantId, since: datetime) -> dict[str, int]:
+        """Calls that began since then, by state."""
+        with self._db.tenant(tenant) as database:
+            return dict(
+                database.execute(
+                    select(calls.c.state, func.count())
+                    .where(calls.c.tenant_id == tenant, calls.c.started_at >= since)
+                    .group_by(calls.c.state)
+                ).all()
+            )
+
+    def beside(self, tenant: TenantId, call: UUID, span: timedelta) -> list[Kept]:
+        """Other calls of the same person with the same number that began so near to this one."""
+        this, other = calls.alias("this"), calls
+        statement = (
+            select(other)
+            .join(
+                this,
+                (this.c.tenant_id == other.c.tenant_id)
+                & (this.c.id != other.c.id)
+                & this.c.user_id.is_not_distinct_from(other.c.user_id)
+                & this.c.customer_index.is_not_distinct_from(other.c.customer_index),
+            )
+            .where(
+                other.c.tenant_id == tenant,
+                this.c.id == call,
+                other.c.started_at.between(this.c.started_at - span, this.c.started_at + span),
+            )
+        )
+        with self._db.tenant(tenant) as database:
+            return [self._kept(row) for row in database.execute(statement)]
 
     def _kept(self, row: Any) -> Kept:
         vault = self._vault.of(row.tenant_id)

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from store.database import Database, TenantId
 from store.inbox import Lane
-from store.tables import effects
+from store.tables import calls, effects
 from store.vault import Vault
 
 ACTIVITIES = ("activity.bridge", "activity.record")  # the two who may write a call's activity; one of them does
@@ -356,6 +356,18 @@ class Effects:
                     .group_by(effects.c.kind, effects.c.state)
                 )
             }
+
+    def activities(self, tenant: TenantId, since: datetime) -> dict[str, int]:
+        """How many activities of calls that began since then stand in each state."""
+        with self._db.tenant(tenant) as database:
+            return dict(
+                database.execute(
+                    select(effects.c.state, func.count())
+                    .join(calls, (calls.c.tenant_id == effects.c.tenant_id) & (calls.c.id == effects.c.call_id))
+                    .where(effects.c.tenant_id == tenant, effects.c.kind.in_(ACTIVITIES), calls.c.started_at >= since)
+                    .group_by(effects.c.state)
+                ).all()
+            )
 
     def wake(self, tenant: TenantId, connection: UUID) -> int:
         """Consent is back: what waited for it is due now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -62,7 +62,7 @@ class Crm:
         self.logged += activities
         return [Written(remote_id=f"row-{place}") for place in range(len(activities))]
 
-    def find_call(self, activity: Activity) -> str:
+    def find_call(self, activity: Activity, beside: Collection[Activity] = ()) -> str:
         return self.there
 
     def finish(self, activity: Activity) -> None:

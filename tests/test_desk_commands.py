@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +12,15 @@ from click.testing import CliRunner, Result
 
 from app import COMMANDS, PARTS
 from commands.cli import cli
+from domain.call import CallEvent
+from jobs import log_call
 from jobs.connect import add_phone_system
 from jobs.services import Services
 from store.database import TenantId
 from store.embedded import Postgres
 from tests import house
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,30 @@ def test_the_dead_of_one_cause_are_put_back(
 
     assert {"pending": 2, "dead": 1} == tools.inbox.counts(tenant)
     assert {"replayed": 1} == desk.answer(f"deliveries replay {dead['c']} --tenant {tenant}")
+
+
+def test_calls_are_counted_with_what_became_of_them(desk: Desk, tools: Services, tenant: TenantId) -> None:
+    """Since a moment: an older call does not count, one whose activity is owed still does, a live one owes none."""
+    tie = tools.connections.get(tenant, house.phone_system(tools, house.administrator(tools, tenant)).tie)
+    now = tools.db.now()
+    told = {"caller": "+34600111222", "callee": "+34911222333"}
+    ends = [
+        CallEvent(id=f"{ref}-e", type="ended", at=now, started_at=now - ago, outcome="missed", call_ref=ref, **told)
+        for ref, ago in (("new", HOUR), ("old", 40 * HOUR))
+    ]
+    rings = CallEvent(id="live-r", type="ringing", at=now, call_ref="live", **told)
+    log_call.take_over(tools, tie, tools.calls.hear(tenant, tie.id, [*ends, rings]))
+
+    (count,) = desk.answer(f"calls count --tenant {tenant}")
+    (more,) = desk.answer(f"calls count --tenant {tenant} --since 2d")
+
+    assert (2, 1, 0, 1, 0) == tuple(count[name] for name in ("calls", "ended", "logged", "owed", "refused"))
+    assert (3, 2, 2) == (more["calls"], more["ended"], more["owed"])
+    with tools.db.tenant(tenant) as database:
+        ids = [effect.id for effect in tools.effects.waiting(tenant, "calls")]
+        tools.effects.done(database, tenant, dict.fromkeys(ids, "a-row"))
+    (after,) = desk.answer(f"calls count --tenant {tenant}")
+    assert (1, 0) == (after["logged"], after["owed"])
 
 
 def test_a_statement_on_demand(desk: Desk, tools: Services, tenant: TenantId) -> None:

@@ -413,6 +413,18 @@ def test_what_was_never_told_zoho_writes_once(bridged: Office) -> None:
     assert (0, 12, 0) == ((again := later(bridged).reconcile()).repairs, again.logged, again.left)
 
 
+def test_who_rings_again_at_once_is_not_taken_for_the_first_call(bridged: Office) -> None:
+    """The first call stands there and the second does not: reading back must not find the first row for both."""
+    began = bridged.services.now() - HOUR
+    bridged.call(1, began=began)
+    bridged.work()
+    bridged.zoho.fault("POST /phonebridge/v3/callnotify", "status", status=503, times=3)  # nothing is done
+    bridged.call(2, began=began + timedelta(seconds=40), **{"from": "+34600111201"})
+    bridged.work()
+
+    assert 2 == len({row["Call_Start_Time"] for row in bridged.rows()}) == len(bridged.rows())
+
+
 def test_rows_zoho_wrote_are_found_counted_and_left(bridged: Office) -> None:
     """By owner, number and time. A double of theirs is counted, a row they never wrote is asked for again."""
     for number in range(3):

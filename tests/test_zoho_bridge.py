@@ -195,6 +195,16 @@ def test_the_nearest_of_two_calls_from_one_number_is_found(stage, bob):
     assert (bridge.find_call(call(bob)), bridge.find_call(later)) == (first["id"], second["id"])
 
 
+def test_a_row_that_is_another_calls_is_not_taken_for_this_one(stage, bob):
+    """Who was cut off and rings again has one row, of the first call: the second was never written."""
+    bridge = stage.bridge()
+    bridge.integrate()
+    first, second = call(bob), call(bob, marker="later", started_at=NINE + timedelta(seconds=40))
+    bridge.finish(first)
+    (row,) = rows(stage)
+    assert (bridge.find_call(first, [second]), bridge.find_call(second, [first])) == (row["id"], "")
+
+
 @pytest.mark.parametrize(
     ("row", "customer", "found"),
     [

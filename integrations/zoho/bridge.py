@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from domain.call import Direction, Outcome
 from domain.errors import Malformed, NotAllowed, Refused
 from domain.ports import Activity, Control, LoggedCall, Ring
+from domain.statement import nearest
 from integrations.zoho.client import Body, ZohoClient, literal, stamp
 
 PATH = "/phonebridge/v3"
@@ -144,22 +145,23 @@ class ZohoPhoneBridge:
         self.attended_only = True
         return None
 
-    def find_call(self, activity: Activity) -> str:
+    def find_call(self, activity: Activity, beside: Collection[Activity] = ()) -> str:
         """Return the id of the row Zoho wrote for this call, else "".
 
-        Zoho keeps our call id to itself, so owner, time, direction and the customer's number have to tell.
+        Zoho keeps our call id to itself, so owner, time, direction and the customer's number have to tell. Who rings
+        twice in a minute has two rows: one nearer to a call `beside` this one is that call's.
         """
         begin, end = (literal(stamp(activity.started_at + span)) for span in (-NEAR, NEAR))
         where = f"Call_Start_Time between {begin} and {end}"
         owned = f"(CTI_Entry = true and Owner = {literal(activity.owner)})" if activity.owner else "CTI_Entry = true"
         columns = "id, Subject, Call_Type, Call_Start_Time, Caller_ID, Dialled_Number"
-        rows = [
-            row
-            for row in self._client.query(columns, "Calls", f"({owned} and {where})")
-            if row.get("Call_Type") in CALL_TYPES[TYPES[activity.direction]]
-            and _speaks_of(_parties_of(row), activity.customer)
-        ]
-        return str(min(rows, key=lambda row: _distance(row, activity.started_at))["id"]) if rows else ""
+        rows = list(self._client.query(columns, "Calls", f"({owned} and {where})"))
+        return nearest(
+            (_distance(row, one.started_at), place, str(row["id"]))
+            for place, one in enumerate((activity, *beside))
+            for row in rows
+            if row.get("Call_Type") in CALL_TYPES[TYPES[one.direction]] and _speaks_of(_parties_of(row), one.customer)
+        ).get(0, "")
 
     def wrote(self, activity: Activity, logged: LoggedCall) -> bool:
         """Say whether a row can be the one Zoho wrote for this call: same person, number and way, near in time."""
@@ -262,8 +264,8 @@ def _same(one: str, other: str) -> bool:
     return long.endswith(short) or (len(bare) >= TAIL_DIGITS and long.endswith(bare))
 
 
-def _distance(row: Body, started: datetime) -> float:
+def _distance(row: Body, started: datetime) -> timedelta:
     try:
-        return abs((datetime.fromisoformat(str(row.get("Call_Start_Time"))) - started).total_seconds())
+        return abs(datetime.fromisoformat(str(row.get("Call_Start_Time"))) - started)
     except (TypeError, ValueError):
-        return float("inf")
+        return timedelta.max

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox import cast
 from sandbox.browser import Browser, Page
 from sandbox.cast import ALICE_LTD, NEXT_DOOR, Company
-from sandbox.scene import Scene, expect
+from sandbox.scene import Amiss, Scene, expect
 
 SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
 SEND_OFF = "Writing to a caller opens your own mail program instead."
@@ -70,16 +71,8 @@ def connect_phones(scene: Scene) -> Iterator[str]:
     scene.pbx.post("faults", match="PUT /contacts", action="slow", seconds=HELD_SECONDS, times=100)
     try:
         for browser, company in ((scene.alice, ALICE_LTD), (scene.charlie, NEXT_DOOR)):
-            page = browser.get("/console/connections/phone/standard")
-            form = page.form("base_url")
-            form.fill(base_url=scene.house.stage["pbx"], api_key=company.pbx_key)
-            shown = browser.submit(page, form)
-            door = re.search(rf"{re.escape(scene.house.origin)}/webhooks/telephony/[\w-]+", shown.text)
-            secret = re.search(r"whsec_[A-Za-z0-9+/=]+", shown.text)
-            if door is None or secret is None:
-                expect(False, f"the console showed {company.name} no door and secret: {shown.text[:200]}")
-                return
-            cast.open_phone_account(scene.pbx, company, door[0], secret[0])
+            door = phone(scene, browser, company)
+            cast.open_phone_account(scene.pbx, company, door.url, door.secret)
     finally:
         scene.pbx.delete("faults")
     again = scene.alice.get("/console/connections")
@@ -89,6 +82,27 @@ def connect_phones(scene: Scene) -> Iterator[str]:
     seen = [scene.charlie.get(address).status for address in theirs]
     expect(seen == [404, 404], f"Charlie opened Alice's connections and got {seen}")
     yield "vendor “standard”: a door and a secret each, shown once; Charlie opens Alice's connections: 404, 404"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the console showed once: where a phone system reports to, and what it signs with."""
+
+    url: str
+    secret: str
+
+
+def phone(scene: Scene, browser: Browser, company: Company) -> Door:
+    """Connect a company's phone system in the console."""
+    page = browser.get("/console/connections/phone/standard")
+    form = page.form("base_url")
+    form.fill(base_url=scene.house.stage["pbx"], api_key=company.pbx_key)
+    shown = browser.submit(page, form)
+    door = re.search(rf"{re.escape(scene.house.origin)}/webhooks/telephony/[\w-]+", shown.text)
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]+", shown.text)
+    if door is None or secret is None:
+        raise Amiss(f"the console showed {company.name} no door and secret: {shown.text[:200]}")
+    return Door(door[0], secret[0])
 
 
 def sign_in(browser: Browser, email: str) -> Page:

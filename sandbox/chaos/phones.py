@@ -1,0 +1,101 @@
+"""Phone systems that deliver events over kept connections, and again later whatever got no yes, as vendors do."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection, HTTPException
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from integrations.telephony.standard.sandbox.world import signed
+from sandbox.chaos.plot import Delivery
+from sandbox.scene import expect
+
+LINES = 8  # connections at once
+SENDER_SECONDS = 15.0
+AGAIN_SECONDS = (0.1, 1.0)  # a vendor's minutes and hours, in short
+
+
+class Door(Protocol):
+    """Where a company's phone system delivers to, and what it signs with."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def secret(self) -> str: ...
+
+
+class Phones:
+    """Deliver everything; `refused` counts what had to be sent again."""
+
+    def __init__(self, deliveries: Sequence[Delivery], doors: Mapping[str, Door], seed: int) -> None:
+        self._waiting = deque((0.0, delivery) for delivery in deliveries)
+        self._doors = doors
+        self._dice = random.Random(seed)
+        self._turn = threading.Lock()
+        self._under_way = 0
+        self._turned_away = 0  # the status of an answer that no repeating would change
+        self.refused = 0
+
+    def deliver(self) -> None:
+        """Deliver all of it; return when every delivery was accepted."""
+        lines = [threading.Thread(target=self._line, daemon=True) for _ in range(LINES)]
+        for line in lines:
+            line.start()
+        for line in lines:
+            line.join()
+        expect(not self._turned_away, f"a signed event was answered {self._turned_away}")
+
+    def _line(self) -> None:
+        connection: HTTPConnection | None = None
+        while (took := self._next()) is not None:
+            if not took:  # others may still come back
+                time.sleep(0.02)
+                continue
+            (delivery,) = took
+            door = self._doors[delivery.org]
+            parts = urlsplit(door.url)
+            if connection is None:
+                connection = HTTPConnection(parts.hostname or "", parts.port, timeout=SENDER_SECONDS)
+            headers, body = signed(door.secret, delivery.id, delivery.body, time.time(), "")
+            try:
+                connection.request("POST", parts.path, body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                accepted = 200 <= answer.status < 300
+                if 400 <= answer.status < 500:
+                    self._turned_away = answer.status
+            except (OSError, HTTPException):
+                accepted = False
+            if not accepted:
+                connection.close()
+                connection = None
+            self._back(delivery, accepted)
+        if connection is not None:
+            connection.close()
+
+    def _next(self) -> tuple[Delivery, ...] | None:
+        """Take what is due; nothing while everything is under way or waits; None when all is delivered."""
+        with self._turn:
+            if self._turned_away:
+                return None
+            if not self._waiting:
+                return () if self._under_way else None
+            due, delivery = self._waiting[0]
+            if due > time.monotonic():
+                self._waiting.rotate(-1)
+                return ()
+            self._waiting.popleft()
+            self._under_way += 1
+            return (delivery,)
+
+    def _back(self, delivery: Delivery, accepted: bool) -> None:
+        with self._turn:
+            self._under_way -= 1
+            if not accepted:
+                self.refused += 1
+                self._waiting.append((time.monotonic() + self._dice.uniform(*AGAIN_SECONDS), delivery))
