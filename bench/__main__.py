@@ -8,14 +8,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from bench import intake, lookup, vault
+from bench import chaos, hangups, intake, lookup, pops, vault
 from bench.house import House, house
 from bench.measure import Row, table
 
 PARTS: Mapping[str, Callable[[House], Iterator[Row]]] = {
     "intake": intake.measure,
     "lookup": lookup.measure,
+    "pops": pops.measure,
+    "hangups": hangups.measure,
     "vault": vault.measure,
+    "chaos": chaos.measure,
 }
 
 
@@ -33,8 +36,8 @@ def main() -> None:
         json.dump([row.as_data() for row in rows], sys.stdout, indent=2)
         print()
     else:
-        print(table(rows))
         print(f"{os.cpu_count()} cores; load before this began: {load:.1f}")
+        print(table(rows))
 
 
 if __name__ == "__main__":

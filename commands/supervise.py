@@ -7,6 +7,7 @@ known here.
 
 import errno
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -215,6 +216,18 @@ def free_port_or_explain(port: int, setting: str) -> int:
             raise CannotStart(f"Port {port} is taken; set {setting} to another one") from error
         taken: int = probe.getsockname()[1]
         return taken
+
+
+def free_ports(many: int) -> int:
+    """Return the first of so many ports in a row that can all be listened on now."""
+    for start in random.sample(range(20_000, 32_000, many), 100):
+        try:
+            for port in range(start, start + many):
+                free_port_or_explain(port, "PORT")
+        except CannotStart:
+            continue
+        return start
+    raise CannotStart(f"There are no {many} free ports in a row")
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:

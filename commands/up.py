@@ -33,7 +33,10 @@ from settings import Settings
 from store import schema
 from store.embedded import Embedded
 
-LENT = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "MAIL_REDIS_URL", "KEYRING", "PORT", "BASE_URL")
+LENT = (
+    *("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "MAIL_REDIS_URL", "KEYRING", "PORT", "BASE_URL"),
+    "ALLOWED_PRIVATE_HOSTS",
+)
 
 
 class House:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 
 from sandbox import cast
-from sandbox.acts import calls, connecting, console, contacts, mail
+from sandbox.acts import calls, connecting, console, contacts, mail, reconciling
 from sandbox.browser import NoSuchThing
 from sandbox.people import ZOE
 from sandbox.scene import Amiss, House, Scene
@@ -41,8 +41,9 @@ ACTS = (
     Act("calls", "The phone rings", (calls.ring, calls.next_door, calls.forged), ("contacts",)),
     Act("mail", "Mail beside the call", (mail.arrives,), ("calls",)),
     Act("crash", "The worker is killed at the worst moment", (calls.crash,), ("calls",)),
+    Act("lost", "The phone system loses webhooks", (reconciling.lost,), ("calls",)),
     Act("forget", "Nothing is kept longer than promised", (mail.goes, mail.disconnect), ("mail",)),
-    Act("console", "The console shows it", (console.shows,), ("crash", "forget")),
+    Act("console", "The console shows it", (console.shows,), ("crash", "lost", "forget")),
 )
 UNREADABLE = (NoSuchThing, RuntimeError, ValueError, LookupError, TypeError)  # an answer that is not what it should be
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox import cast
 from sandbox.browser import Browser, Page
 from sandbox.cast import ALICE_LTD, NEXT_DOOR, Company
-from sandbox.scene import Amiss, Scene, expect
+from sandbox.scene import Amiss, Scene, expect, people_known
 
 SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
 SEND_OFF = "Writing to a caller opens your own mail program instead."
@@ -103,6 +103,18 @@ def phone(scene: Scene, browser: Browser, company: Company) -> Door:
     if door is None or secret is None:
         raise Amiss(f"the console showed {company.name} no door and secret: {shown.text[:200]}")
     return Door(door[0], secret[0])
+
+
+def move_in(scene: Scene, people: Mapping[str, int]) -> dict[str, Door]:
+    """Install for both companies, connect their phones, wait until so many people of each can be recognised."""
+    for _ in install(scene):
+        pass
+    doors = {}
+    for browser, company in ((scene.alice, ALICE_LTD), (scene.charlie, NEXT_DOOR)):
+        doors[company.org] = phone(scene, browser, company)
+        while people_known(browser.get("/console/")) < people[company.org]:
+            expect(not scene.stop.wait(0.2), "the story was stopped")
+    return doors
 
 
 def sign_in(browser: Browser, email: str) -> Page:

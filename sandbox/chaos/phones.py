@@ -30,7 +30,7 @@ class Door(Protocol):
 
 
 class Phones:
-    """Deliver everything; `refused` counts what had to be sent again."""
+    """Deliver everything; `accepted` counts what was, `refused` what had to be sent again."""
 
     def __init__(self, deliveries: Sequence[Delivery], doors: Mapping[str, Door], seed: int) -> None:
         self._waiting = deque((0.0, delivery) for delivery in deliveries)
@@ -39,6 +39,7 @@ class Phones:
         self._turn = threading.Lock()
         self._under_way = 0
         self._turned_away = 0  # the status of an answer that no repeating would change
+        self.accepted = 0
         self.refused = 0
 
     def deliver(self) -> None:
@@ -96,6 +97,8 @@ class Phones:
     def _back(self, delivery: Delivery, accepted: bool) -> None:
         with self._turn:
             self._under_way -= 1
-            if not accepted:
+            if accepted:
+                self.accepted += 1
+            else:
                 self.refused += 1
                 self._waiting.append((time.monotonic() + self._dice.uniform(*AGAIN_SECONDS), delivery))

@@ -26,12 +26,8 @@ class Verdict:
     examples: tuple[str, ...]
 
     @property
-    def complete(self) -> bool:
-        """Is there something for every call?"""
-        return self.missing == 0
-
-    @property
     def perfect(self) -> bool:
+        """Is there one right activity for each call, and nothing else?"""
         return not (self.missing or self.doubled or self.strange or self.wrong)
 
 

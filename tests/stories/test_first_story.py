@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import os
-import random
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from commands.supervise import free_ports
 from sandbox.story import ACTS, Act
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 240  # under a minute on two quiet cores; a busy machine gets the rest
 OUTSIDE = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "MAIL_REDIS_URL", "KEYRING", "BASE_URL", "ENVIRONMENT")
 TICK, CROSS = "✓", "✗"
-
-
-def free_ports(many: int) -> int:
-    """The first of so many free ports in a row."""
-    for start in random.sample(range(20_000, 32_000, many), 100):
-        taken: list[socket.socket] = []
-        try:
-            for port in range(start, start + many):
-                taken.append(socket.socket())
-                taken[-1].bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        else:
-            return start
-        finally:
-            for one in taken:
-                one.close()
-    raise AssertionError("there are no free ports in a row")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +61,8 @@ def test_every_act_saw_something(told: tuple[int, str], act: Act) -> None:
         "500 records of Zoho and 300 of Google are 690 people; the phonebook has 679",
         "8 deliveries of 3 events, out of order: 1 activity",
         "401, 401, 401, 401; no trace",
+        "6 of 200 webhooks lost",
+        "0 of 100 missing, 0 doubled",
         "subject and body 0 times",
         "4 of 4 planted needles",
         "0 tokens live",

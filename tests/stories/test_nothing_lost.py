@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import app
+from commands.supervise import free_ports
 from commands.up import House
 from sandbox.chaos import Outcome, unleash
-from tests.stories.test_first_story import OUTSIDE, ROOT, free_ports
+from tests.stories.test_first_story import OUTSIDE, ROOT
 
 CALLS = 2_000
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
