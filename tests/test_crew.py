@@ -1,0 +1,53 @@
+"""A crew keeps every role filled, whoever else cannot stay up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from commands.crew import aboard
+
+ROOT = Path(__file__).parents[1]
+CREW = """
+import pathlib, sys, time
+from commands import crew
+crew.SHORTEST_SECONDS = 0.01
+made = crew.Crew({"steady": lambda: time.sleep(600), "unsteady": lambda: None}, folder=pathlib.Path(sys.argv[1]))
+made._pause["unsteady"] = 3600.0  # it has ended very often
+made.run()
+"""
+
+
+def until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < ends, "it did not happen"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A running crew's folder."""
+    crew = subprocess.Popen([sys.executable, "-c", CREW, str(tmp_path)], cwd=ROOT)
+    try:
+        yield tmp_path
+    finally:
+        crew.terminate()
+        crew.wait()
+
+
+def test_one_who_waits_keeps_nobody_waiting(folder: Path) -> None:
+    """While a role that cannot stay up has to wait for an hour, another is filled at once; the list says who is here."""
+    until(lambda: aboard(folder).keys() == {"steady"})
+    first = aboard(folder)["steady"]
+
+    os.kill(first, signal.SIGKILL)
+
+    until(lambda: aboard(folder).get("steady", first) != first)
