@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_one_who_waits_keeps_nobody_waiting(folder: Path) -> None:
-    """While a role that cannot stay up has to wait for an hour, another is filled at once; the list says who is here."""
+    """A role that cannot stay up has to wait for an hour; another is filled at once. The list says who is here."""
     until(lambda: aboard(folder).keys() == {"steady"})
     first = aboard(folder)["steady"]
 
