@@ -56,8 +56,8 @@ def goes(scene: Scene) -> Iterator[str]:
     """Gone on time, and nowhere left to be found."""
     promised = scene.house.settings.mail_cache_seconds
     scene.until(lambda: "gone" in scene.noted, "the cached mail should be gone", seconds=promised + 5)
-    seen, gone = float(scene.noted["seen"]), float(scene.noted["gone"])
-    expect(seen <= promised, f"the mail was still there after {seen:.1f} s; promised were {promised} s")
+    stayed, gone = float(scene.noted["seen"]), float(scene.noted["gone"])
+    expect(stayed <= promised, f"the mail was still there after {stayed:.1f} s; promised were {promised} s")
     expect(scene.bob.get(scene.noted["message"]).status == 404, "the message still opens")
     yield f"Zoë's message was seen to be gone {gone:.1f} s after it stood there; promised were {promised} s at most"
     control = f"control {secrets.token_hex(12)}"
