@@ -13,6 +13,7 @@ import click
 from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
 from domain.errors import Missing, Upstream
+from domain.matching import Trace
 from jobs import connect, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
@@ -254,6 +255,7 @@ def calls_show(call: str, json_: bool) -> None:
             raise Missing("There is no such call.")
         with opened.db.tenant(tenant) as database:
             owed = opened.effects.of_call(database, tenant, kept.id)
+        opened.ledger.note(tenant, "read.calls", actor=OPERATOR, subject=f"calls:{kept.id}", count=1)
     facts = {
         "id": kept.id,
         "direction": kept.call.direction,
@@ -262,11 +264,32 @@ def calls_show(call: str, json_: bool) -> None:
         "ended": kept.call.ended_at,
         "outcome": kept.call.outcome,
         "match": kept.match,
+        "why": None if kept.trace is None else _why(kept.trace),
         "writer": kept.writer,
         "activity": kept.activity,
         "effects": owed,
     }
     say(facts, "\n".join(f"{name}: {value}" for name, value in facts.items()), json_=json_)
+
+
+def _why(trace: Trace) -> dict[str, Any]:
+    """How a call found its person, for an operator: ids, and of each number the last digits."""
+    return {
+        "told": _ends(trace.told),
+        "read in": trace.region,
+        "looked up": [_ends(number) for number in trace.tried],
+        "found as": _ends(trace.matched),
+        "found": [
+            {"contact": one.contact, "records": ["/".join(record) for record in one.records]} for one in trace.found
+        ],
+        "chosen": trace.choice.contact or "/".join(trace.choice.record or ()) or None,
+        "because": trace.choice.why,
+    }
+
+
+def _ends(number: str) -> str:
+    """The last three characters of a number: enough to tell it from others, not whose it is."""
+    return f"…{number[-3:]}" if number else ""
 
 
 @cli.group()

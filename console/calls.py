@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -9,13 +10,14 @@ from uuid import UUID
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from console import lines, owed, words
+from console import lines, owed, why, words
 from console.desk import Here, desk, here, page, read
-from console.forms import Nothing, Older, asked, filled
+from console.forms import Back, Filled, Lead, Nothing, Older, Person, asked, filled
 from domain.errors import Forbidden, Malformed, Missing
 from domain.recording import may_listen
-from jobs import dialling, recordings
+from jobs import choosing, dialling, leads, recordings, who
 from store.calls import Kept
+from store.connections import Tie
 
 if TYPE_CHECKING:
     from jobs.services import Services
@@ -47,6 +49,11 @@ def index() -> ResponseReturnValue:
 def one(call: UUID) -> ResponseReturnValue:
     """Show one call from ring to record."""
     asked(Nothing())
+    return _page(call)
+
+
+def _page(call: UUID, form: Filled | None = None) -> str:
+    """A call's page; `form`: the lead that could not be asked for."""
     services, at = desk().services, here()
     kept = services.calls.get(at.tenant.id, call)
     if kept is None:
@@ -54,15 +61,17 @@ def one(call: UUID) -> ResponseReturnValue:
     read("read.calls", f"calls:{kept.id}", count=1)
     ties = services.connections.all(at.tenant.id)
     line = lines.lines(services, at, [kept], ties)[0]
-    several = kept.match == "several"
     recording = recordings.kept(services).get(at.tenant.id, kept.id)
     return page(
         "call.html",
         line=line,
         call=kept.call,
         why=words.MATCHES.get(kept.match, ""),
-        others=lines.same_number(services, at.tenant.id, kept.call.customer, at.tenant.region) if several else [],
         dials=dialling.system_of(services, at.tenant.id) is not None,
+        explained=why.why(services, at, kept, ties),
+        may_make_leads=may_make_leads(ties),
+        given=(form or Filled()).given,
+        errors=(form or Filled()).errors,
         owed=owed.of_call(services.db, at.tenant.id, kept.id),
         recording=recording,
         may_listen=_may_listen(at, kept),
@@ -71,6 +80,57 @@ def one(call: UUID) -> ResponseReturnValue:
         if kept.call.direction == "inbound"
         else lines.number(kept.call.caller, at.tenant.region),
     )
+
+
+@bp.post("/<uuid:call>/who")
+def choose(call: UUID) -> ResponseReturnValue:
+    """This number is that contact's: this call's, the past ones' and those to come."""
+    form = filled(Person())
+    if not form.good:
+        raise Malformed("Please choose one of the people on the page.", code="field.invalid")
+    choosing.choose(desk().services, here().user, call, form.value["contact"])
+    return _back(call, form.value["back"])
+
+
+@bp.post("/<uuid:call>/who/undo")
+def undo(call: UUID) -> ResponseReturnValue:
+    """Take back whose number this is; each call is what it was."""
+    form = filled(Back())
+    if not form.good:
+        raise Malformed("This form has no such field.", code="field.unknown")
+    services, at = desk().services, here()
+    kept = _known(at, call)
+    rule = who.choices(services).of(at.tenant.id, [kept.e164]).get(kept.e164) if kept.e164 else None
+    if rule is not None:
+        choosing.undo(services, at.user, rule.id)
+    return _back(call, form.value["back"])
+
+
+@bp.post("/<uuid:call>/lead")
+def lead(call: UUID) -> ResponseReturnValue:
+    """Have the CRM make a lead of an unknown caller."""
+    services, at = desk().services, here()
+    _known(at, call)
+    form = filled(Lead())
+    if not form.good:
+        return _page(call, form), 400
+    if not may_make_leads(services.connections.all(at.tenant.id, connected=True)):
+        raise Forbidden("The permission to make leads was not given in Zoho.", code="feature.off")
+    said = {name: form.value[name] for name in leads.FIELDS}
+    leads.ask(services, at.user, call, **said)
+    return _back(call, form.value["back"])
+
+
+def may_make_leads(ties: Sequence[Tie]) -> bool:
+    """Whether the CRM's consent reaches so far."""
+    crm = next((tie for tie in ties if tie.kind == "crm" and tie.state != "disconnected"), None)
+    standings = desk().connect.features(desk().services, crm.tenant, crm) if crm is not None else []
+    return any(one.on and one.feature.slug == "leads" for one in standings)
+
+
+def _back(call: UUID, place: str) -> ResponseReturnValue:
+    panel = place == "panel"
+    return redirect(url_for("console.panel.index") if panel else url_for("console.calls.one", call=call), 303)
 
 
 @bp.get("/<uuid:call>/recording")

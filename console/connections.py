@@ -5,7 +5,7 @@ A door's address and secret are shown once, on the page that answers the form; t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from flask import Blueprint, redirect, request, url_for
@@ -13,11 +13,12 @@ from flask.typing import ResponseReturnValue
 
 from console import session, words
 from console.desk import Here, desk, here, page
-from console.forms import Filled, Nothing, Wanted, account_form, asked, filled
+from console.forms import Filled, Nothing, Region, Wanted, account_form, asked, filled
 from console.overview import titles
 from domain.consent import Standing
 from domain.errors import Malformed, Missing, Trouble
 from domain.ports import TelephonyVendor
+from jobs import who
 from store.connections import Tie
 
 bp = Blueprint("connections", __name__, url_prefix="/console/connections")
@@ -91,6 +92,11 @@ def _ask(at: Here, provider: str, features: Sequence[str], tie: Tie | None = Non
 def index() -> ResponseReturnValue:
     """Show every connection."""
     asked(Nothing())
+    return _connections()
+
+
+def _connections(regions: Mapping[UUID, Filled] | None = None) -> str:
+    """The page of all connections; `regions`: what was filled in for one and cannot be."""
     ties = desk().services.connections.all(here().tenant.id)
     return page(
         "connections.html",
@@ -101,6 +107,7 @@ def index() -> ResponseReturnValue:
         standing=desk().services.standing,
         title=_title,
         vendors=desk().services.telephony,
+        regions=regions or {},
     )
 
 
@@ -185,6 +192,27 @@ def secret(tie: UUID) -> ResponseReturnValue:
         raise Missing("This connection has no door secret.")
     fresh = desk().connect.rotate_secret(desk().services, user=at.user, tie=found.id)
     return page("door.html", title=_title(found), url="", secret=fresh, new=False)
+
+
+@bp.post("/<uuid:tie>/region")
+def region(tie: UUID) -> ResponseReturnValue:
+    """Say in which country a telephone system's numbers are dialled; empty: the organisation's."""
+    at = here()
+    found = _tie(at, tie)
+    if found.kind != "telephony":
+        raise Missing("This connection has no telephone numbers.")
+    form = filled(Region())
+    if not form.good:
+        return _connections({found.id: form}), 400
+    desk().services.connections.set_facts(at.tenant.id, found.id, **{who.REGION: form.value["region"]})
+    desk().services.ledger.note(
+        at.tenant.id,
+        "connection.region",
+        actor=at.actor,
+        subject=f"connections:{found.id}",
+        region=form.value["region"] or at.tenant.region,
+    )
+    return redirect(f"{url_for('console.connections.index')}#tie-{found.id}", 303)
 
 
 # ---- the end ----------------------------------------------------------------------------------------------

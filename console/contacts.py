@@ -85,7 +85,9 @@ def one(contact: UUID) -> ResponseReturnValue:
         role=lines.role(found.person),
         sides=lambda name: lines.sides(found.source.get(name, ())),
         number=lambda raw: lines.number(raw, at.tenant.region),
-        records=lines.record_links(ties, services.hub.where(at.tenant.id, [contact]).get(contact, [])),
+        records=lines.record_links(
+            ties, services.hub.where(at.tenant.id, [contact]).get(contact, []), at.tenant.matching.order
+        ),
         calls=lines.lines(services, at, services.calls.recent(at.tenant.id, limit=CALLS, contact=contact), ties),
         dials=dialling.system_of(services, at.tenant.id) is not None,
         google=any(tie.kind == "workspace" and tie.state != "disconnected" for tie in ties),

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import permutations
 from typing import Any
 
 from flask import request
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
+from phonenumbers import SUPPORTED_REGIONS
 from werkzeug.datastructures import MultiDict
 
+from domain import matching
 from domain.api_key import SCOPES
 from domain.dial_plan import FORMS, OUTSIDE
 from domain.errors import Forbidden, Malformed
 from domain.follow_up import MOST_HOURS, MOST_MINUTES, FollowUps
+from domain.matching import MODULES, POLICIES
 from domain.pop import WHENS, PopRules, Wish
 from domain.ports import AccountField
 from domain.recording import BASES, Rules
@@ -26,6 +30,8 @@ from integrations import guard
 
 TOKEN = "csrf_token"  # noqa: S105 - the name of Flask-WTF's field
 UNKNOWN = "_schema"
+ORDERS = {"-".join(order): order for order in permutations(MODULES)}  # as a form sends them
+REGIONS = frozenset({"", *SUPPORTED_REGIONS})
 MESSAGES: dict[str, Any] = {
     "required": "Please fill this in.",
     "null": "Please fill this in.",
@@ -299,6 +305,49 @@ class FollowUpsForm(Form):
         if data["fallback"] not in self.people:
             raise ValidationError("Please choose one of these.", "fallback")
         return FollowUps(hours=int(data["hours"]), minutes=int(data["minutes"]), fallback=data["fallback"])
+
+
+class Person(Form):
+    """Whose number it is; `back`: where the form stood."""
+
+    contact = fields.UUID(required=True, error_messages=MESSAGES)
+    back = fields.String(load_default="call", validate=validate.OneOf(("call", "panel")))
+
+
+class Back(Form):
+    """A button; `back`: where it stood."""
+
+    back = fields.String(load_default="call", validate=validate.OneOf(("call", "panel")))
+
+
+class Lead(Form):
+    """Somebody unknown, as an agent writes them down."""
+
+    family = text(most=80)
+    given = text(most=40, required=False)
+    company = text(most=200, required=False)
+    back = fields.String(load_default="call", validate=validate.OneOf(("call", "panel")))
+
+
+class Matching(Form):
+    """What an administrator decides about shared numbers."""
+
+    policy = fields.String(required=True, validate=validate.OneOf(POLICIES, error="Please choose one of these."))
+    order = fields.String(required=True, validate=validate.OneOf(ORDERS, error="Please choose one of these."))
+
+    @post_load
+    def to_rules(self, data: dict[str, Any], **_: Any) -> matching.Rules:
+        return matching.Rules(policy=data["policy"], order=ORDERS[data["order"]])
+
+
+class Region(Form):
+    """The country a phone system's numbers are dialled in; empty: the organisation's."""
+
+    region = fields.String(load_default="", validate=validate.OneOf(REGIONS, error="Two letters of a country: ES, GB."))
+
+    @pre_load
+    def in_capitals(self, data: Any, **_: Any) -> Any:
+        return {**data, "region": data["region"].upper()} if isinstance(data.get("region"), str) else data
 
 
 class Account(Form):

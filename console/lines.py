@@ -17,6 +17,7 @@ from console.desk import Here
 from console.words import Word
 from domain import phone
 from domain.contact import Person
+from domain.matching import MODULES
 from settings import LOOPBACK
 from store.calls import Kept
 from store.connections import Tie
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 SIDES = {"zoho": "Zoho", "google": "Google"}
-MODULES = ("Contacts", "Leads", "Accounts")  # which record is offered first when a person has several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +83,10 @@ def record_link(
     return Link(text=text.format(words.vendor(tie.vendor)), url=address)
 
 
-def record_links(ties: Collection[Tie], places: Sequence[Whereabouts]) -> list[Link]:
+def record_links(ties: Collection[Tie], places: Sequence[Whereabouts], order: Sequence[str] = MODULES) -> list[Link]:
     """The pages of a person's records, the likeliest first."""
-    known = [place for place in places if place.module in MODULES]
-    ordered = sorted(known, key=lambda place: (MODULES.index(place.module), place.remote_id))
+    known = [place for place in places if place.module in order]
+    ordered = sorted(known, key=lambda place: (order.index(place.module), place.remote_id))
     links = [(place, record_link(ties, place.connection, place.module, place.remote_id)) for place in ordered]
     return [Link(text=f"{link.text} ({place.module[:-1]})", url=link.url) for place, link in links if link is not None]
 
@@ -102,7 +102,7 @@ def lines(services: Services, here: Here, calls: Sequence[Kept], ties: Collectio
 def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID, str], ties: Collection[Tie]) -> Line:
     call = kept.call
     contact = people.get(kept.contact) if kept.contact is not None else None
-    shown = number(call.customer, here.tenant.region)
+    shown = phone.shown(kept.e164) if kept.e164 else number(call.customer, here.tenant.region)
     name = contact.person.name if contact is not None else ""
     agent = names.get(kept.user, "") if kept.user is not None else ""
     inside = f"Extension {call.agent_extension}" if call.agent_extension else ""
@@ -122,7 +122,7 @@ def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID,
         company=contact.person.company if contact is not None and contact.person.company != name else "",
         number=shown if name else "",
         contact=contact.id if contact is not None else None,
-        several=kept.match == "several",
+        several=kept.match == "several" and contact is not None,
         agent=agent or inside or call.agent_email,
         queue=call.queue,
         started_at=call.started_at,
@@ -135,8 +135,12 @@ def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID,
 
 def same_number(services: Services, tenant: TenantId, raw: str, region: str) -> list[Contact]:
     """Everybody who has this number."""
-    read = phone.read(raw, region)
-    found = services.hub.who(tenant, read.e164) if read.e164 else []
+    return with_number(services, tenant, phone.read(raw, region).e164)
+
+
+def with_number(services: Services, tenant: TenantId, e164: str) -> list[Contact]:
+    """The same for a number that is understood already."""
+    found = services.hub.who(tenant, e164) if e164 else []
     people = services.hub.people(tenant, found)
     return [people[contact] for contact in found if contact in people]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from console import owed, words
-from console.desk import desk, here, page
-from console.forms import Filled, Nothing, Recordings, asked, filled
+from console.desk import desk, here, page, read
+from console.forms import ORDERS, Filled, Matching, Nothing, Recordings, asked, filled
+from domain import phone
 from domain.errors import Malformed
 from domain.pop import BUDGET_MS
-from jobs import recordings
+from jobs import choosing, recordings, who
 from store.budget import pop_times
 from store.inbox import LANES
 
@@ -90,7 +92,7 @@ def replay() -> ResponseReturnValue:
 def settings() -> ResponseReturnValue:
     """Show what the tenant is set to."""
     asked(Nothing())
-    return _settings(Filled(here().tenant.recordings))
+    return _settings()
 
 
 @bp.post("/settings/recordings")
@@ -104,9 +106,44 @@ def recording_rules() -> ResponseReturnValue:
     return redirect(url_for("console.overview.settings"), 303)
 
 
-def _settings(form: Filled) -> str:
-    given = form.given if form.value is None else {name: value or "" for name, value in form.value.as_data().items()}
-    return page("settings.html", given=given, errors=form.errors, most_days=_most_days())
+@bp.post("/settings/matching")
+def matching_rules() -> ResponseReturnValue:
+    """Take over what an administrator decided about shared numbers, for the calls of which we hear from now on."""
+    form = filled(Matching())
+    if not form.good:
+        return _settings(matching=form), 400
+    services, at = desk().services, here()
+    services.tenants.set(at.tenant.id, matching=form.value.as_data())
+    services.ledger.note(at.tenant.id, "matching.rules", actor=at.actor, **form.value.as_data())
+    return redirect(url_for("console.overview.settings"), 303)
+
+
+@bp.post("/settings/matching/<uuid:rule>/undo")
+def undo_rule(rule: UUID) -> ResponseReturnValue:
+    """Take back whose a number is."""
+    if not filled(Nothing()).good:
+        raise Malformed("This form has no such field.", code="field.unknown")
+    choosing.undo(desk().services, here().user, rule)
+    return redirect(url_for("console.overview.settings"), 303)
+
+
+def _settings(form: Filled | None = None, matching: Filled | None = None) -> str:
+    services, tenant = desk().services, here().tenant
+    rules = who.choices(services).all(tenant.id)
+    if rules:
+        read("read.contacts", count=len(rules))
+    people = services.hub.people(tenant.id, {rule.contact for rule in rules})
+    return page(
+        "settings.html",
+        given=form.given if form else {name: value or "" for name, value in tenant.recordings.as_data().items()},
+        errors=form.errors if form else {},
+        most_days=_most_days(),
+        policy=matching.given.get("policy") if matching else tenant.matching.policy,
+        order=matching.given.get("order") if matching else "-".join(tenant.matching.order),
+        matching_errors=matching.errors if matching else {},
+        orders=ORDERS,
+        rules=[(rule, people[rule.contact].person.name, phone.shown(rule.number)) for rule in rules],
+    )
 
 
 def _most_days() -> int | None:

@@ -15,9 +15,11 @@ from flask import Blueprint, jsonify, url_for
 from flask.typing import ResponseReturnValue
 
 from console import lines, words
+from console.calls import may_make_leads
 from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, asked
 from console.lines import Line
+from domain import phone
 from domain.pop import shows
 from jobs import dialling, steering
 from store.calls import Kept
@@ -28,6 +30,7 @@ STALE = timedelta(hours=4)  # a call that began longer ago and never ended: its 
 RECENT = 8
 MISSED_AMONG = 25  # the tenant's latest calls, among which missed ones are shown
 EARLIER = 4
+SHARED = ("several", "chosen", "account")  # what a number led to when more than one have it
 MESSAGES = 3
 REMEMBERED = 10_000  # (user, call) pairs this process knows the ledger has
 LEDGER_ROWS = 200  # where else the ledger is looked through: another process, or an earlier one, may have noted it
@@ -103,7 +106,8 @@ def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
     if _noted.first_time(at, kept.id):
         subject = f"contacts:{person.id}" if person is not None else f"calls:{kept.id}"
         read("read.contact" if person is not None else "read.calls", subject, panel=str(kept.id), count=1)
-    others = lines.same_number(services, at.tenant.id, kept.call.customer, at.tenant.region) if line.several else []
+    e164 = kept.e164 or phone.read(kept.call.customer, at.tenant.region).e164
+    others = lines.with_number(services, at.tenant.id, e164) if kept.match in SHARED else []
     return {
         "id": str(kept.id),
         "ringing": kept.seats[at.user.id] == "ringing",
@@ -118,10 +122,16 @@ def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
         "why": words.MATCHES.get(kept.match, ""),
         "known": person is not None,
         "others": [
-            {"who": other.person.name, "url": url_for("console.contacts.one", contact=other.id)}
+            {
+                "who": other.person.name,
+                "contact": str(other.id),
+                "url": url_for("console.contacts.one", contact=other.id),
+            }
             for other in others
             if person is None or other.id != person.id
         ],
+        "choose": url_for("console.calls.choose", call=kept.id),
+        "lead": _lead(kept, ties),
         "links": _links(at, person, ties),
         "controls": _controls(kept, ties),
         "calls": _earlier(at, kept, ties) if person is not None else [],
@@ -145,11 +155,17 @@ def _controls(kept: Kept, ties: list[Tie]) -> dict[str, Any]:
     }
 
 
+def _lead(kept: Kept, ties: list[Tie]) -> str:
+    """Where a lead is asked for, when nobody has the number and the CRM's consent lets us make one."""
+    unknown = kept.match == "nobody" and kept.e164
+    return url_for("console.calls.lead", call=kept.id) if unknown and may_make_leads(ties) else ""
+
+
 def _links(at: Here, person: Contact | None, ties: list[Tie]) -> list[dict[str, str]]:
     if person is None:
         return []
     places = desk().services.hub.where(at.tenant.id, [person.id]).get(person.id, [])
-    out = [{"text": link.text, "url": link.url} for link in lines.record_links(ties, places)]
+    out = [{"text": link.text, "url": link.url} for link in lines.record_links(ties, places, at.tenant.matching.order)]
     return [*out, {"text": "Everything we know", "url": url_for("console.contacts.one", contact=person.id)}]
 
 

@@ -45,17 +45,37 @@ LIVE = {"ringing": Word("Ringing", "live", "ring"), "answered": Word("On the lin
 
 MATCHES = {
     "one": "One contact has this number.",
-    "several": "Several contacts have this number; the first of them was taken. Look at the others before you speak.",
+    "several": "Several contacts have this number. Look at the others before you speak.",
+    "chosen": "Somebody here said whose number this is.",
+    "account": "Several people of one company have this number.",
     "nobody": "No contact has this number.",
     "hidden": "The caller withheld the number.",
     "unreadable": "This is not a number anybody could be found by.",
     "internal": "An inside line: colleagues are not looked up.",
+}
+WHY = {  # domain.matching.Choice.why
+    "only": "Nobody else has this number.",
+    "rule": "Somebody here said that this number is theirs.",
+    "last": "The last call with this number that was spoken was with them.",
+    "yours": "Of those with this number, they alone are in the hands of the agent on the call.",
+    "account": "Your settings say that a number shared inside one company belongs to the company.",
+    "first": "Your settings take the first: by the order of Zoho's modules, then the oldest record.",
+    "ask": "Nobody was chosen: your settings say to ask. The call is logged without a person until somebody says who.",
+}
+POLICIES = {  # domain.matching.POLICIES, as an administrator chooses
+    "first": "The first of them: by the search order, then the oldest record",
+    "owner": "Whoever the last spoken call was with, else the one the agent on the call looks after",
+    "account": "The company they share; if they share none, ask",
+    "ask": "Nobody: log the call without a person and ask the agent",
 }
 EFFECTS = {
     "pop": "Show the call in Zoho",
     "activity.bridge": "Have Zoho write the call (PhoneBridge)",
     "activity.record": "Write the call into Zoho",
     "activity.update": "Add the recording to the call in Zoho",
+    "activity.link": "Tie the call in Zoho to the right record",
+    "match.apply": "Follow what was said about a number",
+    "lead.create": "Make a lead in Zoho",
     "recording.forget": "Delete the recording at the telephone system",
     "dial": "Ring the agent and dial",
     "control": "Steer the call (hang up, hold, mute, keys)",
@@ -116,6 +136,7 @@ DUTIES = {
     "reconcile.night": "the nightly statement of calls",
     "backfill": "taking over the calls of the week before",
 }
+MANDATORY = "lead.mandatory."  # and the field that a layout demands
 VENDORS = {"zoho": "Zoho", "google": "Google"}
 KINDS = {"crm": "CRM", "workspace": "Workspace", "telephony": "Telephone system"}
 REASONS = {
@@ -150,6 +171,8 @@ REASONS = {
     "control.invalid": "There was no such call any more, or those were no keys a telephone has.",
     "call.over": "The call was over.",
     "call.gone": "The call was erased.",
+    "link.not_needed": "The call is not in Zoho yet, and is written with the right record.",
+    "link.by_hand": "Somebody has tied the call to something else in Zoho. It stays so.",
     "activity.waits": "The call does not stand in Zoho yet. We look again.",
     "recording.no_link": "There is no link to add: it stands in the call already, or there is no recording any more.",
     "recording.elsewhere": "It is kept where we may not delete it. Please delete it there.",
@@ -176,6 +199,9 @@ def effect(kind: str) -> str:
 
 def reason(code: str) -> str:
     """Say a code in a sentence; one we have no sentence for is named."""
+    if code.startswith(MANDATORY):
+        field = code.removeprefix(MANDATORY).replace("_", " ").capitalize()
+        return f"Zoho demands the field {field} for a lead. Fill it in here, or make the lead in Zoho."
     return REASONS.get(code, f"The code is {code}." if code else "")
 
 

@@ -78,6 +78,7 @@ class Record:
     person: Person
     etag: str = ""
     owner: str = ""  # the other side's id of the user who owns the record
+    account: str = ""  # the other side's id of the company the person belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,34 @@ def keys(person: Person) -> frozenset[tuple[str, str]]:
     numbers = {("number", line.e164) for line in person.lines if line.e164}
     emails = {("email", folded) for address in person.emails if (folded := fold_email(address))}
     return frozenset(numbers | emails)
+
+
+def one_person(one: Person, other: Person) -> bool:
+    """Say whether two who share a number or an address are the same person, as far as their names tell.
+
+    An address is somebody's own. A number may be a switchboard's: colleagues share it, and so does their company.
+    """
+    if set(map(fold_email, one.emails)) & set(map(fold_email, other.emails)):
+        return True
+    if _is_company(one) != _is_company(other):
+        return not (one.name and other.name)
+    if _is_company(one):
+        return one.company.casefold() == other.company.casefold()
+    return _may_be(one.family, other.family) and _may_be_short(one.given, other.given)
+
+
+def _is_company(person: Person) -> bool:
+    return bool(person.company) and not (person.given or person.family)
+
+
+def _may_be(one: str, other: str) -> bool:
+    return not (one and other) or one.casefold() == other.casefold()
+
+
+def _may_be_short(one: str, other: str) -> bool:
+    """A first name may be written as a letter, with or without a full stop."""
+    short, long = sorted((one.casefold().rstrip("."), other.casefold().rstrip(".")), key=len)
+    return long.startswith(short)
 
 
 def fold_email(address: str) -> str:

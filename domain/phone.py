@@ -145,6 +145,20 @@ def variants(e164: str) -> tuple[str, ...]:
     return tuple(found.expand(other) for pattern, other in VARIANTS if (found := pattern.fullmatch(e164)))
 
 
+def spellings(e164: str) -> tuple[str, ...]:
+    """The usual ways people write a number down, for where only text can be compared.
+
+    >>> spellings("+442079460001")
+    ('+442079460001', '+44 20 7946 0001', '020 7946 0001', '02079460001', '442079460001')
+    """
+    try:
+        parsed = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return (e164,)
+    national = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
+    return tuple(dict.fromkeys((e164, shown(e164), national, _digits(national), e164.removeprefix("+"))))
+
+
 def _plain(raw: str) -> str:
     """The text without its wrapping: full-width and other scripts' digits, invisible marks, schemes, SIP addresses."""
     text = raw[: 2 * LONGEST]

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from domain.contact import Gone, Person, Record, keys
+from domain.contact import Gone, Person, Record, keys, one_person
 from domain.errors import Trouble
 
 ContactId = str
 Key = tuple[str, str]  # (module, remote id)
+CROWD = 50  # a number that so many have says nothing of who anybody is
 REMOVE_AT_MOST = 0.3  # of a side's records in one run; more asks a person first
 REMOVE_ALWAYS = 10  # so many may go without asking, however small the side is
 
@@ -40,6 +41,7 @@ class Link:
     remote_id: str
     mark: Person
     owner: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,29 +66,31 @@ def read_plan(
 ) -> Iterator[Step]:
     """Yield what `told` changes. `complete`: it is the whole side, so what is missing from it is gone.
 
-    `same_person` finds the contact a new record belongs to (by number or address). `go_on`: a person has read the
-    count and said yes, so nothing is held.
+    `same_person` finds the contact a new record belongs to (by number or address, and name). `go_on`: a person has
+    read the count and said yes, so nothing is held.
     """
     latest: dict[Key, Record | Gone] = {(item.module, item.remote_id): item for item in told}
     gone = {key for key, item in latest.items() if isinstance(item, Gone) and key in links}
     if complete:
         gone |= links.keys() - {key for key, item in latest.items() if isinstance(item, Record)}
     _guard(len(gone), len(links), go_on)
-    fresh: dict[tuple[str, str], Record] = {}  # who this very plan adopts, so that two new records can meet too
+    fresh: dict[tuple[str, str], list[tuple[Record, Person]]] = {}  # whom this very plan adopts: new records may meet
     for key, item in latest.items():
         if isinstance(item, Gone):
             continue
         link = links.get(key)
         if link is not None:
-            if link.mark != item.person or link.owner != item.owner:
+            if (link.mark, link.owner, link.account) != (item.person, item.owner, item.account):
                 yield Step(do="refresh", contact=link.contact, record=item, link=link)
         elif contact := same_person(item.person):
             yield Step(do="join", contact=contact, record=item)
         else:
-            twin = next((fresh[name] for name in sorted(keys(item.person)) if name in fresh), None)
+            met = (pair for name in sorted(keys(item.person)) for pair in fresh.get(name, ()))
+            twin = next((record for record, person in met if one_person(person, item.person)), None)
             yield Step(do="adopt", record=item) if twin is None else Step(do="join", record=item, link=_of(twin))
             for name in keys(item.person):
-                fresh.setdefault(name, twin or item)
+                if len(known := fresh.setdefault(name, [])) < CROWD:
+                    known.append((twin or item, item.person))
     for key in sorted(gone):
         yield Step(do="drop", contact=links[key].contact, link=links[key])
 

@@ -233,6 +233,17 @@ class LoggedCall:
     modified_by: str = ""  # CrmUser.remote_id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLead:
+    """Somebody who called and whom nobody knows, as an agent wrote them down."""
+
+    number: str  # E.164
+    family: str
+    given: str = ""
+    company: str = ""
+    owner: str = ""  # CrmUser.remote_id
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of one record of a batch: its id there, or why it was refused."""
@@ -245,6 +256,7 @@ class Crm(Protocol):
     """A CRM organisation seen with one grant."""
 
     modules: tuple[str, ...]  # where people are kept
+    spare: frozenset[str]  # those of them a consent may leave out
 
     def organisation(self) -> Organisation: ...
 
@@ -259,6 +271,15 @@ class Crm(Protocol):
 
     def some_people(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
         """Re-read the records a notification named."""
+
+    def find_people(self, number: str) -> list[tuple[str, str]]:
+        """Find who has this number there, as of now: (module, remote id), contacts first."""
+
+    def create_lead(self, lead: NewLead) -> str:
+        """Make a lead; return its id, or the id of the one that has its place already.
+
+        Raises Unanswered when nobody knows, Refused with `lead.mandatory.<field>` when the layout wants more.
+        """
 
     def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
         """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
@@ -276,6 +297,12 @@ class Crm(Protocol):
         """Add what we learned later, the recording; `whole`: write all of it anew, for one nobody else has touched.
 
         Safe to tell twice. Raises Refused when it is gone.
+        """
+
+    def link_call(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+        """Tie an activity to another record, or to none, and change nothing else; safe to tell twice.
+
+        False when it is tied to something that is not `among` these: a person did that. Raises Refused when it is gone.
         """
 
     def remove_call(self, remote_id: str) -> None:

@@ -15,21 +15,21 @@ import structlog
 
 from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
+from domain.matching import Place
 from domain.ports import Activity
-from jobs import recordings
+from jobs import recordings, who
 from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Kept
 from store.connections import Tie
 from store.effects import Effect
-from store.hub import Contact, Whereabouts
+from store.hub import Contact
 from store.tenants import User
 
 log = structlog.get_logger()
 
 WAITS = timedelta(minutes=1)  # for another effect of the same call
 AROUND = timedelta(minutes=2)  # calls whose rows may be mistaken for each other; the CRM's times may differ from ours
-MODULES = ("Contacts", "Leads", "Accounts")  # which record a call belongs to when a person has several
 
 
 def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
@@ -163,20 +163,20 @@ class Story:
     kept: Kept
     user: User | None
     contact: Contact | None
-    record: Whereabouts | None
+    record: Place | None
 
 
 def _of_effects(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
     """The activity of each effect; a call that is gone (erased) has none."""
     told = stories(services, tie, batch)
     links = recordings.crm_links(services, tie, [story.kept for story in told.values()])
-    return {effect: _activity(story, links.get(story.kept.id, "")) for effect, story in told.items()}
+    return {effect: activity_of(story, links.get(story.kept.id, "")) for effect, story in told.items()}
 
 
 def of(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Activity]:
     """What each call's activity in that CRM would say now."""
     links = recordings.crm_links(services, tie, kept)
-    return {call: _activity(story, links.get(call, "")) for call, story in _about(services, tie, kept).items()}
+    return {call: activity_of(story, links.get(call, "")) for call, story in _about(services, tie, kept).items()}
 
 
 def stories(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Story]:
@@ -196,6 +196,7 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
     ids = {call.contact for call in kept if call.contact is not None}
     contacts = services.hub.people(tie.tenant, ids)
     records = services.hub.where(tie.tenant, ids)
+    rules = services.tenants.get(tie.tenant).matching
     about: dict[UUID, Story] = {}
     for call in kept:
         # A card ends only on the screen that has it, and the CRM gives the activity to that screen's user.
@@ -203,17 +204,20 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
         user = users.get(whose) if whose is not None else None
         contact = contacts.get(call.contact) if call.contact is not None else None
         there = records.get(call.contact, []) if call.contact is not None else []
-        about[call.id] = Story(call, user, contact, _first_record(tie, there))
+        about[call.id] = Story(call, user, contact, rules.record(who.places(tie, there)) or _company(call))
     return about
 
 
-def _first_record(tie: Tie, there: Sequence[Whereabouts]) -> Whereabouts | None:
-    """The record of this CRM that a call belongs to: a contact before a lead, then the lowest id."""
-    mine = [record for record in there if record.connection == tie.id and record.module in MODULES]
-    return min(mine, key=lambda record: (MODULES.index(record.module), record.remote_id), default=None)
+def _company(call: Kept) -> Place | None:
+    """The company a call belongs to where nobody in the hub is that company."""
+    if call.trace is None or call.trace.choice.record is None or call.contact is not None:
+        return None
+    module, remote_id = call.trace.choice.record
+    return Place(module=module, remote_id=remote_id)
 
 
-def _activity(story: Story, link: str) -> Activity:
+def activity_of(story: Story, link: str = "") -> Activity:
+    """What a call's activity says."""
     call, record, user = story.kept.call, story.record, story.user
     return Activity(
         marker=str(story.kept.id),
@@ -226,7 +230,7 @@ def _activity(story: Story, link: str) -> Activity:
         agent=agent_line(story),
         owner=user.remote_id if user is not None else record.owner if record is not None else "",
         owner_login=user.login_id if user is not None else "",
-        record=(record.module, record.remote_id) if record is not None else None,
+        record=record.key if record is not None else None,
         recording_url=link,
         note=f"Queue: {call.queue}" if call.queue else "",
     )
@@ -241,8 +245,7 @@ def _subject(story: Story) -> str:
     call = story.kept.call
     name = story.contact.person.name if story.contact is not None else ""
     if not name:
-        read = phone.read(call.customer)
-        name = "a hidden number" if read.kind == "anonymous" else phone.shown(read.e164 or call.customer)
+        name = "a hidden number" if story.kept.match == "hidden" else phone.shown(story.kept.e164 or call.customer)
     if call.direction == "outbound":
         return f"Call to {name}"
     return f"Missed call from {name}" if call.outcome == "missed" else f"Call from {name}"

@@ -247,8 +247,7 @@ def close(services: Services, tie: Tie, batch: list[Effect]) -> None:
 def _task(effect: Effect, story: Story, tenant: Tenant, people: Sequence[User], times: int) -> Task:
     """The task: about the caller's latest call, due at the end of the window that began with the first."""
     call = story.kept.call
-    read = phone.read(call.customer, tenant.region)
-    number = phone.shown(read.e164 or call.customer)
+    number = phone.shown(story.kept.e164 or call.customer)
     name = story.contact.person.name if story.contact is not None else ""
     lines = [
         f"Nobody answered {name or 'this caller'} at {told_at(call.started_at, tenant.time_zone)}.",

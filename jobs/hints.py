@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain import phone
+from domain.matching import MODULES
 from domain.phone import Number
-from jobs.activities import MODULES
 from jobs.services import Services
 from store.database import TenantId
 from store.tenants import Tenant, User

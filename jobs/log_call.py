@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from domain import dial_plan, phone
 from domain.call import CallEvent, TextEvent
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
-from jobs import activities, dialling, follow_ups, pops, recordings, steering, who
+from jobs import activities, choosing, dialling, follow_ups, leads, pops, recordings, relink, steering, who
 from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Heard
@@ -111,9 +111,10 @@ def take_over(
     news of a call reached us, where that is not now.
     """
     tenant = services.tenants.get(tie.tenant)
-    numbers = [phone.read(_customer(item, tenant), tenant.region) for item in heard]
+    region = who.region_of(tie, tenant)
+    numbers = [phone.read(_customer(item, tenant, region), region) for item in heard]
     crm = services.connections.first(tie.tenant, "crm")
-    people = who.identify(services, tenant, heard, numbers)
+    people = who.identify(services, tenant, tie, crm, heard, numbers)
     with services.db.tenant(tie.tenant) as database:
         for item in heard:
             if crm is not None:
@@ -137,11 +138,11 @@ def take_over(
         )
 
 
-def _customer(item: Heard, tenant: Tenant) -> str:
+def _customer(item: Heard, tenant: Tenant, region: str) -> str:
     """The customer's number: what we dialled may have the digit for a line outside before it."""
     call = item.call
     outbound = call.direction == "outbound"
-    return dial_plan.heard(call.customer, tenant.dialling, tenant.region) if outbound else call.customer
+    return dial_plan.heard(call.customer, tenant.dialling, region) if outbound else call.customer
 
 
 def _plan(
@@ -172,13 +173,15 @@ def _plan(
             payload={},
             call=item.id,
         )
+        if bridged and item.trace is not None and len(item.trace.found) > 1 and item.trace.choice.why != "ask":
+            relink.owe(services, database, tenant.id, crm.id, item.id, "shared")  # Zoho picks one by itself
 
 
 def _turn(kind: str) -> int:
-    """What somebody waits for at a screen goes first; tasks, for which nobody does, last."""
+    """What somebody waits for at a screen goes first; ties and tasks, which need the activity, last."""
     if kind in ("pop", "dial", "control"):
         return 0
-    return 2 if kind in ACTIVITIES else 3 if kind.startswith("task.") else 1
+    return 2 if kind in ACTIVITIES else 3 if kind.startswith("task.") or kind == "activity.link" else 1
 
 
 # ---- acting -----------------------------------------------------------------------------------------------------
@@ -196,6 +199,9 @@ def act(services: Services, tenant: TenantId) -> int:
         "activity.bridge": activities.bridge,
         "activity.record": activities.record,
         "activity.update": activities.amend,
+        "activity.link": relink.link,
+        "match.apply": choosing.apply,
+        "lead.create": leads.create,
         "dial": dialling.dial,
         "control": steering.steer,
         "task.create": follow_ups.create,

@@ -26,7 +26,7 @@ from domain.contact import Line, Person
 from domain.errors import NotAllowed, TryLater, Upstream
 from domain.statement import Statement
 from domain.urgency import in_background
-from jobs import log_call
+from jobs import log_call, who
 from jobs.agree import agree
 from jobs.services import Services
 from store.calls import Heard
@@ -199,11 +199,11 @@ def _unwanted(services: Services, tie: Tie, unknown: Sequence[Heard]) -> dict[UU
     if not unknown:
         return {}
     tenant = services.tenants.get(tie.tenant)
+    region = who.region_of(tie, tenant)
     due = services.profiles.get(tenant.profile).keeps("calls").due_before(services.now())
     before = services.calls.elsewhere(tie.tenant, tie.id, {item.call.ref for item in unknown})
     people = {
-        item.id: Person(lines=tuple(Line.read(said, region=tenant.region) for said in _parties(item)))
-        for item in unknown
+        item.id: Person(lines=tuple(Line.read(said, region=region) for said in _parties(item))) for item in unknown
     }
     gone = {value for kind, value in services.hub.forgotten(tie.tenant, people.values()) if kind == "number"}
     unwanted: dict[UUID, int] = {}

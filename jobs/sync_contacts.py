@@ -6,17 +6,17 @@ remove too much raises Held: nothing is changed and the chore says so until a pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from uuid import UUID
 
 import structlog
 
-from domain.contact import Gone, Person, Record, keys
-from domain.errors import Malformed, Trouble, TryLater, Unanswered
+from domain.contact import Gone, Record, keys
+from domain.errors import Malformed, NotAllowed, Trouble, TryLater, Unanswered
 from domain.plan import read_plan, write_plan
-from domain.ports import CursorLost, in_batches
+from domain.ports import Crm, CursorLost, in_batches
 from integrations.zoho.notifications import read_notification
 from jobs.outage import postpone
 from jobs.services import Services
@@ -37,12 +37,24 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
     cursor = services.connections.cursor(tie.tenant, tie.id, "read.crm")
     since = datetime.fromisoformat(cursor) if cursor else None
     started = services.db.now()
-    told: Iterable[Record | Gone] = chain.from_iterable(crm.people(module, since) for module in crm.modules)
+    told: Iterable[Record | Gone] = chain.from_iterable(_of(crm, module, crm.people, since) for module in crm.modules)
     if since is not None:
-        told = chain(told, chain.from_iterable(crm.people_gone(module, since) for module in crm.modules))
-    counts = _take(services, tie, list(told), complete=since is None, go_on=go_on)
+        gone = (_of(crm, module, crm.people_gone, since) for module in crm.modules)
+        told = chain(told, chain.from_iterable(gone))
+    counts = take(services, tie, list(told), complete=since is None, go_on=go_on)
     services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
     return counts
+
+
+def _of(
+    crm: Crm, module: str, read: Callable[[str, datetime | None], Iterator[Record | Gone]], since: datetime | None
+) -> Iterator[Record | Gone]:
+    """Read a module; one that the consent may leave out, and does, has nothing."""
+    try:
+        yield from read(module, since)
+    except NotAllowed:
+        if module not in crm.spare:
+            raise
 
 
 def read_book(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
@@ -56,7 +68,7 @@ def read_book(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False
         log.info("cursor_lost", tenant=str(tie.tenant), connection=str(tie.id))
         reading = book.read("")
         told = list(reading.items)
-    counts = _take(services, tie, told, complete=reading.complete, go_on=go_on)
+    counts = take(services, tie, told, complete=reading.complete, go_on=go_on)
     services.connections.set_cursor(tie.tenant, tie.id, "read.book", reading.cursor)
     return counts
 
@@ -81,12 +93,12 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
         for batch in in_batches(sorted(ids), 100)
         for item in crm.some_people(module, batch)
     ]
-    _take(services, tie, told, complete=False, go_on=True)  # each of these was named by the CRM itself
+    take(services, tie, told, complete=False, go_on=True)  # each of these was named by the CRM itself
     with services.db.tenant(tie.tenant) as database:
         Inbox.done(database, tie.tenant, understood)
 
 
-def _take(services: Services, tie: Tie, told: list[Record | Gone], *, complete: bool, go_on: bool) -> dict[str, int]:
+def take(services: Services, tie: Tie, told: list[Record | Gone], *, complete: bool, go_on: bool) -> dict[str, int]:
     """Plan and apply, in one transaction; then have the phonebooks told."""
     hub, tenant = services.hub, tie.tenant
     only = None if complete else {(item.module, item.remote_id) for item in told}
@@ -97,7 +109,7 @@ def _take(services: Services, tie: Tie, told: list[Record | Gone], *, complete: 
     new = [item.person for item in records if (item.module, item.remote_id) not in links]
     forgotten = hub.forgotten(tenant, new)
     kept = [item for item in told if isinstance(item, Gone) or not (keys(item.person) & forgotten)]
-    plan = read_plan(kept, links, _leads_to(hub.same_person(tenant, new)), complete=complete, go_on=go_on)
+    plan = read_plan(kept, links, hub.same_person(tenant, new), complete=complete, go_on=go_on)
     steps = list(plan)
     counts = dict(NOTHING)
     if steps:
@@ -110,14 +122,6 @@ def _take(services: Services, tie: Tie, told: list[Record | Gone], *, complete: 
     services.connections.ok(tenant, tie.id)
     log.info("contacts_read", tenant=str(tenant), connection=str(tie.id), told=len(told), **counts)
     return counts
-
-
-def _leads_to(known: Mapping[tuple[str, str], UUID]) -> Callable[[Person], str | None]:
-    def same(person: Person) -> str | None:
-        found = sorted({known[key] for key in keys(person) if key in known})
-        return str(found[0]) if found else None
-
-    return same
 
 
 def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:

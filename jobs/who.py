@@ -1,23 +1,107 @@
-"""Who a call is with, whose it is, and at whose phones it is: the number index asked once for a whole batch."""
+"""Who a call is with and why, whose it is, at whose phones it is: the number index asked once for a whole batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
+from domain.matching import COMPANIES, Candidate, Choice, Found, Place, Rules, Trace, decide
 from domain.phone import Number
 from domain.seats import seats
 from jobs.services import Services
 from store.calls import Heard
+from store.choices import Choices, NumberRule
+from store.connections import Tie
+from store.hub import Matched, Whereabouts
 from store.tenants import Tenant, User
 
 Agents = Callable[[str, str], User | None]
+REGION = "region"  # the fact of a connection: the country its numbers are read as dialled in
 
 
-def identify(services: Services, tenant: Tenant, heard: Sequence[Heard], numbers: Sequence[Number]) -> dict[UUID, User]:
+def choices(services: Services) -> Choices:
+    """Whose shared numbers are, as people here have said."""
+    return Choices(services.db, services.vault)
+
+
+def region_of(tie: Tie, tenant: Tenant) -> str:
+    """Where a phone system's numbers without a country are dialled: its own country, else the tenant's."""
+    return str(tie.facts.get(REGION) or tenant.region)
+
+
+def places(tie: Tie | None, there: Sequence[Whereabouts]) -> tuple[Place, ...]:
+    """Somebody's records in the CRM."""
+    return tuple(
+        Place(module=record.module, remote_id=record.remote_id, owner=record.owner, account=record.account)
+        for record in there
+        if tie is not None and record.connection == tie.id
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is known of a batch's numbers, read at once."""
+
+    rules: Rules
+    matched: Mapping[str, Matched]
+    places: Mapping[UUID, tuple[Place, ...]]
+    chosen: Mapping[str, NumberRule]
+    last: Mapping[str, UUID]
+    companies: Mapping[str, UUID]
+
+    def trace(self, number: Number, region: str, agent: str) -> Trace:
+        """Decide whose call it is, and keep why. `agent`: the CRM's id of the user on it."""
+        one = self.matched[number.e164]
+        candidates = [Candidate(contact=contact, places=self.places.get(contact, ())) for contact in one.contacts]
+        known = {"last": self.last.get(number.e164), "agent": agent, "companies": self.companies}
+        choice = before = decide(candidates, self.rules, **known)  # type: ignore[arg-type]  # each is of its own type
+        if (rule := self.chosen.get(number.e164)) is not None:
+            choice = decide(candidates, self.rules, rule=rule.contact, **known)  # type: ignore[arg-type]
+        return Trace.of(
+            number,
+            region,
+            choice,
+            tried=one.tried,
+            matched=one.under,
+            found=tuple(Found(contact=each.contact, records=tuple(p.key for p in each.places)) for each in candidates),
+            before=before if choice.why == "rule" else None,
+        )
+
+
+def search(services: Services, tenant: Tenant, crm: Tie | None, numbers: Collection[str]) -> Search:
+    """Look these numbers up, and what else decides between several people where there are several."""
+    matched = services.hub.match(tenant.id, numbers)
+    everybody = {contact for one in matched.values() for contact in one.contacts}
+    there = services.hub.where(tenant.id, everybody)
+    known = {contact: places(crm, records) for contact, records in there.items()}
+    shared = [number for number, one in matched.items() if len(one.contacts) > 1]
+    rules, companies, last = tenant.matching, dict[str, UUID](), dict[str, UUID]()
+    if shared and rules.policy == "account" and crm is not None:
+        theirs = {
+            place.account for number in shared for one in matched[number].contacts for place in known.get(one, ())
+        }
+        companies = services.hub.behind(tenant.id, crm.id, COMPANIES, theirs - {""})
+        companies |= {p.remote_id: one for one, records in known.items() for p in records if p.module == COMPANIES}
+    if rules.policy == "owner":
+        last = services.calls.last_with(tenant.id, shared)
+    return Search(
+        rules=rules,
+        matched=matched,
+        places=known,
+        chosen=choices(services).of(tenant.id, [number for number, one in matched.items() if one.contacts]),
+        last=last,
+        companies=companies,
+    )
+
+
+def identify(
+    services: Services, tenant: Tenant, tie: Tie, crm: Tie | None, heard: Sequence[Heard], numbers: Sequence[Number]
+) -> dict[UUID, User]:
     """Say who each call is with and whose it is; return the agents. A choice once made stays: the activity stands on
     it."""
-    found = services.hub.whose(tenant.id, [number.e164 for number in numbers if number.e164])
+    region = region_of(tie, tenant)
+    found = search(services, tenant, crm, {number.e164 for number in numbers if number.e164})
     agents: dict[tuple[str, str], User | None] = {}
 
     def agent(email: str, extension: str) -> User | None:
@@ -32,13 +116,12 @@ def identify(services: Services, tenant: Tenant, heard: Sequence[Heard], numbers
         if item.writer:
             continue
         if item.call.direction == "internal" or number.kind == "extension":
-            item.match, item.contact = "internal", None
+            item.settle(Trace.of(number, region, Choice(match="internal")))
         elif number.kind != "number":
-            item.match, item.contact = ("hidden" if number.kind == "anonymous" else "unreadable"), None
+            kind = "hidden" if number.kind == "anonymous" else "unreadable"
+            item.settle(Trace.of(number, region, Choice(match=kind)))
         else:
-            contacts = found.get(number.e164, [])
-            item.match = ("nobody", "one")[len(contacts)] if len(contacts) < 2 else "several"
-            item.contact = contacts[0] if contacts else None
+            item.settle(found.trace(number, region, user.remote_id if user is not None else ""))
     return {user.id: user for user in agents.values() if user is not None}
 
 

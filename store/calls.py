@@ -14,9 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from domain.call import Call, CallEvent, agent_leg, fold
+from domain.matching import Choice, Trace
 from domain.phone import Number
 from domain.seats import SeatState
 from store.database import Database, TenantId
@@ -38,6 +39,12 @@ class Kept:
     match: str
     writer: str
     activity: str
+    trace: Trace | None = None
+
+    @property
+    def e164(self) -> str:
+        """The customer's number as it was understood; empty for none."""
+        return self.trace.e164 if self.trace is not None else ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +64,11 @@ class Heard:
     seats: dict[UUID, SeatState] = field(default_factory=dict)
     phones: int = 0  # how many it is at, those of nobody we know included
     screen: UUID | None = None
+    trace: Trace | None = None
+
+    def settle(self, trace: Trace) -> None:
+        """Say who it is with, and keep why."""
+        self.trace, self.match, self.contact = trace, trace.choice.match, trace.choice.contact
 
 
 class Calls:
@@ -105,6 +117,7 @@ class Calls:
                     writer=row.writer if row is not None else "",
                     seats_before=_seats(row) if row is not None else {},
                     screen=row.screen_id if row is not None else None,
+                    trace=_trace(vault, row) if row is not None else None,
                 )
             )
         return heard
@@ -125,6 +138,7 @@ class Calls:
                 "outcome": item.call.outcome or "",
                 "events": vault.seal_json("calls", item.id, "events", [event.as_data() for event in item.events]),
                 "view": vault.seal_json("calls", item.id, "view", _view(item.call)),
+                "trace": vault.seal_json("calls", item.id, "trace", item.trace.as_data()) if item.trace else None,
                 "customer_index": vault.fingerprint("number", number.e164) if number.e164 else None,
                 "contact_id": item.contact,
                 "user_id": item.user,
@@ -154,6 +168,37 @@ class Calls:
         database.execute(
             update(calls).where(calls.c.tenant_id == tenant, calls.c.id == call).values(activity_id=activity)
         )
+
+    def settle(self, database: Connection, tenant: TenantId, call: UUID, trace: Trace) -> None:
+        """Say anew who a call is with, in the caller's transaction. The caller holds the tenant's `calls` lane."""
+        choice: Choice = trace.choice
+        sealed = self._vault.of(tenant).seal_json("calls", call, "trace", trace.as_data())
+        database.execute(
+            update(calls)
+            .where(calls.c.tenant_id == tenant, calls.c.id == call)
+            .values(contact_id=choice.contact, match=choice.match, trace=sealed, updated_at=func.now())
+        )
+
+    def last_with(self, tenant: TenantId, numbers: Collection[str]) -> dict[str, UUID]:
+        """With whom the last spoken call of each number was; a number nobody spoke on is left out."""
+        vault = self._vault.of(tenant)
+        by_print = {vault.fingerprint("number", number): number for number in numbers}
+        if not by_print:
+            return {}
+        statement = (
+            select(calls.c.customer_index, calls.c.contact_id)
+            .ext(distinct_on(calls.c.customer_index))
+            .where(
+                calls.c.tenant_id == tenant,
+                calls.c.customer_index.in_(by_print),
+                calls.c.contact_id.is_not(None),
+                calls.c.state == "ended",
+                calls.c.talk_seconds > 0,
+            )
+            .order_by(calls.c.customer_index, calls.c.started_at.desc(), calls.c.id)
+        )
+        with self._db.tenant(tenant) as database:
+            return {by_print[bytes(row.customer_index)]: row.contact_id for row in database.execute(statement)}
 
     def get(self, tenant: TenantId, call: UUID) -> Kept | None:
         with self._db.tenant(tenant) as database:
@@ -321,6 +366,7 @@ class Calls:
             match=row.match,
             writer=row.writer,
             activity=row.activity_id,
+            trace=_trace(vault, row),
         )
 
 
@@ -333,6 +379,11 @@ def _view(call: Call) -> dict[str, str]:
 
 def _seats(row: Any) -> dict[UUID, SeatState]:
     return {UUID(user): state for user, state in row.seats.items()}
+
+
+def _trace(vault: TenantVault, row: Any) -> Trace | None:
+    data = vault.open_json("calls", row.id, "trace", row.trace)
+    return Trace.from_data(data) if data else None
 
 
 def _events(vault: TenantVault, row: Any) -> tuple[CallEvent, ...]:

@@ -27,7 +27,8 @@ from store.tables import calls, effects
 from store.vault import Vault
 
 ACTIVITIES = ("activity.bridge", "activity.record")  # the two who may write a call's activity; one of them does
-UPDATE = "activity.update"  # what an activity is told later
+LATER = ("activity.update", "activity.link")  # what an activity is told later: more about the call, whose it is
+OVER = ("done", "dropped", "dead")  # how an effect can have ended
 WAITING = ("due", "claimed", "unknown")
 ATTEMPTS = 12  # with the waits below: about a day
 SETTLE = timedelta(seconds=2)  # a request whose sender died may still be at work over there; then it is read back
@@ -115,6 +116,23 @@ class Effects:
             .returning(effects.c.id)  # an INSERT's rowcount is not to be had from SQLAlchemy
         ).scalar_one_or_none()
         return new is not None
+
+    def renew(
+        self, database: Connection, tenant: TenantId, key: str, *, payload: Mapping[str, Any], call: UUID | None
+    ) -> bool:
+        """Owe something again that was owed before and is over, in the caller's transaction; False while it is not."""
+        same = (effects.c.tenant_id == tenant, effects.c.key == key, effects.c.state.in_(OVER))
+        row = database.execute(select(effects.c.id).where(*same).with_for_update()).scalar_one_or_none()
+        if row is None:
+            return False
+        sealed = self._vault.of(tenant).seal_json("effects", row, "payload", payload)
+        again = {"state": "due", "reason": "", "attempts": 0, "next_at": func.now(), "done_at": None}
+        database.execute(
+            update(effects)
+            .where(effects.c.tenant_id == tenant, effects.c.id == row)
+            .values(payload=sealed, call_id=call, **again)
+        )
+        return True
 
     def remove_from_phonebook(self, database: Connection, tenant: TenantId, phonebook: UUID, contact: UUID) -> bool:
         """Owe a phone system the news that a contact is gone, in the caller's transaction."""
@@ -278,7 +296,7 @@ class Effects:
                 select(effects).where(
                     effects.c.tenant_id == tenant,
                     effects.c.call_id.in_(calls),
-                    effects.c.kind.in_((*ACTIVITIES, UPDATE)),
+                    effects.c.kind.in_((*ACTIVITIES, *LATER)),
                 )
             ).all()
         rows = [row for row in found if row.kind in ACTIVITIES]

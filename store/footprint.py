@@ -18,10 +18,11 @@ from urllib.parse import unquote_plus
 from uuid import UUID
 
 import phonenumbers
-from sqlalchemy import Connection, Table, and_, delete, func, not_, or_, select, true
+from sqlalchemy import Connection, Table, and_, delete, func, not_, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.contact import fold_email
+from domain.matching import Trace
 from store.database import TenantId
 from store.effects import WAITING, Effects
 from store.holdings import HOLDINGS
@@ -34,6 +35,7 @@ from store.tables import (
     deliveries,
     effects,
     links,
+    number_rules,
     recordings,
     tombstones,
     users,
@@ -194,6 +196,15 @@ def erase(
     linked = select(func.count()).where(links.c.tenant_id == tenant, links.c.contact_id.in_(found.contacts))
     counts["links"] = database.execute(linked).scalar_one()
     owed = (effects.c.kind == "recording.forget", effects.c.state.in_(WAITING))  # the vendor's side is not erased yet
+    counts["number_rules"] = database.execute(
+        delete(number_rules).where(
+            number_rules.c.tenant_id == tenant,
+            or_(
+                number_rules.c.contact_id.in_(found.contacts),
+                number_rules.c.number_index.in_([mark for _, mark in person.marks(vault.of(tenant))]),
+            ),
+        )
+    ).rowcount
     for table, ids, spare in (
         (effects, found.effects, not_(and_(*owed))),
         (deliveries, found.deliveries, true()),
@@ -203,12 +214,34 @@ def erase(
     ):
         where = (table.c.tenant_id == tenant, table.c.id.in_(ids), spare)
         counts[table.name] = database.execute(delete(table).where(*where)).rowcount
+    counts["traces"] = _forget_in_traces(database, vault.of(tenant), found.contacts)
     for phone_system, call, url in heard:
         counts["recording deletions"] += plan.forget_recording(database, tenant, phone_system, call, url, of=None)
     theirs = _shared_by_nobody(database, tenant, {(row.kind, bytes(row.fingerprint)) for row in keys})
     _write_tombstones(database, tenant, theirs)
     counts["tombstones"] = len(theirs | set(person.marks(vault.of(tenant))))
     return found, counts
+
+
+def _forget_in_traces(database: Connection, keys: TenantVault, people: frozenset[UUID]) -> int:
+    """Leave these people out of why other calls, of a number they shared, found whom they found; return how many."""
+    if not people:
+        return 0
+    rows = database.execute(
+        select(calls.c.id, calls.c.trace)
+        .where(calls.c.tenant_id == keys.tenant, calls.c.trace.is_not(None))
+        .execution_options(yield_per=PAGE)
+    )
+    without: dict[UUID, Trace] = {}
+    for row in rows:
+        text = _opened(keys, "calls", row.id, "trace", row.trace)
+        trace = Trace.from_data(json.loads(text)).forgets(people) if text else None
+        if trace is not None:
+            without[row.id] = trace
+    for call, trace in without.items():
+        sealed = keys.seal_json("calls", call, "trace", trace.as_data())
+        database.execute(update(calls).where(calls.c.tenant_id == keys.tenant, calls.c.id == call).values(trace=sealed))
+    return len(without)
 
 
 def _recorded(database: Connection, keys: TenantVault, ids: Collection[UUID]) -> list[tuple[UUID, UUID, str]]:
@@ -284,7 +317,7 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
     by_id["recordings"] = only.calls
     if table.name in by_id:
         return (owner == tenant, table.c.id.in_(by_id[table.name]))
-    if table.name == "links":
+    if table.name in ("links", "number_rules"):
         return (owner == tenant, table.c.contact_id.in_(only.contacts))
     if table.name == "recording_chunks":
         return (owner == tenant, table.c.recording_id.in_(only.calls))

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, tr
 from domain.holding import Holding
 from domain.profile import Profile
 from store.database import Database, TenantId
+from store.effects import OVER
 from store.hub import Hub
 from store.tables import (
     api_keys,
@@ -38,7 +39,7 @@ HOLDINGS: tuple[Holding, ...] = (
         name="calls",
         purpose="Show who called, when and with what outcome, and log each call in the CRM once.",
         basis="contract",
-        what=("calls.ref", "calls.events", "calls.view", "calls.customer_index", "calls.activity_id"),
+        what=("calls.ref", "calls.events", "calls.view", "calls.trace", "calls.customer_index", "calls.activity_id"),
         clock="calls.started_at",
         keep="calls",
     ),
@@ -90,10 +91,25 @@ HOLDINGS: tuple[Holding, ...] = (
         name="contacts",
         purpose="Say who is calling, and keep the people in CRM, Google and phone system the same.",
         basis="contract",
-        what=("contacts.person", "contact_keys.fingerprint", "links.remote_id", "links.owner", "links.mark"),
+        what=(
+            "contacts.person",
+            "contact_keys.fingerprint",
+            "links.remote_id",
+            "links.owner",
+            "links.account",
+            "links.mark",
+        ),
         clock="",
         keep="contacts",
         google=True,
+    ),
+    Holding(
+        name="number rules",
+        purpose="Know whose a number is that several people share, because an agent said so.",
+        basis="contract",
+        what=("number_rules.number", "number_rules.number_index"),
+        clock="",  # a rule goes with its contact
+        keep="contacts",
     ),
     Holding(
         name="mail",
@@ -252,7 +268,6 @@ HOLDINGS: tuple[Holding, ...] = (
 BY_NAME = {holding.name: holding for holding in HOLDINGS}
 BATCH = 5_000  # rows a transaction: nobody waits long for a lock
 EVERY_ROW = true()
-OVER = ("done", "dropped", "dead")  # how an effect can have ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,18 @@ what a plan says and nothing else, so running it twice changes nothing the secon
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain import phone
-from domain.contact import Merged, Person, Record, fold_email, keys, merge, prefixes
+from domain.contact import Merged, Person, Record, fold_email, keys, merge, one_person, prefixes
 from domain.contact import words as words_of
-from domain.plan import Key, Link, Step
+from domain.plan import CROWD, Key, Link, Step
 from domain.ports import in_batches
 from store.database import Database, TenantId
 from store.effects import Effects
@@ -44,6 +44,16 @@ class Whereabouts:
     module: str
     remote_id: str
     owner: str
+    account: str = ""  # the company the record belongs to there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """Whom a number led to: the spellings that were looked up, and the one under which somebody was found."""
+
+    tried: tuple[str, ...]
+    under: str = ""
+    contacts: tuple[UUID, ...] = ()
 
 
 class Hub:
@@ -61,15 +71,23 @@ class Hub:
         return self.whose(tenant, [e164]).get(e164, [])
 
     def whose(self, tenant: TenantId, numbers: Iterable[str]) -> dict[str, list[UUID]]:
-        """The same for many numbers at once; one that nobody has is tried in its country's other spellings."""
+        """The same for many numbers at once; a number that nobody has is left out."""
+        matched = self.match(tenant, numbers)
+        return {number: list(one.contacts) for number, one in matched.items() if one.contacts}
+
+    def match(self, tenant: TenantId, numbers: Iterable[str]) -> dict[str, Matched]:
+        """How each number was looked up; one that nobody has is tried in its country's other spellings."""
         wanted = list(numbers)
         found = self._by_key(tenant, "number", wanted)
         others = {number: phone.variants(number) for number in wanted if number not in found}
         spelt = self._by_key(tenant, "number", [other for variants in others.values() for other in variants])
-        for number, variants in others.items():
-            if alike := next((spelt[other] for other in variants if other in spelt), None):
-                found[number] = alike
-        return found
+        matched = {}
+        for number in wanted:
+            under = number if number in found else next((other for other in others[number] if other in spelt), "")
+            contacts = found.get(number) or spelt.get(under, [])
+            tried = (number, *others.get(number, ()))
+            matched[number] = Matched(tried=tried, under=under, contacts=tuple(contacts))
+        return matched
 
     def by_email(self, tenant: TenantId, addresses: Iterable[str]) -> dict[str, list[UUID]]:
         """The contacts with each of these addresses; an unknown address is left out."""
@@ -149,9 +167,25 @@ class Hub:
                     module=row.module,
                     remote_id=row.remote_id,
                     owner=row.owner,
+                    account=row.account,
                 )
             )
         return found
+
+    def behind(self, tenant: TenantId, connection: UUID, module: str, ids: Collection[str]) -> dict[str, UUID]:
+        """Which contact each of these records is, as far as we have read them."""
+        if not ids:
+            return {}
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(links.c.remote_id, links.c.contact_id).where(
+                    links.c.tenant_id == tenant,
+                    links.c.connection_id == connection,
+                    links.c.module == module,
+                    links.c.remote_id.in_(ids),
+                )
+            )
+            return {row.remote_id: row.contact_id for row in rows}
 
     def count(self, tenant: TenantId) -> int:
         with self._db.tenant(tenant) as database:
@@ -203,15 +237,21 @@ class Hub:
 
     # -- applying a plan
 
-    def same_person(self, tenant: TenantId, people: Iterable[Person]) -> dict[tuple[str, str], UUID]:
-        """Which contact each number or address of `people` leads to (the lowest id of several)."""
+    def same_person(self, tenant: TenantId, people: Iterable[Person]) -> Callable[[Person], str | None]:
+        """What finds the contact a new record belongs to: one with the number or address whose name allows it."""
         wanted = {key for person in people for key in keys(person)}
-        found: dict[tuple[str, str], UUID] = {}
+        found: dict[tuple[str, str], list[UUID]] = {}
         for kind in ("number", "email"):
             values = [value for key_kind, value in wanted if key_kind == kind]
             for value, ids in self._by_key(tenant, kind, values).items():
-                found[kind, value] = ids[0]
-        return found
+                found[kind, value] = ids[:CROWD]
+        known = self.people(tenant, {contact for ids in found.values() for contact in ids})
+
+        def same(person: Person) -> str | None:
+            near = sorted({contact for key in keys(person) for contact in found.get(key, ())})
+            return next((str(one) for one in near if one in known and one_person(known[one].person, person)), None)
+
+        return same
 
     def forgotten(self, tenant: TenantId, people: Iterable[Person]) -> set[tuple[str, str]]:
         """Which of these numbers and addresses belong to somebody who asked to be forgotten."""
@@ -229,14 +269,22 @@ class Hub:
         return found
 
     def apply(self, database: Connection, tenant: TenantId, connection: UUID, steps: Sequence[Step]) -> dict[str, int]:
-        """Do the steps of a read plan in the caller's transaction; return how many of each kind."""
+        """Do the steps of a read plan in the caller's transaction; return how many of each kind.
+
+        Those who change a tenant's hub wait for each other until commit, and a record that was taken over since the
+        plan was made stays whose it is: a lead made from a call and the news of it adopt one contact.
+        """
+        database.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"hub {tenant}"})
         counts = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
-        adopted: dict[Key, UUID] = {}
+        adopted = self._taken_over(database, tenant, connection, steps)
         touched: set[UUID] = set()
         for step in steps:
             counts[step.do] += 1
             record, link = step.record, step.link
-            if step.do == "adopt" and record is not None:
+            if step.do in ("adopt", "join") and record is not None and (record.module, record.remote_id) in adopted:
+                contact = adopted[record.module, record.remote_id]
+                self._put_link(database, tenant, connection, contact, record)
+            elif step.do == "adopt" and record is not None:
                 contact = uuid.uuid4()
                 adopted[record.module, record.remote_id] = contact
                 database.execute(insert(contacts).values(id=contact, tenant_id=tenant))
@@ -262,6 +310,21 @@ class Hub:
             touched.add(contact)
         self.remerge(database, tenant, touched)
         return counts
+
+    def _taken_over(
+        self, database: Connection, tenant: TenantId, connection: UUID, steps: Sequence[Step]
+    ) -> dict[Key, UUID]:
+        """Whose the new records of a plan are already."""
+        new = [step.record for step in steps if step.do in ("adopt", "join") and step.record is not None]
+        found: dict[Key, UUID] = {}
+        for batch in in_batches((_link_row(connection, record) for record in new), 5_000):
+            rows = database.execute(
+                select(links.c.module, links.c.remote_id, links.c.contact_id).where(
+                    links.c.tenant_id == tenant, links.c.id.in_(batch)
+                )
+            )
+            found |= {(row.module, row.remote_id): row.contact_id for row in rows}
+        return found
 
     def remerge(self, database: Connection, tenant: TenantId, ids: Collection[UUID]) -> int:
         """Add up again what the sides say of these contacts; one that no side knows any more goes. Returns how many."""
@@ -338,10 +401,11 @@ class Hub:
     def _put_link(
         self, database: Connection, tenant: TenantId, connection: UUID, contact: UUID, record: Record
     ) -> None:
-        row = uuid.uuid5(connection, f"{record.module}/{record.remote_id}")  # one row for one record
+        row = _link_row(connection, record)
         values = {
             "contact_id": contact,
             "owner": record.owner,
+            "account": record.account,
             "mark": self._vault.of(tenant).seal_json("links", row, "mark", record.person.as_data()),
             "seen_at": func.now(),
         }
@@ -393,7 +457,13 @@ def _link(vault: TenantVault, row: Any) -> Link:
         remote_id=row.remote_id,
         mark=Person.from_data(vault.open_json("links", row.id, "mark", row.mark) or {}),
         owner=row.owner,
+        account=row.account,
     )
+
+
+def _link_row(connection: UUID, record: Record) -> UUID:
+    """One row for one record."""
+    return uuid.uuid5(connection, f"{record.module}/{record.remote_id}")
 
 
 def _twin(step: Step) -> Key:

@@ -146,6 +146,7 @@ tenants = Table(
     _word("call_writer", "records"),  # who writes the activity: "bridge" (the CRM itself) or "records" (we do)
     _facts("pops"),  # when calls come up on screens (domain.pop.PopRules)
     _facts("follow_ups"),  # what becomes of calls nobody took (domain.follow_up.FollowUps)
+    _facts("matching"),  # whose a shared number is, and which record comes first (domain.matching.Rules)
     _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
     _when("created_at", nullable=False),
@@ -325,12 +326,13 @@ calls = Table(
     _word("outcome", ""),
     _sealed("events"),  # what the vendor told us, understood; the call is their fold
     _sealed("view"),  # the fold: numbers, agent, queue, recording
+    _sealed("trace"),  # what was looked up, whom it led to, who was chosen and why (domain.matching.Trace)
     _blind("customer_index"),
     Column("contact_id", Uuid),
     Column("user_id", Uuid),
     _facts("seats"),  # at whose phones it is now: our users' ids, each with "ringing" or "answered"
     Column("screen_id", Uuid),  # whose screen in the CRM has its card: only there can it be ended
-    _word("match", ""),  # why this contact: number, several, nobody, hidden, internal
+    _word("match", ""),  # what the number led to: one, several, chosen, account, nobody, hidden, internal
     _word("writer", ""),  # bridge or records: decided once, when the activity is planned
     _opaque("activity_id"),
     _when("started_at", nullable=False),
@@ -486,10 +488,27 @@ links = Table(
     _word("module"),
     _opaque("remote_id"),
     _opaque("owner"),
+    _opaque("account"),  # the company the record belongs to
     _sealed("mark"),  # how the record looked when last seen
     _when("seen_at", nullable=False),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "connection_id", "module", "remote_id"),
+    ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], ondelete="CASCADE"),
+    Index(None, "tenant_id", "contact_id"),
+)
+
+number_rules = Table(  # whose a shared number is, because somebody here said so
+    "number_rules",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _blind("number_index", nullable=False),
+    _sealed("number"),
+    Column("contact_id", Uuid, nullable=False),
+    Column("user_id", Uuid),
+    _when("chosen_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "number_index"),
     ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], ondelete="CASCADE"),
     Index(None, "tenant_id", "contact_id"),
 )

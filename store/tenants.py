@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from domain import matching
 from domain.contact import fold_email
 from domain.dial_plan import DialPlan
 from domain.errors import Missing
@@ -44,6 +45,7 @@ class Tenant:
     dialling: DialPlan
     pops: PopRules
     follow_ups: FollowUps
+    matching: matching.Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,7 @@ class Tenants:
             dialling=DialPlan.from_data(row.dialling),
             pops=PopRules.from_data(row.pops),
             follow_ups=FollowUps.from_data(row.follow_ups),
+            matching=matching.Rules.from_data(row.matching),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:

@@ -212,7 +212,8 @@ def meet(services: Services, tenant: TenantId, connection: UUID, people: Sequenc
     ]
     with services.db.tenant(tenant) as database:
         services.hub.apply(database, tenant, connection, steps)
-    return [next(iter(services.hub.same_person(tenant, [one]).values())) for one in people]
+    same_person = services.hub.same_person(tenant, people)
+    return [UUID(same_person(one) or "") for one in people]
 
 
 def ring(

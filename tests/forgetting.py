@@ -109,10 +109,8 @@ def contact(
     person = Person(given=name, lines=tuple(Line.read(number) for number in numbers), emails=(email,))
     record = Record(module="Contacts", remote_id=remote, person=person)
     step = Step(do="adopt", record=record)
-    twin = services.hub.same_person(tenant, [person])
-    known = next((found for key, found in sorted(twin.items()) if key[0] == "email"), None)
-    if known is not None:
-        step = Step(do="join", contact=str(known), record=record)
+    if known := services.hub.by_email(tenant, [email]):
+        step = Step(do="join", contact=str(known[email][0]), record=record)
     with services.db.tenant(tenant) as database:
         services.hub.apply(database, tenant, connection, [step])
     return services.hub.by_email(tenant, [email])[email][0]

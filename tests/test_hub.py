@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from domain.contact import Gone, Line, Person, Record, keys
+from domain.contact import Gone, Line, Person, Record
 from domain.plan import Step, read_plan, write_plan
 from store.connections import Connections
 from store.database import Database, TenantId
@@ -43,12 +43,7 @@ def read(hub: Hub, db: Database, tenant: TenantId) -> Callable[..., dict[str, in
 
     def take(tie: uuid.UUID, *told: Record | Gone, complete: bool = False) -> dict[str, int]:
         people = [item.person for item in told if isinstance(item, Record)]
-        known = hub.same_person(tenant, people)
-
-        def same(person: Person) -> str | None:
-            return next((str(known[key]) for key in sorted(keys(person)) if key in known), None)
-
-        steps = list(read_plan(told, hub.links(tenant, tie), same, complete=complete))
+        steps = list(read_plan(told, hub.links(tenant, tie), hub.same_person(tenant, people), complete=complete))
         with db.tenant(tenant) as connection:
             return hub.apply(connection, tenant, tie, steps)
 

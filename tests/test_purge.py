@@ -234,9 +234,11 @@ def test_one_person_goes_everywhere_and_nobody_else(
         "effects": 2,
         "links": 1,
         "mail": 1,
+        "number_rules": 0,
         "phonebook removals": 1,
         "recording deletions": 0,
         "recordings": 0,
+        "traces": 0,
         "tombstones": 2,  # her number and her address; the main line is Emil's too
         "users kept": 0,
     }

@@ -26,6 +26,7 @@ ANN = {
     "Home_Phone": "0034600333444",
     "Other_Phone": "201",
     "Asst_Phone": "(+34) 600-555-666",
+    "Fax": "911 222 555",
 }
 TOKEN = "t" * 40
 
@@ -67,7 +68,9 @@ def test_a_contact_keeps_every_number_and_address(stage):
         ("home", "+34600333444", ""),
         ("other", "", "201"),
         ("assistant", "+34600555666", ""),
+        ("fax", "+34911222555", ""),
     ]
+    assert record.account == account
     assert person.lines[0].raw == "600 111 222"
     assert record.owner in {user.remote_id for user in crm.users()}
     assert record.etag
@@ -81,6 +84,21 @@ def test_a_lead_is_a_person_too(stage):
 
     assert (record.person.name, record.person.company, record.person.title) == ("Lee", "Lee & Co", "Buyer")
     assert [line.e164 for line in record.person.lines] == ["+34600111222"]
+
+
+def test_a_company_is_known_by_its_number_where_the_consent_says_so(stage):
+    """Without its scope the module is refused, and said to be one that a consent may leave out."""
+    (account,) = seed(stage, "Accounts", {"Account_Name": "Lee & Co", "Phone": "911 222 333"})
+    crm, _ = stage.crm()
+
+    (record,) = crm.people("Accounts")
+
+    assert (record.remote_id, record.person.name, record.person.company) == (account, "Lee & Co", "Lee & Co")
+    assert ([line.e164 for line in record.person.lines], record.account) == (["+34911222333"], "")
+    assert crm.spare == {"Accounts"}
+    less, _ = stage.crm(scopes=tuple(scope for scope in EVERYTHING if "accounts" not in scope))
+    with pytest.raises(NotAllowed):
+        list(less.people("Accounts"))
 
 
 def test_everybody_is_read_once_beyond_the_wall_of_two_thousand(stage):

@@ -130,11 +130,16 @@
     if (call.number) made.append(el("p", "caller-number number", call.number));
     if (!call.known || call.others.length) made.append(el("p", "soft", call.why));
     if (call.others.length) {
-      const others = el("p", "links");
-      others.append(...call.others.map((other) => link(other.url, other.who || "Without a name", false)));
+      const others = el("ul", "people");
+      for (const other of call.others) {
+        const one = el("li");
+        one.append(link(other.url, other.who || "Without a name", false), whoIsIt.choose(call, other));
+        others.append(one);
+      }
       made.append(others);
     }
     if (call.controls.buttons.length || call.controls.keys) made.append(controls(call));
+    if (call.lead) made.append(whoIsIt.lead(call));
     if (call.links.length) {
       const links = el("p", "actions");
       call.links.forEach((item, place) => {
@@ -174,7 +179,10 @@
     const looks = JSON.stringify(lasting);
     if (looks !== shown) {
       shown = looks;
+      const typing = document.activeElement;
       live.replaceChildren(...(state.live.length ? state.live.map(card) : [idle]));
+      if (live.contains(typing)) typing.focus();
+      whoIsIt.keep(state.live);
       list("recent", state.recent, "No calls of yours yet.", "direction", "company", "when", "talk");
       list("missed", state.missed, "None. Well done.", "company", "agent", "when");
       say(state.live);

@@ -8,7 +8,7 @@ Whether to write at all is decided elsewhere: with PhoneBridge on, Zoho writes t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ COLUMNS = (
     "Caller_ID, Dialled_Number, Created_Time, Modified_Time, Modified_By"
 )
 MARKER = re.compile(r"^\[linekeeper:([^\]\n]+)\]$", re.MULTILINE)
+TIES = ("Who_Id", "What_Id")  # to a contact, to anything else
 GONE = "INVALID_DATA"  # what Zoho says of an id it does not have, or has no more
 LOOKUPS = {
     "Who_Id": "",
@@ -125,10 +126,27 @@ class Calls:
             row = {"Voice_Recording__s": activity.recording_url}
         if not row:
             return
-        data = {"data": [row | {"id": remote_id}], "trigger": []}
-        answer = self._client.write("PUT", f"{CRM}/Calls", json=data, repeatable=True, items="data")
-        if (code := _refused(answer)) is not None:
-            raise refusal(code)
+        self._change(row | {"id": remote_id})
+
+    def link(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+        """Tie a row to another record and change nothing else; False when a person has tied it to something of theirs.
+
+        Only what points at nothing, or at one of `among`, is moved: a deal somebody put there stays.
+        """
+        rows = rows_of(self._client.read(f"{CRM}/Calls", {"ids": remote_id, "fields": ",".join(TIES)}), "data")
+        if not rows:
+            raise refusal(GONE)
+        row = rows[0]
+        wanted = belongs_to(record)
+        ours = {known for _, known in among} | {record[1] if record else "", ""}
+        theirs = [name for name in TIES if _id(row.get(name)) not in ours]
+        if "Who_Id" in theirs or (theirs and "What_Id" in wanted):
+            return False
+        change: Body = {name: None for name in TIES if name not in theirs and _id(row.get(name))} | wanted
+        if all(_id(row.get(name)) == _id(change[name]) for name in TIES if name in change):
+            return True
+        self._change(change | {"id": remote_id})
+        return True
 
     def remove(self, remote_id: str) -> None:
         """Move a row to Zoho's recycle bin, where people find it for sixty days; gone already is fine."""
@@ -136,6 +154,13 @@ class Calls:
         answer = self._client.write("DELETE", f"{CRM}/Calls", params=params, repeatable=True, items="data")
         if (code := _refused(answer)) not in (None, GONE):
             raise refusal(code or "UNKNOWN")
+
+    def _change(self, row: Body) -> None:
+        """Write what a row holds of ours; no workflow runs. Repeatable. Raises Refused when it is gone."""
+        data = {"data": [row], "trigger": []}
+        answer = self._client.write("PUT", f"{CRM}/Calls", json=data, repeatable=True, items="data")
+        if (code := _refused(answer)) is not None:
+            raise refusal(code)
 
     def _candidates(self, activity: Activity) -> Iterator[Body]:
         """Yield the rows that start when the call did; the owner's first, for a workflow may have moved one."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.contact import Gone, Record
 from domain.errors import Refused, TryLater
-from domain.ports import Activity, CrmUser, Http, LoggedCall, Organisation, Task, Tokens, Written
+from domain.ports import Activity, CrmUser, Http, LoggedCall, NewLead, Organisation, Task, Tokens, Written
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
 from integrations.zoho.datacentres import crm_web
-from integrations.zoho.people import MODULES, PAGE, People
+from integrations.zoho.leads import Leads
+from integrations.zoho.people import MODULES, PAGE, SPARE, People
 from integrations.zoho.tasks import Tasks
 
 WATCH = f"{CRM}/actions/watch"
@@ -27,6 +28,7 @@ class ZohoCrm:
     """A Zoho organisation seen with one grant. Worth keeping: it remembers what it learned of the organisation."""
 
     modules: tuple[str, ...] = MODULES
+    spare: frozenset[str] = SPARE
 
     def __init__(
         self, client: ZohoClient, *, region: str, web: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -35,6 +37,7 @@ class ZohoCrm:
         self._web = web
         self._now = now
         self._people = People(client, region)
+        self._leads = Leads(client)
         self._calls = Calls(client)
         self._tasks = Tasks(client)
 
@@ -78,6 +81,14 @@ class ZohoCrm:
         """Re-read the records a notification named."""
         return self._people.some(module, ids)
 
+    def find_people(self, number: str) -> list[tuple[str, str]]:
+        """Find who has this number there, as of now: (module, remote id), contacts first."""
+        return self._leads.with_number(number)
+
+    def create_lead(self, lead: NewLead) -> str:
+        """Make a lead; return its id. Raises Unanswered when nobody knows."""
+        return self._leads.create(lead)
+
     def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
         """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
         return self._calls.log(activities)
@@ -97,6 +108,10 @@ class ZohoCrm:
     def amend_call(self, remote_id: str, activity: Activity, *, whole: bool = False) -> None:
         """Add the recording; `whole`: write all of it anew. Raises Refused when it is gone."""
         self._calls.amend(remote_id, activity, whole=whole)
+
+    def link_call(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+        """Tie an activity to another record; False when a person has tied it to something else."""
+        return self._calls.link(remote_id, record, among)
 
     def remove_call(self, remote_id: str) -> None:
         """Delete an activity; gone already is fine."""
@@ -121,7 +136,7 @@ class ZohoCrm:
         ends = min(until, self._now() + LONGEST_WATCH).astimezone(UTC).replace(microsecond=0)
         wanted = {
             "channel_id": channel,
-            "events": [f"{module}.all" for module in self.modules],
+            "events": [f"{module}.all" for module in self.modules if module not in self.spare],
             "notify_url": url,
             "token": token,
             "channel_expiry": stamp(ends),

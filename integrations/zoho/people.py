@@ -1,4 +1,4 @@
-"""Contacts and Leads as people: every number, every address, whoever owns them.
+"""Contacts, Leads and Accounts as people: every number, every address, whoever owns them.
 
 Read in the order they changed, so that a reading can be taken up again from the last one seen. Nothing is written.
 """
@@ -28,14 +28,17 @@ LINES: Mapping[str, str] = {
     "Home_Phone": "home",
     "Other_Phone": "other",
     "Asst_Phone": "assistant",
+    "Fax": "fax",
 }
 EMAILS = ("Email", "Secondary_Email")
 SHARED = ("First_Name", "Last_Name", *EMAILS, "Owner", "Modified_Time")
 FIELDS: Mapping[str, tuple[str, ...]] = {  # a list answers at most 50 fields, and none that was not asked for
     "Contacts": (*SHARED, *LINES, "Title", "Account_Name"),
-    "Leads": (*SHARED, "Phone", "Mobile", "Designation", "Company", "Converted__s"),
+    "Leads": (*SHARED, "Phone", "Mobile", "Fax", "Designation", "Company", "Converted__s"),
+    "Accounts": ("Account_Name", "Phone", "Fax", "Owner", "Modified_Time"),
 }
 MODULES = tuple(FIELDS)
+SPARE = frozenset({"Accounts"})  # read where the consent reaches so far
 
 
 class People:
@@ -117,7 +120,8 @@ class People:
         if row.get("Converted__s") is True or row.get("$converted") is True:
             return Gone(module=module, remote_id=remote_id)
         lead = module == "Leads"
-        company: Any = row.get("Company") if lead else _part(row.get("Account_Name"), "name")
+        account: Any = row.get("Account_Name")  # of a contact the lookup, of an account its own name
+        company = row.get("Company") if lead else account if isinstance(account, str) else _part(account, "name")
         person = Person(
             given=_text(row.get("First_Name")),
             family=_text(row.get("Last_Name")),
@@ -130,7 +134,12 @@ class People:
         )
         owner = _text(_part(row.get("Owner"), "id"))
         return Record(
-            module=module, remote_id=remote_id, person=person, etag=_text(row.get("Modified_Time")), owner=owner
+            module=module,
+            remote_id=remote_id,
+            person=person,
+            etag=_text(row.get("Modified_Time")),
+            owner=owner,
+            account=_text(_part(account, "id")),
         )
 
 

@@ -48,6 +48,22 @@ FEATURES = (
         without="Callers who are in Zoho CRM only show as a number.",
     ),
     Feature(
+        slug="accounts",
+        title="Know companies by their number",
+        purpose="Read companies and their numbers, so that a call from a switchboard can be logged on the company.",
+        scopes=ORGANISATION | {"ZohoCRM.modules.accounts.READ"},
+        without="A call from a number that only a company has shows as a number.",
+    ),
+    Feature(
+        slug="leads",
+        title="Make leads of unknown callers",
+        purpose="Create a lead when an agent asks for one, after looking whether somebody has the number already.",
+        scopes=ORGANISATION
+        | {f"ZohoCRM.modules.{name}" for name in ("leads.CREATE", "leads.READ", "contacts.READ")}
+        | {"ZohoCRM.coql.READ"},
+        without="Leads are made in Zoho CRM by hand.",
+    ),
+    Feature(
         slug="notifications",
         title="Hear of changes at once",
         purpose="Let Zoho CRM tell us when a contact or lead changes, so that a new number is known within seconds.",

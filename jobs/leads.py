@@ -1,0 +1,110 @@
+"""A lead made from a call with somebody unknown: asked for by an agent, made once however many ask.
+
+One row a number is owed, so that two clicks and two agents are one lead. Before anything is written the CRM is asked
+whether somebody has the number already; that somebody is taken over instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from domain.contact import Line, Person, Record
+from domain.errors import Forbidden, Malformed, Missing, NotAllowed, Refused, Unanswered, Upstream
+from domain.ports import Crm, NewLead
+from jobs import choosing, sync_contacts
+from jobs.outage import postpone
+from jobs.services import Services
+from store.connections import Tie
+from store.effects import Effect
+from store.tenants import User
+
+log = structlog.get_logger()
+
+FIELDS = ("family", "given", "company")
+
+
+def ask(services: Services, user: User, call: UUID, *, family: str, given: str = "", company: str = "") -> bool:
+    """Owe the CRM a lead for the caller; False when somebody has the number already, or was asked for.
+
+    Raises Missing, Malformed for a call without a number or a CRM, Forbidden for somebody who was erased.
+    """
+    tenant = user.tenant
+    kept = services.calls.get(tenant, call)
+    crm = services.connections.first(tenant, "crm")
+    if kept is None:
+        raise Missing("There is no such call.")
+    if not kept.e164 or crm is None:
+        raise Malformed("A lead needs a number, and a CRM to make it in.", code="lead.impossible")
+    if services.hub.who(tenant, kept.e164):
+        return False
+    if services.hub.forgotten(tenant, [Person(lines=(Line(e164=kept.e164),))]):
+        raise Forbidden("Somebody with this number asked to be forgotten.", code="lead.forgotten")
+    key = f"lead.create:{services.vault.of(tenant).fingerprint('number', kept.e164).hex()}"
+    said = {"number": kept.e164, "family": family, "given": given, "company": company, "owner": user.remote_id}
+    with services.db.tenant(tenant) as database:
+        new = services.effects.plan(
+            database, tenant, "lead.create", key, connection=crm.id, lane="calls", payload=said, call=call
+        ) or services.effects.renew(database, tenant, key, payload=said, call=call)
+        if new:
+            services.ledger.write(database, tenant, "lead.asked", actor=f"user:{user.id}", subject=f"calls:{call}")
+    services.ring(tenant, "calls")
+    return new
+
+
+def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
+    """Make leads, each after looking whether somebody has the number; the calls of the number are theirs at once."""
+    crm = services.crm(tie)
+    for position, effect in enumerate(batch):
+        number = effect.payload["number"]
+        try:
+            record = _read(crm, crm.find_people(number))
+            found = record is not None
+            if record is None:
+                services.effects.claim(tie.tenant, [effect])
+                record = _made(crm, effect)
+        except (Refused, NotAllowed) as error:
+            services.effects.drop(tie.tenant, [effect], error.code)
+            log.info("lead_refused", tenant=str(tie.tenant), reason=error.code)
+            continue
+        except Unanswered as error:
+            postpone(services, tie, [effect], error)
+            services.connections.trouble(tie.tenant, tie.id, error.code)
+            continue
+        except Upstream:
+            del batch[:position]  # what went before is settled; the rest shares this one's fate
+            raise
+        sync_contacts.take(services, tie, [record], complete=False, go_on=True)
+        changes = choosing.revise(services, tie.tenant, number)
+        with services.db.tenant(tie.tenant) as database:
+            choosing.keep(services, database, tie.tenant, changes, effect.id)
+            services.effects.done(database, tie.tenant, {effect.id: record.remote_id})
+            services.ledger.write(
+                database,
+                tie.tenant,
+                "lead.found" if found else "lead.made",
+                subject=f"calls:{effect.call}" if effect.call else f"connections:{tie.id}",
+                calls=len(changes),
+            )
+        log.info("lead_made", tenant=str(tie.tenant), call=str(effect.call), read_back=found)
+
+
+def _made(crm: Crm, effect: Effect) -> Record:
+    """Write the lead and read it, so that it stands in the hub as it stands there."""
+    said = effect.payload
+    told = {name: said.get(name, "") for name in FIELDS}
+    remote_id = crm.create_lead(NewLead(number=said["number"], owner=said.get("owner", ""), **told))
+    line = Line(raw=said["number"], e164=said["number"], label="work")
+    written = Record(module="Leads", remote_id=remote_id, person=Person(**told, lines=(line,)), owner=said["owner"])
+    return _read(crm, [("Leads", remote_id)]) or written
+
+
+def _read(crm: Crm, places: Sequence[tuple[str, str]]) -> Record | None:
+    """The first of these records that is still one: a lead that became a contact is none."""
+    for module, remote_id in places:
+        for item in crm.some_people(module, [remote_id]):
+            if isinstance(item, Record):
+                return item
+    return None
