@@ -47,7 +47,7 @@ class People:
     def __init__(self, client: ZohoClient, region: str) -> None:
         self._client = client
         self._region = region
-        self._converted: dict[str, Gone] = {}
+        self._left: dict[str, Gone] = {}
 
     def changed(self, module: str, since: datetime | None) -> Iterator[Record]:
         """Yield what changed since then, or everything."""
@@ -61,7 +61,7 @@ class People:
                         newest = str(row.get("Modified_Time") or newest)
                         told = self._read(module, row)
                         if isinstance(told, Gone):
-                            self._converted[told.remote_id] = told
+                            self._left[told.remote_id] = told
                         elif (told.remote_id, told.etag) not in before:  # a page may begin with the last one's end
                             yield told
                     before = {(str(row.get("id")), str(row.get("Modified_Time"))) for row in page}
@@ -74,10 +74,10 @@ class People:
                 start = further
 
     def gone(self, module: str, since: datetime | None) -> Iterator[Gone]:
-        """Yield what was deleted since then, and the leads `changed` has met that became contacts meanwhile."""
-        for gone in list(self._converted.values()):
+        """Yield what was deleted since then, and what `changed` has met that is nobody to know any more (see `_read`)."""
+        for gone in list(self._left.values()):
             if gone.module == module:
-                yield self._converted.pop(gone.remote_id)
+                yield self._left.pop(gone.remote_id)
         start = since - OVERLAP if since else None
         params = {"type": "all", "per_page": str(PAGE)}
         number = 1
@@ -115,9 +115,13 @@ class People:
             place = {"page_token": str(token)} if token else {"page": str(number)}
 
     def _read(self, module: str, row: Body) -> Record | Gone:
-        """Understand one row. A converted lead lives on as a contact, so as a lead it is gone."""
+        """Understand one row. A converted lead lives on as a contact, so as a lead it is gone.
+
+        A company without a number says nothing of who is calling: we have no purpose for it.
+        """
         remote_id = str(row.get("id"))
-        if row.get("Converted__s") is True or row.get("$converted") is True:
+        nobody = module == "Accounts" and not (row.get("Phone") or row.get("Fax"))
+        if nobody or row.get("Converted__s") is True or row.get("$converted") is True:
             return Gone(module=module, remote_id=remote_id)
         lead = module == "Leads"
         account: Any = row.get("Account_Name")  # of a contact the lookup, of an account its own name
