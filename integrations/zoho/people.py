@@ -74,7 +74,7 @@ class People:
                 start = further
 
     def gone(self, module: str, since: datetime | None) -> Iterator[Gone]:
-        """Yield what was deleted since then, and what `changed` has met that is nobody to know any more (see `_read`)."""
+        """Yield what was deleted since then, and what `changed` has met that nobody has to know any more (`_read`)."""
         for gone in list(self._left.values()):
             if gone.module == module:
                 yield self._left.pop(gone.remote_id)
