@@ -13,11 +13,9 @@ import click
 from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
 from domain.errors import Missing, Upstream
-from domain.matching import Trace
 from jobs import connect, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
-from store.effects import WAITING
 
 of_tenant = click.option("--tenant", help="A tenant's id; without it, all of them.")
 OPERATOR = "operator"
@@ -188,111 +186,6 @@ def deliveries_replay(delivery: str | None, tenant: str | None, cause: str | Non
 
 
 @cli.group()
-def calls() -> None:
-    """Telephone calls."""
-
-
-@calls.command("list")
-@of_tenant
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
-@as_json
-def calls_list(tenant: str | None, limit: int, json_: bool) -> None:
-    """List the latest calls, without numbers."""
-    with services() as opened:
-        rows = [
-            {
-                "id": kept.id,
-                "started": kept.call.started_at,
-                "direction": kept.call.direction,
-                "outcome": kept.call.outcome or kept.call.state,
-                "talk seconds": kept.call.talk_seconds,
-                "match": kept.match,
-                "writer": kept.writer,
-            }
-            for one in tenants_of(opened, tenant)
-            for kept in opened.calls.recent(one, limit=limit)
-        ]
-    table(rows, json_=json_, nothing="No calls yet.")
-
-
-@calls.command("count")
-@of_tenant
-@click.option("--since", default="36h", show_default=True, help="How far back: 90m, 36h or 7d.")
-@as_json
-def calls_count(tenant: str | None, since: str, json_: bool) -> None:
-    """Count calls that began since then, and how their activities stand."""
-    window = _window(since)
-    with services() as opened:
-        rows = []
-        for one in tenants_of(opened, tenant):
-            began = opened.db.now() - window
-            states, owed = opened.calls.states(one, began), opened.effects.activities(one, began)
-            rows.append(
-                {
-                    "tenant": one,
-                    "calls": sum(states.values()),
-                    "ended": states.get("ended", 0),
-                    "logged": owed.get("done", 0),
-                    "owed": sum(owed.get(state, 0) for state in WAITING),
-                    "refused": owed.get("dead", 0),
-                    "deliveries waiting": opened.inbox.counts(one).get("pending", 0),
-                }
-            )
-    table(rows, json_=json_, nothing="Nobody has installed Linekeeper yet.")
-
-
-@calls.command("show")
-@click.argument("call")
-@as_json
-def calls_show(call: str, json_: bool) -> None:
-    """Tell one call's way from the door to the CRM."""
-    with services() as opened:
-        for tenant in opened.db.tenants():
-            kept = opened.calls.get(tenant, UUID(call))
-            if kept is not None:
-                break
-        else:
-            raise Missing("There is no such call.")
-        with opened.db.tenant(tenant) as database:
-            owed = opened.effects.of_call(database, tenant, kept.id)
-        opened.ledger.note(tenant, "read.calls", actor=OPERATOR, subject=f"calls:{kept.id}", count=1)
-    facts = {
-        "id": kept.id,
-        "direction": kept.call.direction,
-        "started": kept.call.started_at,
-        "answered": kept.call.answered_at,
-        "ended": kept.call.ended_at,
-        "outcome": kept.call.outcome,
-        "match": kept.match,
-        "why": None if kept.trace is None else _why(kept.trace),
-        "writer": kept.writer,
-        "activity": kept.activity,
-        "effects": owed,
-    }
-    say(facts, "\n".join(f"{name}: {value}" for name, value in facts.items()), json_=json_)
-
-
-def _why(trace: Trace) -> dict[str, Any]:
-    """How a call found its person, for an operator: ids, and of each number the last digits."""
-    return {
-        "told": _ends(trace.told),
-        "read in": trace.region,
-        "looked up": [_ends(number) for number in trace.tried],
-        "found as": _ends(trace.matched),
-        "found": [
-            {"contact": one.contact, "records": ["/".join(record) for record in one.records]} for one in trace.found
-        ],
-        "chosen": trace.choice.contact or "/".join(trace.choice.record or ()) or None,
-        "because": trace.choice.why,
-    }
-
-
-def _ends(number: str) -> str:
-    """The last three characters of a number: enough to tell it from others, not whose it is."""
-    return f"…{number[-3:]}" if number else ""
-
-
-@cli.group()
 def contacts() -> None:
     """The people in the hub."""
 
@@ -360,7 +253,7 @@ def sync_mail(tenant: str | None, json_: bool) -> None:
 @as_json
 def reconcile_now(tenant: str | None, since: str, json_: bool) -> None:
     """Lay phone systems, our calls and the CRM side by side now and put right what differs."""
-    window, rows = _window(since), list[dict[str, Any]]()
+    window, rows = length_of(since), list[dict[str, Any]]()
     with services() as opened:
         for one in tenants_of(opened, tenant):
             try:
@@ -376,7 +269,7 @@ def reconcile_now(tenant: str | None, since: str, json_: bool) -> None:
         raise click.ClickException(f"{troubled} of {len(rows)} tenants could not be reconciled.")
 
 
-def _window(since: str) -> timedelta:
+def length_of(since: str) -> timedelta:
     """Read a length of time as people write it."""
     match = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", since)
     if match is None:

@@ -13,6 +13,8 @@ from flask.typing import ResponseReturnValue
 
 from console import (
     acting,
+    byhand,
+    callbacks,
     calls,
     connections,
     consent,
@@ -24,6 +26,7 @@ from console import (
     keys,
     ledger,
     missed,
+    numbers,
     overview,
     own,
     panel,
@@ -38,21 +41,8 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 PAGES = (
-    session,
-    overview,
-    acting,
-    panel,
-    own,
-    calls,
-    missed,
-    contacts,
-    dialling,
-    connections,
-    routing,
-    keys,
-    holdings,
-    ledger,
-    consent,
+    *(session, overview, acting, panel, own, byhand, calls, callbacks, missed, contacts, dialling),
+    *(connections, numbers, routing, keys, holdings, ledger, consent),
 )
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from console import lines, owed, why, words
+from console.call_forms import Calls
 from console.desk import Here, desk, here, page, read
-from console.forms import Back, Filled, Lead, Nothing, Older, Person, asked, filled
+from console.forms import Back, Filled, Lead, Nothing, Person, asked, filled
 from domain.errors import Forbidden, Malformed, Missing
+from domain.journey import sentence
 from domain.recording import may_listen
-from jobs import choosing, dialling, leads, recordings, who
+from jobs import choosing, corrections, dialling, journeys, leads, recordings, who
 from store.calls import Kept
 from store.connections import Tie
+from store.sieve import NO_CUSTOMER, Wanted
 
 if TYPE_CHECKING:
     from jobs.services import Services
@@ -30,9 +33,11 @@ bp = Blueprint("calls", __name__, url_prefix="/console/calls")
 @bp.get("")
 def index() -> ResponseReturnValue:
     """Show a page of calls; older ones by time."""
-    before: datetime | None = asked(Older())
+    told = asked(Calls())
+    before: datetime | None = told["before"]
     services, at = desk().services, here()
-    found = services.calls.recent(at.tenant.id, limit=ROWS + 1, before=before)
+    wanted = _wanted(at, told)
+    found = services.calls.recent(at.tenant.id, limit=ROWS + 1, before=before, wanted=wanted)
     shown = found[:ROWS]
     read("read.calls", count=len(shown))
     ties = services.connections.all(at.tenant.id)
@@ -41,8 +46,48 @@ def index() -> ResponseReturnValue:
         calls=lines.lines(services, at, shown, ties),
         older=shown[-1].call.started_at.isoformat() if len(found) > ROWS else "",
         first=before is None,
+        wanted={name: value for name, value in request.args.items() if name != "before" and value},
+        people=[(user.id, user.name or user.email) for user in services.tenants.users(at.tenant.id)],
+        inside={mark.hex(): line for mark, line in services.calls.lines(at.tenant.id).items()},
         phones=any(tie.kind == "telephony" and tie.state != "disconnected" for tie in ties),
     )
+
+
+def _wanted(at: Here, told: dict[str, Any]) -> Wanted:
+    """What the form above the list asks for; its days begin when they begin here."""
+    return Wanted(
+        user=told["user"],
+        line=bytes.fromhex(told["line"]) if told["line"] else None,
+        direction=told["direction"],
+        outcome=told["outcome"],
+        log=told["log"],
+        since=at.times.begins(told["since"]) if told["since"] else None,
+        until=at.times.begins(told["until"] + timedelta(days=1)) if told["until"] else None,
+    )
+
+
+@bp.post("/retry")
+def retry_all() -> ResponseReturnValue:
+    """Try again whatever was given up of any call's activity."""
+    at = here()
+    if not at.admin:
+        raise Forbidden("This is for administrators.", code="role.admin_only")
+    _retry(None)
+    return redirect(url_for("console.calls.index", log="waiting"), 303)
+
+
+@bp.post("/<uuid:call>/retry")
+def retry(call: UUID) -> ResponseReturnValue:
+    """Try again what was given up of this call's activity."""
+    _known(here(), call)
+    _retry(call)
+    return redirect(url_for("console.calls.one", call=call), 303)
+
+
+def _retry(call: UUID | None) -> None:
+    if not filled(Nothing()).good:
+        raise Malformed("This form has no such field.", code="field.unknown")
+    corrections.retry(desk().services, here().tenant.id, call, actor=here().actor)
 
 
 @bp.get("/<uuid:call>")
@@ -61,6 +106,7 @@ def _page(call: UUID, form: Filled | None = None) -> str:
     read("read.calls", f"calls:{kept.id}", count=1)
     ties = services.connections.all(at.tenant.id)
     line = lines.lines(services, at, [kept], ties)[0]
+    steps, name = journeys.of_call(services, at.tenant.id, kept)
     recording = recordings.kept(services).get(at.tenant.id, kept.id)
     return page(
         "call.html",
@@ -72,7 +118,13 @@ def _page(call: UUID, form: Filled | None = None) -> str:
         may_make_leads=may_make_leads(ties),
         given=(form or Filled()).given,
         errors=(form or Filled()).errors,
-        owed=owed.of_call(services.db, at.tenant.id, kept.id),
+        steps=[(step, sentence(step, name)) for step in steps],
+        marks=journeys.timeline(services, at.tenant.id, kept, name),
+        correctable=kept.call.state == "ended" and kept.match not in NO_CUSTOMER,
+        callback=services.callbacks.get(at.tenant.id, kept.id),
+        everybody=[user for user in services.tenants.users(at.tenant.id) if user.active],
+        names={user.id: user.name for user in services.tenants.users(at.tenant.id)},
+        owed=owed.of_call(services, at.tenant.id, kept.id),
         recording=recording,
         may_listen=_may_listen(at, kept),
         connected={tie.id for tie in ties if tie.state != "disconnected"},

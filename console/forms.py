@@ -32,6 +32,7 @@ TOKEN = "csrf_token"  # noqa: S105 - the name of Flask-WTF's field
 UNKNOWN = "_schema"
 ORDERS = {"-".join(order): order for order in permutations(MODULES)}  # as a form sends them
 REGIONS = frozenset({"", *SUPPORTED_REGIONS})
+CHOOSE = "Please choose one of these."
 MESSAGES: dict[str, Any] = {
     "required": "Please fill this in.",
     "null": "Please fill this in.",

@@ -18,7 +18,7 @@ PREFIXES = {  # the beginnings of actions an administrator looks for
     "signed": "Sign-ins",
     "consent": "Consent",
     "connection": "Connections",
-    "calls": "Calls",
+    "call": "Calls",
     "recording": "Recordings",
     "contacts": "Contacts",
     "mail": "Mail",

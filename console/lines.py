@@ -22,11 +22,13 @@ from settings import LOOPBACK
 from store.calls import Kept
 from store.connections import Tie
 from store.database import TenantId
+from store.effects import WAITING, Owed
 from store.hub import Contact, Whereabouts
 
 if TYPE_CHECKING:
     from jobs.services import Services
 
+NOT_LOGGED = {"own": "our own number", "left_out": "left out"}
 SIDES = {"zoho": "Zoho", "google": "Google"}
 
 
@@ -57,6 +59,8 @@ class Line:
     answered_at: datetime | None
     talk_seconds: int
     logged: str
+    trouble: str  # why it is not logged, where it should be
+    failed: bool  # given up: somebody has to look
     activity: Link | None
 
 
@@ -96,10 +100,19 @@ def lines(services: Services, here: Here, calls: Sequence[Kept], ties: Collectio
     tenant = here.tenant.id
     people = services.hub.people(tenant, {kept.contact for kept in calls if kept.contact is not None})
     names = {user.id: user.name for user in services.tenants.users(tenant)} if calls else {}
-    return [_line(here, kept, people, names, ties) for kept in calls]
+    open_ones = [kept.id for kept in calls if kept.writer and not kept.activity]
+    owed = services.effects.of_calls(tenant, open_ones)
+    return [_line(here, kept, people, names, ties, owed.get(kept.id)) for kept in calls]
 
 
-def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID, str], ties: Collection[Tie]) -> Line:
+def _line(
+    here: Here,
+    kept: Kept,
+    people: dict[UUID, Contact],
+    names: dict[UUID, str],
+    ties: Collection[Tie],
+    owed: Owed | None,
+) -> Line:
     call = kept.call
     contact = people.get(kept.contact) if kept.contact is not None else None
     shown = phone.shown(kept.e164) if kept.e164 else number(call.customer, here.tenant.region)
@@ -113,6 +126,14 @@ def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID,
     if kept.activity and crm is not None:
         activity = record_link(ties, crm.id, "Calls", kept.activity, "In {}")
         logged = "in Zoho"
+    failed = owed is not None and owed.state == "dead"
+    waits = owed is not None and owed.state in WAITING
+    if failed:
+        logged = "failed"
+    elif waits:
+        logged = "waiting"
+    elif kept.match in NOT_LOGGED:
+        logged = NOT_LOGGED[kept.match]
     return Line(
         id=kept.id,
         direction=words.direction(call),
@@ -129,6 +150,8 @@ def _line(here: Here, kept: Kept, people: dict[UUID, Contact], names: dict[UUID,
         answered_at=call.answered_at,
         talk_seconds=call.talk_seconds,
         logged=logged,
+        trouble=words.reason(owed.reason) if owed is not None and (failed or waits) else "",
+        failed=failed,
         activity=activity,
     )
 

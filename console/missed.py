@@ -18,8 +18,11 @@ from console.words import Word
 from jobs import follow_ups
 from store.connections import Tie
 from store.missed import After, Owed
+from store.sieve import Wanted
 
 ROWS = 50
+
+MISSED = Wanted(outcome="missed", customers=True)
 
 bp = Blueprint("missed", __name__, url_prefix="/console/missed")
 
@@ -42,7 +45,7 @@ def index() -> ResponseReturnValue:
     """Show a page of missed calls; older ones by time."""
     before: datetime | None = asked(Older())
     services, at = desk().services, here()
-    found = services.calls.recent(at.tenant.id, limit=ROWS + 1, before=before, outcome="missed")
+    found = services.calls.recent(at.tenant.id, limit=ROWS + 1, before=before, wanted=MISSED)
     shown = found[:ROWS]
     read("read.calls", count=len(shown))
     ties = services.connections.all(at.tenant.id)

@@ -14,7 +14,7 @@ from console import words
 from console.words import Word
 from store.connections import Tie
 from store.database import Database, TenantId
-from store.effects import ACTIVITIES, WAITING
+from store.effects import ACTIVITIES, LATER, WAITING
 from store.tables import effects
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Owed:
     attempts: int
     created_at: datetime
     done_at: datetime | None
+    again: bool = False  # it was given up and may be tried again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,22 +48,19 @@ class Attention:
     replay: bool = False
 
 
-def of_call(db: Database, tenant: TenantId, call: UUID) -> list[Owed]:
+def of_call(services: Services, tenant: TenantId, call: UUID) -> list[Owed]:
     """What this call made us owe, oldest first."""
-    with db.tenant(tenant) as connection:
-        rows = connection.execute(
-            select(effects)
-            .where(effects.c.tenant_id == tenant, effects.c.call_id == call)
-            .order_by(effects.c.created_at, effects.c.id)
-        ).all()
+    with services.db.tenant(tenant) as database:
+        rows = services.effects.of_call(database, tenant, call)
     return [
         Owed(
-            what=words.effect(row.kind),
-            state=words.STATES.get(row.state, Word(row.state)),
-            reason=words.reason(row.reason) if row.state != "done" else "",
-            attempts=row.attempts,
-            created_at=row.created_at,
-            done_at=row.done_at,
+            what=words.effect(row["kind"]),
+            state=words.STATES.get(row["state"], Word(row["state"])),
+            reason=words.reason(row["reason"]) if row["state"] != "done" else "",
+            attempts=row["attempts"],
+            created_at=row["created_at"],
+            done_at=row["done_at"],
+            again=row["state"] == "dead" and row["kind"] in (*ACTIVITIES, *LATER),
         )
         for row in rows
     ]

@@ -25,6 +25,7 @@ from jobs import dialling, steering
 from store.calls import Kept
 from store.connections import Tie
 from store.hub import Contact
+from store.sieve import NO_CUSTOMER
 
 STALE = timedelta(hours=4)  # a call that began longer ago and never ended: its end was lost
 RECENT = 8
@@ -82,7 +83,7 @@ def state() -> ResponseReturnValue:
     live = [kept for kept in services.calls.live(at.tenant.id, at.user.id, at.times.now - STALE) if _comes_up(at, kept)]
     mine = services.calls.recent(at.tenant.id, limit=RECENT, user=at.user.id)
     latest = services.calls.recent(at.tenant.id, limit=MISSED_AMONG)
-    missed = [kept for kept in latest if kept.call.outcome == "missed"][:RECENT]
+    missed = [kept for kept in latest if kept.call.outcome == "missed" and kept.match not in NO_CUSTOMER][:RECENT]
     shown = lines.lines(services, at, [*live, *mine, *missed], ties)
     by_id = {line.id: line for line in shown}
     return jsonify(

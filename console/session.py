@@ -29,7 +29,9 @@ ALSO_FOR_AGENTS = frozenset(
     {
         "console.panel",
         "console.own",
+        "console.byhand",
         "console.calls",
+        "console.callbacks",
         "console.missed",
         "console.contacts",
         "console.dialling",

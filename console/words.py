@@ -5,12 +5,14 @@ Nothing is looked up here; a state nobody gave a word to is shown as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.call import Call
+from jobs.journeys import Mark
 from store.connections import Tie
 from store.gate import Standing
 
@@ -52,6 +54,9 @@ MATCHES = {
     "hidden": "The caller withheld the number.",
     "unreadable": "This is not a number anybody could be found by.",
     "internal": "An inside line: colleagues are not looked up.",
+    "own": "One of your own numbers: calls among yourselves are not looked up and not logged.",
+    "left_out": "This number is left out: its calls are not looked up, shown or logged.",
+    "by_hand": "Somebody here corrected it.",
 }
 WHY = {  # domain.matching.Choice.why
     "only": "Nobody else has this number.",
@@ -76,6 +81,7 @@ EFFECTS = {
     "activity.link": "Tie the call in Zoho to the right record",
     "match.apply": "Follow what was said about a number",
     "lead.create": "Make a lead in Zoho",
+    "activity.correct": "Correct the call in Zoho",
     "recording.forget": "Delete the recording at the telephone system",
     "dial": "Ring the agent and dial",
     "control": "Steer the call (hang up, hold, mute, keys)",
@@ -104,6 +110,22 @@ STATES = {
     "dropped": Word("Not needed", "quiet", "minus"),
     "dead": Word("Given up", "bad", "cross"),
 }
+SOURCES = {  # why a number is set apart, where nobody wrote down why
+    "seen": "It was on your side of {} calls.",
+    "user": "It belongs to somebody who works here.",
+    "told": "An administrator said so.",
+}
+PLACES = {"door": "At our door", "call": "On the telephone", "effect": "Elsewhere"}
+EVENTS = {
+    "ringing": "Told that it rings",
+    "answered": "Told that it was answered",
+    "parked": "Told that it was parked",
+    "retrieved": "Told that it was taken again",
+    "ended": "Told that a telephone fell silent",
+    "recording": "Told of a recording",
+    "voicemail": "Told of a voicemail",
+}
+FAILED = Word("Failed", "bad", "alert")
 BASES = {  # domain.recording.BASES, as an administrator chooses and an agent reads them
     "none": "None: recordings are not fetched",
     "announced": "Announced: callers hear that the call is recorded",
@@ -155,6 +177,8 @@ REASONS = {
     "malformed": "It could not be understood.",
     "url.not_allowed": "Its address is not one we may call.",
     "interrupted": "It was interrupted half-way and is being checked.",
+    "retried": "Somebody had it tried again. We check before anything is written.",
+    "activity.none": "The call is not in Zoho, so there is nothing to correct.",
     "reconciled": "It is not where it was written. We check, and write it again.",
     "lane.busy": "Calls are being worked on. It waits its turn.",
     "pop.stale": "It rang too long ago to be shown.",
@@ -182,6 +206,11 @@ REASONS = {
 }
 
 
+def spelt(words: Mapping[str, Word]) -> list[tuple[str, str]]:
+    """States and what they are called, for a choice of them."""
+    return [(state, word.text) for state, word in words.items()]
+
+
 def direction(call: Call) -> Word:
     return DIRECTIONS[call.direction]
 
@@ -195,6 +224,16 @@ def outcome(call: Call) -> Word:
 
 def effect(kind: str) -> str:
     return EFFECTS.get(kind, kind.replace(".", ": ").replace("_", " ").capitalize())
+
+
+def mark(one: Mark) -> str:
+    """Say a moment of a call's timeline."""
+    if one.where == "call":
+        return one.about
+    if one.where == "door":
+        return f"{EVENTS.get(one.about, one.about)}, {one.late:.1f} s after it happened"
+    state = STATES.get(one.state, Word(one.state)).text.lower()
+    return effect(one.about) if one.state == "planned" else f"{effect(one.about)}: {state}"
 
 
 def reason(code: str) -> str:
@@ -277,11 +316,28 @@ class Times:
         local = self.now.astimezone(self.zone)
         return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
+    def begins(self, day: date) -> datetime:
+        """When a day begins here, in UTC."""
+        return datetime.combine(day, time(), self.zone).astimezone(UTC)
+
+    def here(self, at: datetime) -> datetime:
+        """The moment a clock on the wall here shows, in UTC; one that comes twice in a night is the first."""
+        return at.replace(tzinfo=self.zone).astimezone(UTC)
+
+    def wall(self, at: datetime) -> str:
+        """As a browser's field for a date and a time wants it."""
+        return at.astimezone(self.zone).strftime("%Y-%m-%dT%H:%M")
+
     def clock(self, at: datetime) -> str:
         return at.astimezone(self.zone).strftime("%H:%M")
 
     def exact(self, at: datetime) -> str:
         return at.astimezone(self.zone).strftime("%H:%M:%S")
+
+    def fine(self, at: datetime) -> str:
+        """To the tenth of a second."""
+        local = at.astimezone(self.zone)
+        return f"{local:%H:%M:%S}.{local.microsecond // 100_000}"
 
     def day(self, at: datetime) -> str:
         """Today, Yesterday, Tomorrow, Fri 21 Nov, or 21 Nov 2024."""

@@ -12,13 +12,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 Direction = Literal["inbound", "outbound", "internal"]
-EventType = Literal["ringing", "answered", "ended", "recording", "voicemail"]
+EventType = Literal["ringing", "answered", "parked", "retrieved", "ended", "recording", "voicemail"]
 Outcome = Literal["answered", "missed", "voicemail", "busy", "no_answer", "rejected", "failed", "cancelled"]
 State = Literal["ringing", "answered", "ended"]
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-RANK: dict[EventType, int] = {"ringing": 0, "answered": 1, "ended": 2, "voicemail": 2, "recording": 2}
+RANK: dict[EventType, int] = {
+    "ringing": 0, "answered": 1, "parked": 1, "retrieved": 1, "ended": 2, "voicemail": 2, "recording": 2
+}  # fmt: skip
 SAME = timedelta(seconds=2)  # clocks and rounding: talk that differs by no more is the same
 
 
@@ -42,7 +44,9 @@ class CallEvent:
     ended_at: datetime | None = None
     outcome: Outcome | None = None
     recording_url: str = ""
+    hung_up: bool = False  # of a leg that ended: whoever was on it put down
     listed: bool = False  # a row of the vendor's own list of calls: the last word on how the call went
+    by_hand: bool = False  # somebody of the tenant entered or corrected it: the last word of all
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON values, for sealing."""
@@ -118,22 +122,29 @@ class Call:
         return self.outcome == "answered"
 
 
+def in_order(events: Iterable[CallEvent]) -> list[CallEvent]:
+    """Drop copies; put the rest in the order of the vendor's clock, then of rank and id: a tie has one answer too."""
+    once = {event.id: event for event in sorted(events, key=lambda event: (event.at, repr(event)), reverse=True)}
+    return sorted(once.values(), key=lambda event: (event.at, RANK[event.type], event.id))
+
+
 def fold(events: Iterable[CallEvent]) -> Call:
     """Add up the events of one call. Raises ValueError when there is none.
 
     The result depends on the set of events alone: copies are dropped by event id, the rest is put in the order the
-    vendor's clock gives (then by rank and id, so that a tie has one answer too). Where the vendor's own list has the
-    call, it says whether and how long people spoke; events only add what a row does not say.
+    vendor's clock gives. Where the vendor's own list has the call, it says whether and how long people spoke; events
+    only add what a row does not say. What somebody corrected by hand is the last word in the same way.
     """
-    once = {event.id: event for event in sorted(events, key=lambda event: (event.at, repr(event)), reverse=True)}
-    told = sorted(once.values(), key=lambda event: (event.at, RANK[event.type], event.id))
+    told = in_order(events)
     if not told:
         raise ValueError("a call needs at least one event")
 
     answered = [event for event in told if event.type == "answered" or event.answered_at]
     ended = [event for event in told if event.type in ("ended", "voicemail")]
     over = any(not event.leg_ref for event in ended) or (bool(ended) and _legs(told) <= _legs(ended))
-    listed = next((event for event in reversed(told) if event.listed), None)
+    listed = next((event for event in reversed(told) if event.by_hand), None) or next(
+        (event for event in reversed(told) if event.listed), None
+    )
     if listed is not None:
         over = True
         ended = [listed, *(event for event in ended if event.type == "voicemail")]

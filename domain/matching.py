@@ -86,7 +86,7 @@ class Rules:
 class Choice:
     """Who a call is with. `match`: what the number led to; `why`: what decided; `record`: one nobody in the hub has."""
 
-    match: str  # one, several, chosen, account, nobody, hidden, unreadable, internal
+    match: str  # one, several, chosen, account, nobody, hidden, unreadable, internal, own, left_out, by_hand
     why: str = ""  # only, rule, last, yours, account, first, ask; empty where there was nothing to decide
     contact: UUID | None = None
     record: Key | None = None

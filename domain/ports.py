@@ -157,6 +157,7 @@ class CrmUser:
     admin: bool = False
     active: bool = True
     time_zone: str = "UTC"
+    numbers: tuple[str, ...] = ()  # at which they are called, as they stand there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +253,9 @@ class Written:
     refused: str = ""  # the other side's error code
 
 
+Part = Literal["person", "course", "owner"]  # whom a call was with; how it went and how long; whose it is
+
+
 class Crm(Protocol):
     """A CRM organisation seen with one grant."""
 
@@ -303,6 +307,12 @@ class Crm(Protocol):
         """Tie an activity to another record, or to none, and change nothing else; safe to tell twice.
 
         False when it is tied to something that is not `among` these: a person did that. Raises Refused when it is gone.
+        """
+
+    def correct_call(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
+        """Write these parts of an activity anew because somebody put them right; nothing else of it is touched.
+
+        Safe to tell twice. Raises Refused when it is gone.
         """
 
     def remove_call(self, remote_id: str) -> None:

@@ -17,7 +17,7 @@ from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
 from domain.matching import Place
 from domain.ports import Activity
-from jobs import recordings, who
+from jobs import journeys, recordings, who
 from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Kept
@@ -164,6 +164,7 @@ class Story:
     user: User | None
     contact: Contact | None
     record: Place | None
+    way: str = ""  # how it went through the house, where that takes more than a word
 
 
 def _of_effects(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
@@ -197,6 +198,7 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
     contacts = services.hub.people(tie.tenant, ids)
     records = services.hub.where(tie.tenant, ids)
     rules = services.tenants.get(tie.tenant).matching
+    ways = journeys.lines(services.calls.told(tie.tenant, [call.id for call in kept]), users.values())
     about: dict[UUID, Story] = {}
     for call in kept:
         # A card ends only on the screen that has it, and the CRM gives the activity to that screen's user.
@@ -204,7 +206,8 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
         user = users.get(whose) if whose is not None else None
         contact = contacts.get(call.contact) if call.contact is not None else None
         there = records.get(call.contact, []) if call.contact is not None else []
-        about[call.id] = Story(call, user, contact, rules.record(who.places(tie, there)) or _company(call))
+        record = rules.record(who.places(tie, there)) or _company(call)
+        about[call.id] = Story(call, user, contact, record, ways.get(call.id, ""))
     return about
 
 
@@ -232,7 +235,7 @@ def activity_of(story: Story, link: str = "") -> Activity:
         owner_login=user.login_id if user is not None else "",
         record=record.key if record is not None else None,
         recording_url=link,
-        note=f"Queue: {call.queue}" if call.queue else "",
+        note="\n".join(filter(None, (f"Queue: {call.queue}" if call.queue else "", story.way))),
     )
 
 

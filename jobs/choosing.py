@@ -25,7 +25,7 @@ from store.effects import Effect
 from store.tenants import User
 
 APPLY = "match.apply"
-OURS = ("internal", "hidden", "unreadable")  # nobody is looked up for these
+OURS = ("internal", "own", "left_out", "hidden", "unreadable", "by_hand")  # nobody is looked up for these
 
 
 def choose(services: Services, user: User, call: UUID, contact: UUID) -> None:

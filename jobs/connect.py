@@ -22,7 +22,7 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs import buttons, reconcile, recordings
+from jobs import buttons, numbers, reconcile, recordings
 from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
@@ -182,6 +182,7 @@ def learn_users(services: Services, tenant: TenantId, connection: UUID, people: 
             services.directory.put("login", f"zoho:{user.login_id}", tenant, connection=connection, user=user.id)
         elif user.login_id:
             services.directory.strike("login", f"zoho:{user.login_id}")
+    numbers.learn_users_own(services, tenant, people)
     return count
 
 

@@ -28,6 +28,7 @@ from store.connections import Tie
 from store.database import TenantId
 from store.effects import WAITING, Effect
 from store.missed import CLOSE, CREATE, Missed, Owed
+from store.sieve import NO_CUSTOMER
 from store.tenants import Tenant, User
 
 log = structlog.get_logger()
@@ -66,7 +67,7 @@ def plan(
     over = [
         (item, keys.fingerprint("number", number.e164))
         for item, number in zip(heard, numbers, strict=True)
-        if number.e164 and item.match != "internal" and item.call.state == "ended" and _is_news(item)
+        if number.e164 and item.match not in NO_CUSTOMER and item.call.state == "ended" and _is_news(item)
     ]
     over = [(item, caller) for item, caller in over if item.call.outcome in ("missed", "answered")]
     if not over:

@@ -19,7 +19,19 @@ from sqlalchemy.exc import OperationalError
 from domain import dial_plan, phone
 from domain.call import CallEvent, TextEvent
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
-from jobs import activities, choosing, dialling, follow_ups, leads, pops, recordings, relink, steering, who
+from jobs import (
+    activities,
+    amending,
+    choosing,
+    dialling,
+    follow_ups,
+    leads,
+    pops,
+    recordings,
+    relink,
+    steering,
+    who,
+)
 from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Heard
@@ -27,6 +39,7 @@ from store.connections import Tie
 from store.database import TenantId
 from store.effects import ACTIVITIES, Effect
 from store.inbox import Delivery, Inbox
+from store.sieve import NO_CUSTOMER
 from store.tenants import Tenant, User
 
 log = structlog.get_logger()
@@ -115,11 +128,15 @@ def take_over(
     numbers = [phone.read(_customer(item, tenant, region), region) for item in heard]
     crm = services.connections.first(tie.tenant, "crm")
     people = who.identify(services, tenant, tie, crm, heard, numbers)
+    ours = who.our_side(heard, region)
+    decided = services.apart.known(tenant.id, set(ours))
+    ours = [number for number in ours if decided.get(number, ("own", "seen"))[1] == "seen"]
     with services.db.tenant(tie.tenant) as database:
         for item in heard:
             if crm is not None:
                 _plan(services, database, tenant, crm, item, people, (since or {}).get(item.call.ref))
         services.calls.save(database, tie.tenant, heard, numbers)
+        services.apart.saw(database, tie.tenant, ours)
         if crm is not None:
             follow_ups.plan(services, database, tenant, crm, heard, numbers)
         recorded = recordings.learn(services, database, tenant, heard)
@@ -155,10 +172,11 @@ def _plan(
     since: datetime | None,
 ) -> None:
     """Write down what this call makes us owe."""
-    if item.match == "internal":
+    if item.match in NO_CUSTOMER:
         return
     call = item.call
-    bridged = tenant.call_writer == "bridge" and item.user is not None
+    by_hand = any(event.by_hand and event.call_ref == event.id for event in item.events)  # entered, and long over
+    bridged = tenant.call_writer == "bridge" and item.user is not None and not by_hand
     if call.state != "ended" and not item.writer and tenant.call_writer == "bridge":
         pops.plan(services, database, tenant, crm, item, people, since)
     if call.state == "ended" and not item.writer:
@@ -202,6 +220,7 @@ def act(services: Services, tenant: TenantId) -> int:
         "activity.link": relink.link,
         "match.apply": choosing.apply,
         "lead.create": leads.create,
+        "activity.correct": amending.correct,
         "dial": dialling.dial,
         "control": steering.steer,
         "task.create": follow_ups.create,

@@ -23,7 +23,7 @@ import structlog
 
 from domain.call import SAME, CallEvent, differ
 from domain.contact import Line, Person
-from domain.errors import NotAllowed, TryLater, Upstream
+from domain.errors import NotAllowed, Upstream
 from domain.statement import Statement
 from domain.urgency import in_background
 from jobs import log_call, who
@@ -33,6 +33,7 @@ from store.calls import Heard
 from store.chores import Chore
 from store.connections import Tie
 from store.database import TenantId
+from store.sieve import NO_CUSTOMER
 
 log = structlog.get_logger()
 
@@ -49,7 +50,6 @@ BACKFILL_ROWS = 300  # in one slice: history waits, live calls do not
 BREATH = timedelta(seconds=1)
 BACKFILL_BREATH = timedelta(seconds=10)
 LANE_SECONDS = 10.0  # as long as somebody may stay in a lane
-LANE_LOOK_SECONDS = 0.02
 
 
 @dataclass(slots=True, kw_only=True)
@@ -224,15 +224,8 @@ def _parties(item: Heard) -> Iterator[str]:
 @contextmanager
 def _calls_lane(services: Services, tenant: TenantId) -> Iterator[None]:
     """Hold the tenant's `calls` lane; whoever holds it now leaves within ten seconds. Raises TryLater."""
-    until = time.monotonic() + LANE_SECONDS
-    while True:
-        with services.lanes.hold(tenant, "calls") as held:
-            if held:
-                yield
-                break
-        if time.monotonic() >= until:
-            raise TryLater("Calls of this tenant are being worked on.", code="lane.busy", wait=10.0)
-        time.sleep(LANE_LOOK_SECONDS)
+    with services.lanes.wait(tenant, "calls", LANE_SECONDS):
+        yield
     services.ring(tenant, "calls")  # who came while we held it went away again
 
 
@@ -243,7 +236,7 @@ def _compare(services: Services, tie: Tie, crm: Tie, run: _Run, ends: float) -> 
     """Compare our ended calls with the CRM's activities; False when there are more and the time is up."""
     while True:
         calls = services.calls.ended(tie.tenant, tie.id, run.since, after=run.after, limit=PAGE)
-        ours = [call for call in calls if call.match != "internal"]
+        ours = [call for call in calls if call.match not in NO_CUSTOMER]
         if unplanned := agree(services, crm, ours, run.statement):
             with _calls_lane(services, tie.tenant):
                 again = services.calls.hear(tie.tenant, tie.id, (), again=[call.call.ref for call in unplanned])

@@ -33,8 +33,10 @@ from oauth.flow import Consent
 from oauth.grants import Grant, Grants
 from oauth.provider import OAuthProvider
 from settings import BadSettings, Settings
+from store.apart import SetApart
 from store.api_keys import ApiKeys
 from store.bell import Bell
+from store.callbacks import Callbacks
 from store.calls import Calls
 from store.certificates import Certificates
 from store.changes import Changes
@@ -85,6 +87,8 @@ class Services:
     lanes: Lanes
     chores: Chores
     calls: Calls
+    apart: SetApart
+    callbacks: Callbacks
     hub: Hub
     changes: Changes
     devices: Devices
@@ -265,6 +269,8 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         lanes=Lanes(db),
         chores=Chores(db),
         calls=Calls(db, vault),
+        apart=SetApart(db, vault),
+        callbacks=Callbacks(db),
         hub=Hub(db, vault),
         changes=Changes(db, vault),
         devices=Devices(db, vault),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain import phone
 from domain.matching import COMPANIES, Candidate, Choice, Found, Place, Rules, Trace, decide
 from domain.phone import Number
 from domain.seats import seats
@@ -95,6 +96,18 @@ def search(services: Services, tenant: Tenant, crm: Tie | None, numbers: Collect
     )
 
 
+def our_side(heard: Sequence[Heard], region: str) -> list[str]:
+    """The numbers on our side of calls we hear of for the first time: where they came in, or went out from."""
+    told = []
+    for item in heard:
+        call = item.call
+        if item.before is None and call.direction != "internal" and not any(one.by_hand for one in item.events):
+            number = phone.read(call.callee if call.direction == "inbound" else call.caller, region)
+            if number.kind == "number" and number.e164 != phone.read(call.customer, region).e164:
+                told.append(number.e164)
+    return told
+
+
 def identify(
     services: Services, tenant: Tenant, tie: Tie, crm: Tie | None, heard: Sequence[Heard], numbers: Sequence[Number]
 ) -> dict[UUID, User]:
@@ -102,6 +115,7 @@ def identify(
     it."""
     region = region_of(tie, tenant)
     found = search(services, tenant, crm, {number.e164 for number in numbers if number.e164})
+    apart = services.apart.known(tenant.id, {number.e164 for number in numbers if number.e164})
     agents: dict[tuple[str, str], User | None] = {}
 
     def agent(email: str, extension: str) -> User | None:
@@ -111,12 +125,16 @@ def identify(
 
     for item, number in zip(heard, numbers, strict=True):
         user = agent(item.call.agent_email, item.call.agent_extension)
-        item.user = user.id if user is not None else item.user
+        spoke_since = item.before is not None and item.call.spoke and not item.before.spoke
+        if not item.writer or item.user is None or spoke_since:  # whose activity it is stays, whoever takes over later
+            item.user = user.id if user is not None else item.user
         _seat(item, agent)
-        if item.writer:
+        if item.writer or item.match == "by_hand":
             continue
         if item.call.direction == "internal" or number.kind == "extension":
             item.settle(Trace.of(number, region, Choice(match="internal")))
+        elif (mark := apart.get(number.e164)) is not None and mark[1] == "active":
+            item.settle(Trace.of(number, region, Choice(match=mark[0])))
         elif number.kind != "number":
             kind = "hidden" if number.kind == "anonymous" else "unreadable"
             item.settle(Trace.of(number, region, Choice(match=kind)))

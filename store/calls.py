@@ -21,6 +21,7 @@ from domain.matching import Choice, Trace
 from domain.phone import Number
 from domain.seats import SeatState
 from store.database import Database, TenantId
+from store.sieve import Wanted, those
 from store.tables import calls
 from store.vault import TenantVault, Vault
 
@@ -140,6 +141,7 @@ class Calls:
                 "view": vault.seal_json("calls", item.id, "view", _view(item.call)),
                 "trace": vault.seal_json("calls", item.id, "trace", item.trace.as_data()) if item.trace else None,
                 "customer_index": vault.fingerprint("number", number.e164) if number.e164 else None,
+                "line_index": _line(vault, item.call.agent_extension),
                 "contact_id": item.contact,
                 "user_id": item.user,
                 "seats": {str(user): state for user, state in item.seats.items()},
@@ -221,6 +223,17 @@ class Calls:
             rows = database.execute(select(calls).where(calls.c.tenant_id == tenant, calls.c.id.in_(ids))).all()
         return {row.id: self._kept(row) for row in rows}
 
+    def told(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, tuple[CallEvent, ...]]:
+        """What the vendor told us of each of these calls, understood; a call of which it told nothing is left out."""
+        if not ids:
+            return {}
+        vault = self._vault.of(tenant)
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(calls.c.id, calls.c.events).where(calls.c.tenant_id == tenant, calls.c.id.in_(ids))
+            ).all()
+        return {row.id: told for row in rows if (told := _events(vault, row))}
+
     def ended(
         self, tenant: TenantId, connection: UUID, since: datetime, *, after: tuple[datetime, UUID] | None, limit: int
     ) -> list[Kept]:
@@ -259,9 +272,9 @@ class Calls:
         before: datetime | None = None,
         contact: UUID | None = None,
         user: UUID | None = None,
-        outcome: str = "",
+        wanted: Wanted | None = None,
     ) -> list[Kept]:
-        """The latest calls, newest first."""
+        """The latest calls, newest first: all of them, or those that are wanted."""
         statement = select(calls).where(calls.c.tenant_id == tenant).order_by(calls.c.started_at.desc()).limit(limit)
         if before is not None:
             statement = statement.where(calls.c.started_at < before)
@@ -269,10 +282,36 @@ class Calls:
             statement = statement.where(calls.c.contact_id == contact)
         if user is not None:
             statement = statement.where(calls.c.user_id == user)
-        if outcome:
-            statement = statement.where(calls.c.outcome == outcome)
+        if wanted is not None:
+            statement = statement.where(*those(tenant, wanted))
         with self._db.tenant(tenant) as database:
             return [self._kept(row) for row in database.execute(statement)]
+
+    def line(self, tenant: TenantId, extension: str) -> bytes:
+        """How calls of an inside line are found."""
+        return self._vault.of(tenant).fingerprint("extension", extension)
+
+    def lines(self, tenant: TenantId, limit: int = 200) -> dict[bytes, str]:
+        """Every inside line calls were taken on, by how its calls are found."""
+        vault = self._vault.of(tenant)
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(calls.c.line_index, calls.c.id, calls.c.view)
+                .ext(distinct_on(calls.c.line_index))
+                .where(calls.c.tenant_id == tenant, calls.c.line_index.is_not(None))
+                .order_by(calls.c.line_index)
+                .limit(limit)
+            ).all()
+        views = {bytes(row.line_index): vault.open_json("calls", row.id, "view", row.view) or {} for row in rows}
+        return {mark: str(view.get("agent_extension", "")) for mark, view in views.items()}
+
+    def assign(self, database: Connection, tenant: TenantId, call: UUID, user: UUID) -> None:
+        """Somebody said whose call it was."""
+        database.execute(
+            update(calls)
+            .where(calls.c.tenant_id == tenant, calls.c.id == call)
+            .values(user_id=user, updated_at=func.now())
+        )
 
     def live(self, tenant: TenantId, user: UUID, since: datetime) -> list[Kept]:
         """What rings at a user's phone or is spoken on there now; `since` leaves out calls whose end was lost."""
@@ -283,6 +322,7 @@ class Calls:
                     calls.c.tenant_id == tenant,
                     calls.c.seats.has_key(str(user)),
                     calls.c.state != "ended",
+                    calls.c.match != "left_out",
                     calls.c.started_at > since,
                 )
                 .order_by(calls.c.started_at.desc())
@@ -368,6 +408,10 @@ class Calls:
             activity=row.activity_id,
             trace=_trace(vault, row),
         )
+
+
+def _line(vault: TenantVault, extension: str) -> bytes | None:
+    return vault.fingerprint("extension", extension) if extension else None
 
 
 VIEW = ("caller", "callee", "agent_email", "agent_extension", "queue", "recording_url")  # what of a call is sealed

@@ -27,7 +27,8 @@ from store.tables import calls, effects
 from store.vault import Vault
 
 ACTIVITIES = ("activity.bridge", "activity.record")  # the two who may write a call's activity; one of them does
-LATER = ("activity.update", "activity.link")  # what an activity is told later: more about the call, whose it is
+CORRECT = "activity.correct"  # what somebody put right by hand
+LATER = ("activity.update", "activity.link", CORRECT)  # what an activity is told later: more of the call, whose it is
 OVER = ("done", "dropped", "dead")  # how an effect can have ended
 WAITING = ("due", "claimed", "unknown")
 ATTEMPTS = 12  # with the waits below: about a day
@@ -337,6 +338,25 @@ class Effects:
             )
         ).rowcount
 
+    def retry(self, database: Connection, tenant: TenantId, *, call: UUID | None = None) -> list[UUID]:
+        """Try again what was given up of one call's activity, or of every call's, in the caller's transaction.
+
+        Somebody may have mended the cause. It is read back before anything is written. Returns the calls in question.
+        """
+        return list(
+            database.execute(
+                update(effects)
+                .where(
+                    effects.c.tenant_id == tenant,
+                    effects.c.call_id.is_not(None) if call is None else effects.c.call_id == call,
+                    effects.c.kind.in_((*ACTIVITIES, *LATER)),
+                    effects.c.state == "dead",
+                )
+                .values(state="unknown", reason="retried", attempts=0, next_at=func.now(), done_at=None)
+                .returning(effects.c.call_id)
+            ).scalars()
+        )
+
     def amended(self, database: Connection, tenant: TenantId, results: Mapping[UUID, str]) -> None:
         """They stand over there under these ids and say since now what they should."""
         if results:
@@ -351,15 +371,17 @@ class Effects:
         """What a call made us owe and how each stands, oldest first."""
         rows = database.execute(
             select(
+                effects.c.id,
                 effects.c.kind,
                 effects.c.state,
                 effects.c.reason,
                 effects.c.attempts,
                 effects.c.created_at,
+                effects.c.next_at,
                 effects.c.done_at,
             )
             .where(effects.c.tenant_id == tenant, effects.c.call_id == call)
-            .order_by(effects.c.created_at)
+            .order_by(effects.c.created_at, effects.c.id)
         )
         return [dict(row) for row in rows.mappings()]
 

@@ -37,6 +37,7 @@ from store.tables import (
     links,
     number_rules,
     recordings,
+    set_apart,
     tombstones,
     users,
 )
@@ -70,6 +71,7 @@ class Footprint:
     effects: frozenset[UUID]
     deliveries: frozenset[UUID]
     users: frozenset[UUID]
+    set_apart: frozenset[UUID]
 
 
 def mentions(person: Person) -> re.Pattern[str] | None:
@@ -130,6 +132,11 @@ def find(database: Connection, vault: Vault, tenant: TenantId, person: Person) -
         effects=owed,
         deliveries=_reading(database, keys, deliveries, ("body",), named),
         users=workers,
+        set_apart=frozenset(
+            database.execute(
+                select(set_apart.c.id).where(set_apart.c.tenant_id == tenant, set_apart.c.fingerprint.in_(prints))
+            ).scalars()
+        ),
     )
 
 
@@ -209,7 +216,8 @@ def erase(
         (effects, found.effects, not_(and_(*owed))),
         (deliveries, found.deliveries, true()),
         (recordings, found.calls, true()),  # their sound goes with them
-        (calls, found.calls, true()),
+        (calls, found.calls, true()),  # and with them that somebody wanted to return them
+        (set_apart, found.set_apart, true()),
         (contacts, found.contacts, true()),  # their keys and links go with them
     ):
         where = (table.c.tenant_id == tenant, table.c.id.in_(ids), spare)
@@ -314,7 +322,7 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
     if only is None:
         return (owner == tenant,)
     by_id = {"contacts": only.contacts, "calls": only.calls, "effects": only.effects, "deliveries": only.deliveries}
-    by_id["recordings"] = only.calls
+    by_id |= {"recordings": only.calls, "callbacks": only.calls, "set_apart": only.set_apart}
     if table.name in by_id:
         return (owner == tenant, table.c.id.in_(by_id[table.name]))
     if table.name in ("links", "number_rules"):

@@ -30,6 +30,7 @@ from store.tables import (
     grants,
     links,
     recordings,
+    set_apart,
     users,
 )
 from store.vault import Vault
@@ -39,8 +40,32 @@ HOLDINGS: tuple[Holding, ...] = (
         name="calls",
         purpose="Show who called, when and with what outcome, and log each call in the CRM once.",
         basis="contract",
-        what=("calls.ref", "calls.events", "calls.view", "calls.trace", "calls.customer_index", "calls.activity_id"),
+        what=(
+            "calls.ref",
+            "calls.events",
+            "calls.view",
+            "calls.trace",
+            "calls.customer_index",
+            "calls.line_index",
+            "calls.activity_id",
+        ),
         clock="calls.started_at",
+        keep="calls",
+    ),
+    Holding(
+        name="numbers set apart",
+        purpose="Know which numbers are our own or left out, so that nobody is logged as a customer who is none.",
+        basis="contract",
+        what=("set_apart.number", "set_apart.fingerprint", "set_apart.reason"),
+        clock="",  # until an administrator takes them off the list
+        keep="set_apart",
+    ),
+    Holding(
+        name="numbers seen",
+        purpose="Learn our own numbers: one that stands on our side of a few calls is ours.",
+        basis="contract",
+        what=("set_apart.number", "set_apart.fingerprint"),
+        clock="set_apart.changed_at",
         keep="calls",
     ),
     Holding(
@@ -282,6 +307,7 @@ class Rule:
 RULES: dict[str, Rule] = {
     "recordings": Rule(recordings, recordings.c.started_at),  # and its pieces with it
     "calls": Rule(calls, calls.c.started_at),  # not ended_at: a call whose end was lost goes too
+    "numbers seen": Rule(set_apart, set_apart.c.changed_at, set_apart.c.state == "seen"),
     "waiting deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state == "pending"),
     "deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state != "pending"),
     "waiting effects": Rule(effects, effects.c.created_at, effects.c.state.not_in(OVER)),

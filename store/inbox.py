@@ -7,10 +7,10 @@ sealed until it is understood and is then gone; one that cannot be understood is
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, update
@@ -130,6 +130,23 @@ class Inbox:
                     deliveries.c.state == "pending",
                 )
                 .values(reason=reason, next_at=func.now() + wait)
+            )
+
+    def of_events(self, tenant: TenantId, connection: UUID, events: Collection[str]) -> list[Any]:
+        """(event_id, state, received_at) of the deliveries these events came in, as long as we know of them."""
+        if not events:
+            return []
+        with self._db.tenant(tenant) as database:
+            return list(
+                database.execute(
+                    select(deliveries.c.event_id, deliveries.c.state, deliveries.c.received_at)
+                    .where(
+                        deliveries.c.tenant_id == tenant,
+                        deliveries.c.connection_id == connection,
+                        deliveries.c.event_id.in_(events),
+                    )
+                    .order_by(deliveries.c.received_at)
+                )
             )
 
     def dead(self, tenant: TenantId) -> list[tuple[UUID, str, str, datetime]]:

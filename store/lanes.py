@@ -5,13 +5,17 @@ The lock is PostgreSQL's own, held by a session: it ends with the process that h
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import text
 
+from domain.errors import TryLater
 from store.database import Database, TenantId
 from store.inbox import Lane
+
+LOOK_SECONDS = 0.02
 
 
 class Lanes:
@@ -25,6 +29,19 @@ class Lanes:
         """Hold a lane if nobody does; yields whether we do."""
         with self._named(f"lane {lane} {tenant}") as held:
             yield held
+
+    @contextmanager
+    def wait(self, tenant: TenantId, lane: Lane, seconds: float) -> Iterator[None]:
+        """Hold a lane once whoever holds it now has left it. Raises TryLater when that takes longer."""
+        until = time.monotonic() + seconds
+        while True:
+            with self.hold(tenant, lane) as held:
+                if held:
+                    yield
+                    return
+            if time.monotonic() >= until:
+                raise TryLater("Calls of this tenant are being worked on.", code="lane.busy", wait=seconds)
+            time.sleep(LOOK_SECONDS)
 
     @contextmanager
     def alone(self, what: str) -> Iterator[bool]:

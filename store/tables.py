@@ -328,11 +328,12 @@ calls = Table(
     _sealed("view"),  # the fold: numbers, agent, queue, recording
     _sealed("trace"),  # what was looked up, whom it led to, who was chosen and why (domain.matching.Trace)
     _blind("customer_index"),
+    _blind("line_index"),  # of the inside line it was taken on
     Column("contact_id", Uuid),
     Column("user_id", Uuid),
     _facts("seats"),  # at whose phones it is now: our users' ids, each with "ringing" or "answered"
     Column("screen_id", Uuid),  # whose screen in the CRM has its card: only there can it be ended
-    _word("match", ""),  # what the number led to: one, several, chosen, account, nobody, hidden, internal
+    _word("match", ""),  # what the number led to: domain.matching.Choice.match; or own, left_out, by_hand
     _word("writer", ""),  # bridge or records: decided once, when the activity is planned
     _opaque("activity_id"),
     _when("started_at", nullable=False),
@@ -344,7 +345,41 @@ calls = Table(
     UniqueConstraint("tenant_id", "connection_id", "ref"),
     Index(None, "tenant_id", "started_at"),
     Index(None, "tenant_id", "customer_index"),
+    Index(None, "tenant_id", "line_index"),
     Index("calls_live", "tenant_id", "started_at", postgresql_where=text("state <> 'ended'")),
+)
+
+set_apart = Table(  # numbers that are never a customer's
+    "set_apart",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _word("kind"),  # own, left_out
+    _word("source"),  # seen (on our side of calls), user (of somebody who works here), told (by an administrator)
+    _word("state", "active"),  # seen (too seldom to tell), active, refused (an administrator said it is not so)
+    _sealed("number"),
+    _blind("fingerprint", nullable=False),
+    _sealed("reason"),  # in an administrator's words
+    _count("seen"),
+    _when("changed_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "fingerprint"),
+)
+
+callbacks = Table(  # calls somebody wants to return; one row a call, with the call's id
+    "callbacks",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("user_id", Uuid),  # who should; nobody: whoever comes first
+    _word("state", "open"),  # open, done
+    Column("created_by", Uuid),
+    Column("done_by", Uuid),
+    _when("created_at", nullable=False),
+    _when("done_at"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "id"], ["calls.tenant_id", "calls.id"], ondelete="CASCADE"),
+    Index("callbacks_open", "tenant_id", "user_id", postgresql_where=text("state = 'open'")),
 )
 
 recordings = Table(  # one row for a call that was recorded, with the call's id; its address is in the call

@@ -34,6 +34,7 @@ FOR_AGENTS = (
 FOR_ADMINISTRATORS = (
     "/console/settings",
     "/console/settings/calls",
+    "/console/settings/numbers",
     "/console/connections",
     "/console/connections/google",
     "/console/connections/phone",
@@ -55,7 +56,7 @@ def stage(db_urls: Postgres, mail_url: str, tenant: TenantId, neighbour: TenantI
 def rules(stage: Stage) -> list[tuple[str, str, str]]:
     """Every (endpoint, method, path) the console answers, ids made up."""
     made_up = {"call": uuid4(), "contact": uuid4(), "tie": uuid4(), "message": "m1", "vendor": "standard"}
-    made_up |= {"action": "hangup", "key": uuid4(), "route": uuid4(), "rule": uuid4()}
+    made_up |= {"action": "hangup", "key": uuid4(), "route": uuid4(), "rule": uuid4(), "row": uuid4()}
     made_up |= {"provider": "zoho", "filename": "console.css", "rest": "nowhere"}
     with stage.app.test_request_context():
         adapter = stage.app.url_map.bind("localhost")

@@ -47,7 +47,7 @@ NO = r"row-level security|permission denied"
 NOON = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 CONTACT = CALL = uuid.UUID(int=77)  # what rows that point at a contact or a recorded call point at
 POINTERS = {"contact_id": CONTACT, "recording_id": CALL}
-POINTED_AT = {"contacts": CONTACT, "calls": CALL, "recordings": CALL}
+POINTED_AT = {"contacts": CONTACT, "calls": CALL, "recordings": CALL, "callbacks": CALL}
 
 
 def owner_column(table: Table) -> Any:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from domain.call import CallEvent
+from domain.call import CallEvent, fold
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
-from domain.ports import TelephonyVendor
+from domain.journey import journey
+from domain.ports import PhoneSystem, TelephonyVendor, Traits
 from integrations import telephony
 from tests.contracts import test_telephony_vendors as contract
 from tests.readme_tables import page
@@ -72,6 +75,58 @@ def test_it_has_an_answer_to_everything(ringline: TelephonyVendor) -> None:
             except Malformed:
                 continue
             assert event is None or event == CallEvent.from_data(event.as_data())
+
+
+def test_it_has_everything_an_account_offers(ringline: TelephonyVendor) -> None:
+    """Each method of the protocol, with its own parameters: whoever asks for more of it is refused with a name."""
+    http: Any = None
+    account = ringline.open({"base_url": "https://api.ringline.example", "api_key": "k"}, http)
+    asked = {name: method for name, method in vars(PhoneSystem).items() if callable(method) and name[0] != "_"}
+
+    assert {"dial", "control", "recording", "calls"} <= asked.keys()
+    for name, method in asked.items():
+        wanted = list(inspect.signature(method).parameters.values())[1:]
+        given = list(inspect.signature(getattr(account, name)).parameters.values())
+        assert [(one.name, one.kind) for one in wanted] == [(one.name, one.kind) for one in given], name
+    assert Traits(dial=True) == ringline.traits
+    with pytest.raises(NotAllowed):
+        account.control(call_ref="rl-1", leg_ref="", action="hold")
+    with pytest.raises(NotAllowed):
+        account.recording("https://api.ringline.example/recordings/1")
+
+
+def test_its_events_add_up_to_a_call_and_its_way(ringline: TelephonyVendor) -> None:
+    """Ring, answer, hang-up, in any order."""
+    sent = json.loads(FIXTURE)["sent"]
+    events = []
+    for place, (kind, status) in enumerate((("hangup", "ok"), ("ring", ""), ("answer", ""))):
+        body = sent | {"event": kind, "status": status, "at": sent["at"] - 60 * place}
+        event = ringline.parse(json.dumps(body).encode(), f"msg_{place}")
+        assert isinstance(event, CallEvent)
+        events.append(event)
+    call = fold(events)
+
+    assert ("ended", "answered", "201", "+447700900123") == (
+        call.state,
+        call.outcome,
+        call.agent_extension,
+        call.customer,
+    )
+    assert ["began", "answered", "ended"] == [step.what for step in journey(events) if step.what != "rang"]
+
+
+def test_what_the_page_names_is_there() -> None:
+    """Its shell block runs modules and folders of this house; its fields are a call event's."""
+    told = page("docs/new-vendor.md")
+    (shell,) = re.findall(r"^```sh\n(.*?)^```$", told, re.MULTILINE | re.DOTALL)
+    lines = [line.split() for line in shell.strip().splitlines()]
+
+    assert [".venv/bin/python"] * 2 == [line[0] for line in lines]
+    assert ["pytest", "tests.readme_tables"] == [line[2] for line in lines]
+    assert all((Path(__file__).parent.parent / path).exists() for path in lines[0][3:])
+    rows = [row.split("|")[1] for row in told.splitlines() if row.startswith("| `")]
+    names = {name for row in rows for name in re.findall(r"`(\w+)`", row)} - {"parked", "retrieved"}
+    assert {"leg_ref", "hung_up"} <= names <= {field.name for field in fields(CallEvent)}
 
 
 @pytest.mark.parametrize(

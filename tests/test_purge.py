@@ -19,6 +19,8 @@ from jobs.export import export_person, export_tenant
 from jobs.purge import purge, purge_tenant
 from jobs.services import Services
 from store import footprint, tables
+from store.apart import SetApart
+from store.callbacks import Callbacks
 from store.certificates import signed
 from store.database import Database, TenantId
 from store.footprint import mentions
@@ -212,6 +214,11 @@ def test_one_person_goes_everywhere_and_nobody_else(
     unrelated = delivery(services, tenant, pbx, '{"from": "+346001112223", "at": 1600111222}')
     for who in (dora, emil):
         services.mail.put(tenant, [(mail(str(who)), [who])])
+    apart, callbacks = SetApart(services.db, services.vault), Callbacks(services.db)
+    with services.db.tenant(tenant) as database:
+        apart.put(database, tenant, DORA, "left_out", "asked for it")
+        apart.put(database, tenant, EMIL, "left_out")
+        callbacks.put(database, tenant, theirs, user=None, by=crm)
     assert {theirs, passed_on, others} == ids(services, tenant, "calls")
     assert len(ids(services, tenant, "effects")) == 3
 
@@ -221,6 +228,8 @@ def test_one_person_goes_everywhere_and_nobody_else(
     assert services.hub.who(tenant, MAIN_LINE) == [emil]
     assert {others} == ids(services, tenant, "calls")
     assert {charlies} == ids(services, neighbour, "calls")
+    assert [EMIL] == [one.number for one in apart.all(tenant)]
+    assert [] == callbacks.open(tenant)
     assert {unrelated} == ids(services, tenant, "deliveries")
     assert not {dead, waits} & ids(services, tenant, "deliveries")
     assert services.mail.of_contact(tenant, dora) == []
@@ -238,6 +247,7 @@ def test_one_person_goes_everywhere_and_nobody_else(
         "phonebook removals": 1,
         "recording deletions": 0,
         "recordings": 0,
+        "set_apart": 1,
         "traces": 0,
         "tombstones": 2,  # her number and her address; the main line is Emil's too
         "users kept": 0,

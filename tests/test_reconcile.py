@@ -59,6 +59,8 @@ class Office:
             "started_at": began.astimezone(UTC).isoformat(),
             "talk_seconds": 30,
         }
+        if told.get("direction") == "outbound":  # from our line, to the customer
+            wish |= {"from": wish["to"], "to": wish["from"]}
         said: Row = self.pbx.post("call", key=ALICE_LTD.pbx_key, **wish | told)
         return str(said["call_id"])
 

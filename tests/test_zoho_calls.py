@@ -438,3 +438,50 @@ def test_a_token_that_died_is_renewed_once(stage):
     assert written.remote_id
     assert purse.renewed == 1
     assert len(rows(stage)) == 1
+
+
+# ---- put right by hand ----------------------------------------------------------------------------------------------
+
+
+def test_only_what_somebody_put_right_is_written(stage):
+    """How it went and whose it is; the description is a person's, and so is a subject they wrote."""
+    crm, _ = stage.crm()
+    _, bob = crm.users()
+    (written,) = crm.log_calls([replace(CALL, subject="Missed call from Ann Lee", outcome="missed", talk_seconds=0)])
+    right = replace(CALL, subject="Call from Ann Lee", owner=bob.remote_id)
+    stage.post("edit", org="alice", module="Calls", id=written.remote_id, values={"Description": "She will call back."})
+
+    crm.correct_call(written.remote_id, right, ["course", "owner"])
+    crm.correct_call(written.remote_id, right, ["course", "owner"])
+    (row,) = rows(stage)
+    assert ("Inbound", 125, bob.remote_id) == (
+        row["Call_Type"],
+        row["Call_Duration_in_seconds"],
+        row["Owner"]["id"],
+    )
+    assert ("Call from Ann Lee", "She will call back.") == (row["Subject"], row["Description"])
+
+    stage.post("edit", org="alice", module="Calls", id=written.remote_id, values={"Subject": "Ann about the offer"})
+    crm.correct_call(written.remote_id, replace(right, talk_seconds=60), ["course"])
+    (row,) = rows(stage)
+    assert ("Ann about the offer", 60) == (row["Subject"], row["Call_Duration_in_seconds"])
+
+
+def test_a_call_moves_from_one_person_to_another(stage):
+    """From a contact to a lead to nobody: it belongs to one at a time."""
+    crm, _ = stage.crm()
+    (contact,) = stage.post("seed", org="alice", module="Contacts", records=[{"Last_Name": "Lee"}])["ids"]
+    (lead,) = stage.post("seed", org="alice", module="Leads", records=[{"Last_Name": "Luz", "Company": "Luz"}])["ids"]
+    (written,) = crm.log_calls([replace(CALL, record=("Contacts", contact))])
+
+    def belongs() -> tuple[str, str]:
+        (row,) = rows(stage)
+        return tuple((row.get(name) or {}).get("id", "") for name in ("Who_Id", "What_Id"))
+
+    assert (contact, "") == belongs()
+    crm.correct_call(written.remote_id, replace(CALL, record=("Leads", lead)), ["person"])
+    assert ("", lead) == belongs()
+    crm.correct_call(written.remote_id, CALL, ["person"])
+    assert ("", "") == belongs()
+    with pytest.raises(Refused):
+        crm.correct_call("999", CALL, ["person"])

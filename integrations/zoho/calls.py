@@ -14,7 +14,7 @@ from typing import Any
 
 from domain.call import Outcome
 from domain.errors import NotAllowed, TryLater, Unanswered, Upstream
-from domain.ports import Activity, LoggedCall, Written, in_batches
+from domain.ports import Activity, LoggedCall, Part, Written, in_batches
 from integrations.zoho.client import COQL_REACH, CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
 
 BATCH = 100
@@ -35,6 +35,12 @@ LOOKUPS = {
 }  # of a call, each with what only means something beside it
 STATUS = "Outgoing_Call_Status"  # metadata and reads spell it so, a sample in the documentation "Outbound_..."
 STATUSES = (STATUS, "Outbound_Call_Status")
+OUR_SUBJECTS = ("Call from ", "Call to ", "Missed call from ")  # jobs.activities; PhoneBridge writes others
+FIELDS_OF: Mapping[Part, tuple[str, ...]] = {
+    "person": ("Who_Id", "What_Id", "$se_module"),
+    "course": ("Call_Type", "Call_Duration", "Call_Duration_in_seconds"),
+    "owner": ("Owner",),
+}
 NEEDS_WORDS: Mapping[Outcome, str] = {  # what Call_Type cannot say
     "voicemail": "Left a voicemail.",
     "busy": "The line was busy.",
@@ -147,6 +153,26 @@ class Calls:
             return True
         self._change(change | {"id": remote_id})
         return True
+
+    def correct(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
+        """Write these parts of a row anew, whoever wrote it; no workflow runs. Repeatable."""
+        whole = as_row(activity, self._status_field() if activity.direction != "inbound" else "")
+        row: Body = {name: whole[name] for part in parts for name in FIELDS_OF[part] if name in whole}
+        if {"person", "course"} & {*parts} and self._subject_is_ours(remote_id):
+            row["Subject"] = whole["Subject"]
+        if "person" in parts:  # whom it belonged to before it belongs to no longer
+            row = {"Who_Id": None, "What_Id": None} | row
+        if not row:
+            return
+        data = {"data": [row | {"id": remote_id}], "trigger": []}
+        answer = self._client.write("PUT", f"{CRM}/Calls", json=data, repeatable=True, items="data")
+        if (code := _refused(answer)) is not None:
+            raise refusal(code)
+
+    def _subject_is_ours(self, remote_id: str) -> bool:
+        """A subject that people wrote anew is theirs."""
+        rows = self._client.query("id, Subject", "Calls", f"id = {literal(remote_id)}")
+        return any(str(row.get("Subject") or "").startswith(OUR_SUBJECTS) for row in rows)
 
     def remove(self, remote_id: str) -> None:
         """Move a row to Zoho's recycle bin, where people find it for sixty days; gone already is fine."""

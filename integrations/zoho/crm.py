@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.contact import Gone, Record
 from domain.errors import Refused, TryLater
-from domain.ports import Activity, CrmUser, Http, LoggedCall, NewLead, Organisation, Task, Tokens, Written
+from domain.ports import Activity, CrmUser, Http, LoggedCall, NewLead, Organisation, Part, Task, Tokens, Written
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
@@ -113,6 +113,10 @@ class ZohoCrm:
         """Tie an activity to another record; False when a person has tied it to something else."""
         return self._calls.link(remote_id, record, among)
 
+    def correct_call(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
+        """Write these parts of an activity anew. Raises Refused when it is gone."""
+        self._calls.correct(remote_id, activity, parts)
+
     def remove_call(self, remote_id: str) -> None:
         """Delete an activity; gone already is fine."""
         self._calls.remove(remote_id)
@@ -202,6 +206,7 @@ def _user(row: Body) -> CrmUser:
         admin=isinstance(profile, dict) and profile.get("name") == ADMINISTRATOR,
         active=_text(row, "status") == "active",
         time_zone=_text(row, "time_zone") or "UTC",
+        numbers=tuple(number for name in ("phone", "mobile") if (number := _text(row, name))),
     )
 
 

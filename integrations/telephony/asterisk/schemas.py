@@ -21,7 +21,8 @@ RINGS: Mapping[str, EventType] = {"Newchannel": "ringing", "DialBegin": "ringing
 TAKEN: Mapping[str, EventType] = {"BridgeEnter": "answered"}
 ENDS: Mapping[str, EventType] = {"Hangup": "ended", "LINKEDID_END": "ended", "Lost": "ended", "Gone": "ended"}
 MESSAGE: Mapping[str, EventType] = {"APP_START": "voicemail"}  # the switchboard tells of no other application
-PLAIN: Mapping[str, EventType] = {**RINGS, **TAKEN, **ENDS, **MESSAGE}
+PARKING: Mapping[str, EventType] = {"ParkedCall": "parked", "UnParkedCall": "retrieved"}
+PLAIN: Mapping[str, EventType] = {**RINGS, **TAKEN, **PARKING, **ENDS, **MESSAGE}
 
 STATUSES: Mapping[str, Outcome] = {  # DialStatus of a leg nobody took
     "BUSY": "busy",
@@ -61,6 +62,7 @@ class Told(Schema):
     cause = _text(4)
     state = _text(2)
     reached = _text(3)
+    put_down = _text(3)
     age = _text(12)
     recording = fields.String(
         load_default="", validate=[Length(max=2048), Regexp(r"(https?://[^\s\x00-\x1f\x7f\ud800-\udfff]+)?\Z")]
@@ -99,6 +101,7 @@ def read_event(body: bytes, event_id: str) -> CallEvent | None:
         started_at=at - timedelta(hours=hours, minutes=minutes, seconds=seconds) if age else None,
         outcome=_outcome(data) if kind == "ended" else None,
         recording_url=data["recording"],
+        hung_up=data["put_down"] == "yes",
     )
 
 

@@ -27,6 +27,7 @@ RECORDING_VARIABLE = "MIXMONITOR_FILENAME"
 DEVICE = re.compile(r"(?P<kind>[A-Za-z0-9]+)/(?P<endpoint>.+)-[0-9a-f]{8}(<.*>)?")  # PJSIP/202-0000001b
 NOBODY = frozenset({"Local", "Snoop", "Message", "CBAnn", "CBRec", "Recorder", "Announcer", "UnicastRTP", "Surrogate"})
 EXTENSION = re.compile(r"[0-9*#]{1,6}")
+DIALLED = re.compile(r"[A-Za-z0-9]+/(?P<endpoint>[^/@]+)(@.*)?")  # PJSIP/202: how a parker is called back
 STORED = re.compile(r"/recording/(?P<name>.+)\.[A-Za-z0-9]{1,8}")  # what the ARI serves lies below spool/recording
 NAMELESS = frozenset({"<unknown>", "<null>"})
 TEXT = 128  # more characters are no number and no name of a queue
@@ -43,6 +44,7 @@ class _Leg:
     trunk: bool
     line: str  # our side's extension, "" for a trunk
     ended: bool = False  # told to be over; what Asterisk still does with it does not matter
+    hung_up: bool = False  # whoever is on it put down
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +81,9 @@ class Switchboard:
             "QueueCallerJoin": self._queue,
             "VarSet": self._variable,
             "CEL": self._cel,
+            "ParkedCall": self._parked,
+            "UnParkedCall": self._parked,
+            "HangupRequest": self._put_down,
             "Hangup": self._hangup,
         }
 
@@ -189,7 +194,31 @@ class Switchboard:
             call.bridges.get(event.get("BridgeUniqueid", ""), set()).discard(event.get("Uniqueid", ""))
         yield from ()
 
+    def _parked(self, event: Block, at: str) -> Iterator[Told]:
+        """A call waits in a parking space, or somebody fetches it from there.
+
+        https://docs.asterisk.org/Asterisk_20_Documentation/API_Documentation/AMI_Events/UnParkedCall
+        """
+        parkee = self._legs.get(event.get("ParkeeUniqueid", ""))
+        if parkee is None or not self._calls[parkee.call].told:
+            return
+        side = "Retriever" if event.get("Event") == "UnParkedCall" else "Parker"
+        leg = self._legs.get(event.get(f"{side}Uniqueid", ""))
+        id = leg.id if leg is not None else event.get(f"{side}Uniqueid", "")
+        device = DEVICE.fullmatch(event.get(f"{side}Channel", "")) or DIALLED.fullmatch(
+            event.get("ParkerDialString", "")
+        )
+        line = leg.line if leg is not None else device["endpoint"][:TEXT] if device else ""
+        who = _Leg(id=id, call=parkee.call, nobody=False, trunk=False, line=line)
+        yield self._telling(self._calls[parkee.call], who, {**event, "Uniqueid": parkee.id}, at)()
+
     # -- it ends
+
+    def _put_down(self, event: Block, at: str) -> Iterator[Told]:
+        """Said of the channel whose own telephone asked for the end, not of the one that is hung up in consequence."""
+        if leg := self._legs.get(event.get("Uniqueid", "")):
+            leg.hung_up = True
+        yield from ()
 
     def _cel(self, event: Block, at: str) -> Iterator[Told]:
         call = self._calls.get(event.get("LinkedID", ""))
@@ -221,7 +250,14 @@ class Switchboard:
         if call.told and not leg.nobody and news:
             reached = "no" if leg.id.startswith(MARK) and not call.dialled else ""
             yield self._telling(
-                call, leg, event, at, cause=cause, state=event.get("ChannelState", ""), reached=reached
+                call,
+                leg,
+                event,
+                at,
+                cause=cause,
+                state=event.get("ChannelState", ""),
+                reached=reached,
+                put_down="yes" if leg.hung_up and event.get("Event") == "Hangup" else "",
             )()
         if not any(other.call == call.ref for other in self._legs.values()):
             del self._calls[call.ref]
