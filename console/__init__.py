@@ -32,6 +32,7 @@ from console import (
     panel,
     routing,
     session,
+    texts,
     words,
 )
 from console.desk import EXTENSION, Connect, Desk, OpenMessage
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 PAGES = (
-    *(session, overview, acting, panel, own, byhand, calls, callbacks, missed, contacts, dialling),
+    *(session, overview, acting, panel, own, byhand, calls, callbacks, missed, texts, contacts, dialling),
     *(connections, numbers, routing, keys, holdings, ledger, consent),
 )
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from console import lines, owed, why, words
 from console.call_forms import Calls
 from console.desk import Here, desk, here, page, read
-from console.forms import Back, Filled, Lead, Nothing, Person, asked, filled
+from console.forms import Back, Filled, Lead, Nothing, Person, RemarkForm, asked, filled
+from console.session import wants_json
 from domain.errors import Forbidden, Malformed, Missing
 from domain.journey import sentence
 from domain.recording import may_listen
-from jobs import choosing, corrections, dialling, journeys, leads, recordings, who
+from domain.remark import is_missing, may_remark
+from jobs import choosing, corrections, dialling, journeys, leads, recordings, remarks, who
 from store.calls import Kept
 from store.connections import Tie
 from store.sieve import NO_CUSTOMER, Wanted
@@ -106,6 +109,13 @@ def _page(call: UUID, form: Filled | None = None) -> str:
     read("read.calls", f"calls:{kept.id}", count=1)
     ties = services.connections.all(at.tenant.id)
     line = lines.lines(services, at, [kept], ties)[0]
+    if (
+        kept.unread
+        and _may_listen(at, kept)
+        and services.calls.open_voicemail(at.tenant.id, kept.id, at.user.id, at.times.now)
+    ):
+        kept = replace(kept, opened=(at.times.now, at.user.id))
+    names = {user.id: user.name for user in services.tenants.users(at.tenant.id)}
     steps, name = journeys.of_call(services, at.tenant.id, kept)
     recording = recordings.kept(services).get(at.tenant.id, kept.id)
     return page(
@@ -127,6 +137,10 @@ def _page(call: UUID, form: Filled | None = None) -> str:
         owed=owed.of_call(services, at.tenant.id, kept.id),
         recording=recording,
         may_listen=_may_listen(at, kept),
+        kept=kept,
+        may_remark=may_remark(admin=at.admin, took_part=kept.user == at.user.id),
+        missing=is_missing(at.tenant.wishes, kept.remark) and kept.call.spoke,
+        name_of=lambda user: names.get(user, "somebody who has left"),
         connected={tie.id for tie in ties if tie.state != "disconnected"},
         agent_line=lines.number(kept.call.callee, at.tenant.region)
         if kept.call.direction == "inbound"
@@ -183,6 +197,23 @@ def may_make_leads(ties: Sequence[Tie]) -> bool:
 def _back(call: UUID, place: str) -> ResponseReturnValue:
     panel = place == "panel"
     return redirect(url_for("console.panel.index") if panel else url_for("console.calls.one", call=call), 303)
+
+
+@bp.post("/<uuid:call>/remark")
+def remark(call: UUID) -> ResponseReturnValue:
+    """Keep what an agent says of a call: from its page, or from the panel, which wants no other page."""
+    services, at = desk().services, here()
+    if not may_remark(admin=at.admin, took_part=_known(at, call).user == at.user.id):
+        raise Forbidden("You may remark on calls of your own.", code="call.not_yours")
+    form = filled(RemarkForm())
+    if not form.good:
+        raise Malformed("This note cannot be kept: it is too long, or has a field we do not know.")
+    remarks.remark(
+        services, at.tenant, call, note=form.value["note"], disposition=form.value["disposition"], user=at.user
+    )
+    if wants_json():
+        return jsonify(kept=True)
+    return redirect(url_for("console.calls.one", call=call), 303)
 
 
 @bp.get("/<uuid:call>/recording")

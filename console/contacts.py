@@ -10,16 +10,18 @@ from uuid import UUID
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from console import lines
+from console import lines, texts
 from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, Search, asked, filled
 from domain import phone
 from domain.errors import Malformed, Missing
 from jobs import dialling
+from jobs import texts as stored
 from store.hub import Contact
 
 FOUND = 50
 CALLS = 20
+TEXTS = 10
 MESSAGES = 20
 
 bp = Blueprint("contacts", __name__, url_prefix="/console")
@@ -90,6 +92,7 @@ def one(contact: UUID) -> ResponseReturnValue:
         ),
         calls=lines.lines(services, at, services.calls.recent(at.tenant.id, limit=CALLS, contact=contact), ties),
         dials=dialling.system_of(services, at.tenant.id) is not None,
+        talks=texts.talks(services, at, stored.kept(services).recent(at.tenant.id, limit=TEXTS, contact=contact), ties),
         google=any(tie.kind == "workspace" and tie.state != "disconnected" for tie in ties),
         mail=[(message, services.mail.gone_at(at.tenant.id, message.id)) for message in mail],
     )

@@ -17,7 +17,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_l
 from phonenumbers import SUPPORTED_REGIONS
 from werkzeug.datastructures import MultiDict
 
-from domain import matching
+from domain import matching, remark
 from domain.api_key import SCOPES
 from domain.dial_plan import FORMS, OUTSIDE
 from domain.errors import Forbidden, Malformed
@@ -349,6 +349,34 @@ class Region(Form):
     @pre_load
     def in_capitals(self, data: Any, **_: Any) -> Any:
         return {**data, "region": data["region"].upper()} if isinstance(data.get("region"), str) else data
+
+
+class RemarkForm(Form):
+    """What an agent says of a call; which words there are is the tenant's choice."""
+
+    note = text(most=remark.NOTE_CHARACTERS, required=False)
+    disposition = text(most=remark.DISPOSITION_CHARACTERS, required=False)
+
+
+class AfterCall(Form):
+    """What an administrator wants to hear after a call: a word a line."""
+
+    dispositions = fields.String(load_default="", validate=[validate.Length(max=4_000, error="This is too long.")])
+    required = fields.Boolean(load_default=False, truthy={"yes"}, falsy={"no"}, error_messages=MESSAGES)
+    transcripts = fields.Boolean(load_default=False, truthy={"yes"}, falsy={"no"}, error_messages=MESSAGES)
+
+    @post_load
+    def to_wishes(self, data: dict[str, Any], **_: Any) -> remark.Wishes:
+        words = tuple(dict.fromkeys(filter(None, (line.strip() for line in data["dispositions"].splitlines()))))
+        if len(words) > remark.DISPOSITIONS or any(len(word) > remark.DISPOSITION_CHARACTERS for word in words):
+            raise ValidationError(
+                f"At most {remark.DISPOSITIONS} words of {remark.DISPOSITION_CHARACTERS} characters.", "dispositions"
+            )
+        if any(not word.isprintable() for word in words):
+            raise ValidationError(MESSAGES["invalid"], "dispositions")
+        if data["required"] and not words:
+            raise ValidationError("Write down at least one word to choose from.", "dispositions")
+        return remark.Wishes(dispositions=words, required=data["required"], transcripts=data["transcripts"])
 
 
 class Account(Form):

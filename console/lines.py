@@ -58,6 +58,7 @@ class Line:
     started_at: datetime
     answered_at: datetime | None
     talk_seconds: int
+    unread: bool  # a voicemail nobody has opened
     logged: str
     trouble: str  # why it is not logged, where it should be
     failed: bool  # given up: somebody has to look
@@ -149,6 +150,7 @@ def _line(
         started_at=call.started_at,
         answered_at=call.answered_at,
         talk_seconds=call.talk_seconds,
+        unread=kept.unread,
         logged=logged,
         trouble=words.reason(owed.reason) if owed is not None and (failed or waits) else "",
         failed=failed,

@@ -11,11 +11,11 @@ from flask.typing import ResponseReturnValue
 
 from console import owed, words
 from console.desk import desk, here, page, read
-from console.forms import ORDERS, Filled, Matching, Nothing, Recordings, asked, filled
+from console.forms import ORDERS, AfterCall, Filled, Matching, Nothing, Recordings, asked, filled
 from domain import phone
 from domain.errors import Malformed
 from domain.pop import BUDGET_MS
-from jobs import choosing, recordings, who
+from jobs import choosing, recordings, remarks, who
 from store.budget import pop_times
 from store.inbox import LANES
 
@@ -100,7 +100,7 @@ def recording_rules() -> ResponseReturnValue:
     """Take over what an administrator decided about recordings."""
     form = filled(Recordings(_most_days()))
     if not form.good:
-        return _settings(form), 400
+        return _settings(recording=form), 400
     at = here()
     recordings.decide(desk().services, at.tenant.id, form.value, actor=at.actor)
     return redirect(url_for("console.overview.settings"), 303)
@@ -127,22 +127,38 @@ def undo_rule(rule: UUID) -> ResponseReturnValue:
     return redirect(url_for("console.overview.settings"), 303)
 
 
-def _settings(form: Filled | None = None, matching: Filled | None = None) -> str:
+@bp.post("/settings/after-call")
+def after_call() -> ResponseReturnValue:
+    """Take over what an administrator wants to hear after a call."""
+    form = filled(AfterCall())
+    if not form.good:
+        return _settings(after=form), 400
+    at = here()
+    remarks.decide(desk().services, at.tenant.id, form.value, actor=at.actor)
+    return redirect(url_for("console.overview.settings"), 303)
+
+
+def _settings(recording: Filled | None = None, matching: Filled | None = None, after: Filled | None = None) -> str:
+    """The page with what is set, or with what was filled in and is wrong."""
     services, tenant = desk().services, here().tenant
     rules = who.choices(services).all(tenant.id)
     if rules:
         read("read.contacts", count=len(rules))
     people = services.hub.people(tenant.id, {rule.contact for rule in rules})
+    recorded = {name: value or "" for name, value in tenant.recordings.as_data().items()}
+    wishes = {**tenant.wishes.as_data(), "dispositions": "\n".join(tenant.wishes.dispositions)}
     return page(
         "settings.html",
-        given=form.given if form else {name: value or "" for name, value in tenant.recordings.as_data().items()},
-        errors=form.errors if form else {},
+        given=recording.given if recording else recorded,
+        errors=recording.errors if recording else {},
         most_days=_most_days(),
         policy=matching.given.get("policy") if matching else tenant.matching.policy,
         order=matching.given.get("order") if matching else "-".join(tenant.matching.order),
         matching_errors=matching.errors if matching else {},
         orders=ORDERS,
         rules=[(rule, people[rule.contact].person.name, phone.shown(rule.number)) for rule in rules],
+        wishes=after.given if after else wishes,
+        wish_errors=after.errors if after else {},
     )
 
 

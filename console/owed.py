@@ -49,7 +49,7 @@ class Attention:
 
 
 def of_call(services: Services, tenant: TenantId, call: UUID) -> list[Owed]:
-    """What this call made us owe, oldest first."""
+    """What this call, or this conversation, made us owe, oldest first."""
     with services.db.tenant(tenant) as database:
         rows = services.effects.of_call(database, tenant, call)
     return [

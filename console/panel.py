@@ -21,6 +21,7 @@ from console.forms import Nothing, asked
 from console.lines import Line
 from domain import phone
 from domain.pop import shows
+from domain.remark import ASKED_FOR, is_missing
 from jobs import dialling, steering
 from store.calls import Kept
 from store.connections import Tie
@@ -29,6 +30,7 @@ from store.sieve import NO_CUSTOMER
 
 STALE = timedelta(hours=4)  # a call that began longer ago and never ended: its end was lost
 RECENT = 8
+STILL_OFFERED = timedelta(minutes=5)  # after hanging up, where nobody asks for more
 MISSED_AMONG = 25  # the tenant's latest calls, among which missed ones are shown
 EARLIER = 4
 SHARED = ("several", "chosen", "account")  # what a number led to when more than one have it
@@ -89,6 +91,8 @@ def state() -> ResponseReturnValue:
     return jsonify(
         now=at.times.now.isoformat(),
         zone=at.times.name,
+        dispositions=list(at.tenant.wishes.dispositions),
+        asking=[_ask(kept, by_id[kept.id]) for kept in [*live, *mine] if _asks(at, kept)],
         live=[_live(at, kept, by_id[kept.id], ties) for kept in live],
         recent=[_row(at, by_id[kept.id]) for kept in mine if kept.call.state == "ended"],
         missed=[_row(at, by_id[kept.id]) for kept in missed],
@@ -98,6 +102,30 @@ def state() -> ResponseReturnValue:
 def _comes_up(at: Here, kept: Kept) -> bool:
     """Whether a call at this user's phone stands in their panel by itself: the same rules as for a card in the CRM."""
     return shows(at.tenant.pops.when(kept.call.direction, at.user.pops), kept.seats[at.user.id])
+
+
+def _asks(at: Here, kept: Kept) -> bool:
+    """Say whether the agent is offered to remark on a call: while they speak, a little later, or until they did."""
+    call, now = kept.call, at.times.now
+    if call.state != "ended":
+        return call.state == "answered" and kept.user == at.user.id
+    ended = call.ended_at or call.started_at
+    if not call.spoke or now - ended > ASKED_FOR:
+        return False
+    return is_missing(at.tenant.wishes, kept.remark) or now - ended < STILL_OFFERED
+
+
+def _ask(kept: Kept, line: Line) -> dict[str, Any]:
+    remark, times, began = kept.remark, here().times, kept.call.started_at
+    when, over = f"{times.mid(began)} at {times.clock(began)}", kept.call.state == "ended"
+    return {
+        "id": str(kept.id),
+        "title": f"How did it go with {line.who}, {when}?" if over else f"While you speak with {line.who}",
+        "url": url_for("console.calls.remark", call=kept.id),
+        "note": remark.note if remark is not None else "",
+        "disposition": remark.disposition if remark is not None else "",
+        "required": is_missing(here().tenant.wishes, remark) and over,
+    }
 
 
 def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ ALSO_FOR_AGENTS = frozenset(
         "console.calls",
         "console.callbacks",
         "console.missed",
+        "console.texts",
         "console.contacts",
         "console.dialling",
         "console.session",

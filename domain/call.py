@@ -45,6 +45,7 @@ class CallEvent:
     outcome: Outcome | None = None
     recording_url: str = ""
     hung_up: bool = False  # of a leg that ended: whoever was on it put down
+    transcript: str = ""  # of a voicemail, as the vendor understood it
     listed: bool = False  # a row of the vendor's own list of calls: the last word on how the call went
     by_hand: bool = False  # somebody of the tenant entered or corrected it: the last word of all
 
@@ -81,6 +82,7 @@ class TextEvent:
     text: str = ""
     agent_email: str = ""
     agent_extension: str = ""
+    media: tuple[str, ...] = ()  # where the vendor has the pictures and files that came with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Call:
     ended_at: datetime | None = None
     outcome: Outcome | None = None
     recording_url: str = ""
+    transcript: str = ""
 
     @property
     def customer(self) -> str:
@@ -172,6 +175,7 @@ def fold(events: Iterable[CallEvent]) -> Call:
         ended_at=max(event.ended_at or event.at for event in ([listed] if listed else ended)) if over else None,
         outcome=_outcome(direction, ended, bool(answered)) if over else None,
         recording_url=_last(told, "recording_url"),
+        transcript=_last(told, "transcript"),
     )
 
 

@@ -187,7 +187,20 @@ class Activity:
     owner_login: str = ""  # CrmUser.login_id
     record: tuple[str, str] | None = None  # (module, remote id) it belongs to
     recording_url: str = ""
-    note: str = ""
+    note: str = ""  # what we know of it besides
+    remarks: str = ""  # what people, or the caller on tape, had to say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """One day's text messages between a customer and us, as they shall stand in the CRM: one activity."""
+
+    marker: str
+    subject: str
+    day: date
+    words: str  # the messages, line by line, and our marker under them (`domain.said`)
+    owner: str = ""  # CrmUser.remote_id
+    record: tuple[str, str] | None = None  # (module, remote id) it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,10 +310,14 @@ class Crm(Protocol):
     def some_calls(self, ids: Sequence[str]) -> Iterator[LoggedCall]:
         """Read these again; one that is gone is left out."""
 
-    def amend_call(self, remote_id: str, activity: Activity, *, whole: bool = False) -> None:
-        """Add what we learned later, the recording; `whole`: write all of it anew, for one nobody else has touched.
+    def amend_call(
+        self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool = False
+    ) -> bool:
+        """Add what we learned later: the recording, and our words in its text where `said` is what may stand there.
 
-        Safe to tell twice. Raises Refused when it is gone.
+        `said` is None: the text is left alone; empty: we said nothing yet. `whole`: write all else of it anew, for one
+        nobody else has touched. What a person wrote stays. False when a person changed our words: they are left.
+        Safe to tell twice. Raises Refused when it is gone, NotAllowed when this grant may only create.
         """
 
     def link_call(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
@@ -329,6 +346,15 @@ class Crm(Protocol):
 
         Safe to tell twice.
         """
+
+    def log_texts(self, threads: Sequence[Thread]) -> list[Written]:
+        """Create an activity for each, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
+
+    def find_texts(self, thread: Thread) -> str:
+        """Return the id of the activity if it is there already, else ""."""
+
+    def amend_texts(self, remote_id: str, thread: Thread, *, said: Sequence[str]) -> bool:
+        """Say in an activity what was said since, as `amend_call` does."""
 
     def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
         """Ask for notifications at `url`; return when that ends."""

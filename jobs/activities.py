@@ -17,6 +17,7 @@ from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
 from domain.matching import Place
 from domain.ports import Activity
+from domain.said import words_of
 from jobs import journeys, recordings, who
 from jobs.outage import postpone
 from jobs.services import Services
@@ -35,7 +36,7 @@ AROUND = timedelta(minutes=2)  # calls whose rows may be mistaken for each other
 def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Write activities ourselves, up to a hundred a request; read back what is unknown before writing it again."""
     crm = services.crm(tie)
-    told = _of_effects(services, tie, batch)
+    told = of_effects(services, tie, batch)
     due = []
     for effect in batch:
         activity = told.get(effect.id)
@@ -47,6 +48,7 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
             due.append(effect)
     if not due:
         return
+    _remember(services, tie, due, told)
     services.effects.claim(tie.tenant, due)
     written = crm.log_calls([told[effect.id] for effect in due])
     _logged(
@@ -60,21 +62,37 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
             log.warning("call_refused", tenant=str(tie.tenant), call=str(effect.call), reason=result.refused)
 
 
+def _remember(services: Services, tie: Tie, due: Sequence[Effect], told: Mapping[UUID, Activity]) -> None:
+    """Keep what we are about to say in each text: only our own words may be changed later."""
+    words = {effect.call: words_of(told[effect.id]) for effect in due if effect.call is not None}
+    before = {
+        effect.call: kept.said
+        for effect in due
+        if effect.state == "unknown" and effect.call is not None
+        for kept in [services.calls.get(tie.tenant, effect.call)]
+        if kept is not None
+    }
+    services.calls.says(tie.tenant, {call: (*before.get(call, ()), said) for call, said in words.items()})
+
+
 def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Tell the CRM's telephony screen that calls are over; it writes the activity itself."""
     screen = services.bridge(tie)
-    told = _of_effects(services, tie, batch)
+    told = of_effects(services, tie, batch)
     for position, effect in enumerate(batch):
         activity = told.get(effect.id)
         if activity is None:
             services.effects.drop(tie.tenant, [effect], "call.gone", state="dropped")
             continue
         try:
-            there = screen.find_call(activity, _beside(services, tie, effect)) if effect.state == "unknown" else ""
+            there = screen.find_call(activity, beside(services, tie, effect)) if effect.state == "unknown" else ""
             if not there:
                 services.effects.claim(tie.tenant, [effect])
                 screen.finish(activity)
             _logged(services, tie, {effect: there}, read_back=bool(there))
+            if activity.remarks and effect.call is not None:  # the CRM's telephony takes none
+                with services.db.tenant(tie.tenant) as database:
+                    services.effects.amend_activity(database, tie.tenant, tie.id, effect.call, "bridged")
         except Refused as error:
             services.effects.drop(tie.tenant, [effect], error.code)
         except Unanswered as error:
@@ -85,7 +103,7 @@ def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
             raise
 
 
-def _beside(services: Services, tie: Tie, effect: Effect) -> list[Activity]:
+def beside(services: Services, tie: Tie, effect: Effect) -> list[Activity]:
     """What else may stand there of the same two people: a call that is read back must not be taken for another."""
     if effect.call is None:
         return []
@@ -93,42 +111,6 @@ def _beside(services: Services, tie: Tie, effect: Effect) -> list[Activity]:
     owed = services.effects.of_calls(tie.tenant, near.keys())
     there = [near[call] for call, one in owed.items() if one.state in ("done", "unknown", "claimed")]
     return [*of(services, tie, there).values()]
-
-
-def amend(services: Services, tie: Tie, batch: list[Effect]) -> None:
-    """Give activities the link to a recording we heard of when they were written already."""
-    crm = services.crm(tie)
-    told = _of_effects(services, tie, batch)
-    written = services.effects.of_calls(tie.tenant, {effect.call for effect in batch if effect.call is not None})
-    for position, effect in enumerate(batch):
-        activity = told.get(effect.id)
-        owed = written.get(effect.call) if effect.call is not None else None
-        if activity is None or not activity.recording_url or owed is None or owed.state not in ("done", "unknown"):
-            services.effects.drop(
-                tie.tenant, [effect], "recording.no_link", state="dropped"
-            )  # or it will carry the link
-            continue
-        if owed.state == "unknown":  # it may have been written without the link; reading it back comes first
-            services.effects.postpone(tie.tenant, [effect], "activity.waits", WAITS)
-            continue
-        services.effects.claim(tie.tenant, [effect])
-        try:
-            there = owed.result
-            if not there and owed.kind == "activity.bridge":
-                there = services.bridge(tie).find_call(activity, _beside(services, tie, effect))
-            if not there:  # the CRM's own telephony has not written it yet
-                services.effects.again(tie.tenant, [effect], "activity.waits")
-                continue
-            crm.amend_call(there, activity)
-        except Refused as error:
-            services.effects.drop(tie.tenant, [effect], error.code)
-            continue
-        except Upstream:
-            del batch[:position]  # what went before is settled; the rest shares this one's fate
-            raise
-        with services.db.tenant(tie.tenant) as database:
-            services.effects.done(database, tie.tenant, {effect.id: there})
-        log.info("call_amended", tenant=str(tie.tenant), call=str(effect.call))
 
 
 def _logged(services: Services, tie: Tie, results: Mapping[Effect, str], *, read_back: bool = False) -> None:
@@ -165,9 +147,11 @@ class Story:
     contact: Contact | None
     record: Place | None
     way: str = ""  # how it went through the house, where that takes more than a word
+    remarked_by: str = ""
+    transcripts: bool = True  # the tenant wants them in the CRM
 
 
-def _of_effects(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
+def of_effects(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
     """The activity of each effect; a call that is gone (erased) has none."""
     told = stories(services, tie, batch)
     links = recordings.crm_links(services, tie, [story.kept for story in told.values()])
@@ -197,7 +181,7 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
     ids = {call.contact for call in kept if call.contact is not None}
     contacts = services.hub.people(tie.tenant, ids)
     records = services.hub.where(tie.tenant, ids)
-    rules = services.tenants.get(tie.tenant).matching
+    tenant = services.tenants.get(tie.tenant)
     ways = journeys.lines(services.calls.told(tie.tenant, [call.id for call in kept]), users.values())
     about: dict[UUID, Story] = {}
     for call in kept:
@@ -206,8 +190,15 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
         user = users.get(whose) if whose is not None else None
         contact = contacts.get(call.contact) if call.contact is not None else None
         there = records.get(call.contact, []) if call.contact is not None else []
-        record = rules.record(who.places(tie, there)) or _company(call)
-        about[call.id] = Story(call, user, contact, record, ways.get(call.id, ""))
+        about[call.id] = Story(
+            call,
+            user,
+            contact,
+            tenant.matching.record(who.places(tie, there)) or _company(call),
+            way=ways.get(call.id, ""),
+            remarked_by=users[call.remark.by].name if call.remark is not None and call.remark.by in users else "",
+            transcripts=tenant.wishes.transcripts,
+        )
     return about
 
 
@@ -236,7 +227,21 @@ def activity_of(story: Story, link: str = "") -> Activity:
         record=record.key if record is not None else None,
         recording_url=link,
         note="\n".join(filter(None, (f"Queue: {call.queue}" if call.queue else "", story.way))),
+        remarks=_remarks(story),
     )
+
+
+def _remarks(story: Story) -> str:
+    """What people had to say: how it went, the agent's note, the words a caller left and who heard them so."""
+    remark, words = story.kept.remark, story.kept.call.transcript
+    told = []
+    if remark is not None and remark.disposition:
+        told.append(f"Result: {remark.disposition}")
+    if remark is not None and remark.note:
+        told.append(f"Note by {story.remarked_by}: {remark.note}" if story.remarked_by else f"Note: {remark.note}")
+    if words and story.transcripts:
+        told.append(f"Transcript (by the telephone system): {words}")
+    return "\n".join(told)
 
 
 def agent_line(story: Story) -> str:

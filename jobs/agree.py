@@ -18,6 +18,7 @@ import structlog
 from domain.call import SAME
 from domain.errors import NotAllowed, Refused
 from domain.ports import Activity, LoggedCall
+from domain.said import words_of
 from domain.statement import Statement, nearest, says_otherwise, untouched
 from jobs import activities
 from jobs.services import Services
@@ -127,6 +128,8 @@ class _Desk:
     """Where rows with our marker are put right, with the permissions this consent has."""
 
     def __init__(self, services: Services, crm: Tie, statement: Statement, findings: _Findings) -> None:
+        self._services = services
+        self._tenant = crm.tenant
         self._crm = services.crm(crm)
         self._statement = statement
         self._findings = findings
@@ -150,12 +153,21 @@ class _Desk:
         self._statement.drifted += 1
         written_at = one.changed_at or oldest.created_at
         ours = bool(oldest.marker) and untouched(oldest, by=self._us, written_at=written_at)
-        if ours and self._may(lambda: self._crm.amend_call(oldest.remote_id, activity, whole=True)):
+        if ours and self._may(lambda: self._rewrite(call, oldest.remote_id, activity)):
             self._statement.amended += 1
             self._findings.settled[one.id] = oldest.remote_id
             self._findings.amended.append(call.id)
         else:
             self._statement.left += 1
+
+    def _rewrite(self, call: Kept, remote_id: str, activity: Activity) -> None:
+        """Say all of it anew; a text that people changed stays as it is."""
+        kept = self._services.calls.get(self._tenant, call.id) or call  # an amendment may have been under way
+        words = words_of(activity)
+        if words not in kept.said:
+            self._services.calls.says(self._tenant, {call.id: (*kept.said, words)})
+        if self._crm.amend_call(remote_id, activity, said=kept.said or None, whole=True):
+            self._services.calls.says(self._tenant, {call.id: (words,)})
 
     @cached_property
     def _us(self) -> str:

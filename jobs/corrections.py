@@ -129,9 +129,7 @@ def put_right(services: Services, user: User, call: UUID, wanted: Correction) ->
         region = services.tenants.get(tenant).region
         with services.db.tenant(tenant) as database:
             if "person" in parts and wanted.contact is not None:
-                services.calls.settle(
-                    database, tenant, call, _chosen(kept, wanted.contact[0], services.tenants.get(tenant).region)
-                )
+                services.calls.settle(database, tenant, call, _chosen(kept, wanted.contact[0], region))
             if "owner" in parts and wanted.user is not None:
                 services.calls.assign(database, tenant, call, wanted.user)
             if kept.writer and (crm := services.connections.first(tenant, "crm")) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from jobs import (
     activities,
     amending,
     choosing,
+    correcting,
     dialling,
     follow_ups,
     leads,
@@ -30,6 +32,7 @@ from jobs import (
     recordings,
     relink,
     steering,
+    texts,
     who,
 )
 from jobs.outage import postpone
@@ -79,14 +82,19 @@ def _one_by_one(services: Services, tie: Tie, deliveries: Sequence[Delivery]) ->
             log.error("delivery_failed", tenant=str(tie.tenant), delivery=str(delivery.id), error=type(error).__name__)
 
 
-def _understand(
-    services: Services, tie: Tie, deliveries: Sequence[Delivery]
-) -> tuple[list[CallEvent], list[UUID], list[UUID], dict[str, datetime]]:
-    """Events, the deliveries they came in, those we have no use for, and when each call's first news reached us."""
-    told: list[CallEvent] = []
-    understood: list[UUID] = []
-    since: dict[str, datetime] = {}
-    ignored: list[UUID] = []
+@dataclass(slots=True)
+class _Told:
+    """What a batch of deliveries tells, and which deliveries told nothing of use."""
+
+    calls: list[CallEvent] = field(default_factory=list)
+    texts: list[TextEvent] = field(default_factory=list)
+    understood: list[UUID] = field(default_factory=list)
+    ignored: list[UUID] = field(default_factory=list)
+    since: dict[str, datetime] = field(default_factory=dict)  # when each call's first news reached us
+
+
+def _understand(services: Services, tie: Tie, deliveries: Sequence[Delivery]) -> _Told:
+    told = _Told()
     vendor = services.telephony[tie.vendor]
     for delivery in deliveries:
         try:
@@ -95,19 +103,26 @@ def _understand(
             services.inbox.failed(tie.tenant, delivery, error.code)
             log.info("delivery_dead", tenant=str(tie.tenant), delivery=str(delivery.id), reason=error.code)
             continue
-        if event is None or isinstance(event, TextEvent):  # texts have no story yet
-            ignored.append(delivery.id)
+        if event is None or (isinstance(event, TextEvent) and event.direction == "internal"):
+            told.ignored.append(delivery.id)
+            continue
+        if isinstance(event, TextEvent):
+            told.texts.append(event)
         else:
-            told.append(event)
-            understood.append(delivery.id)
-            since[event.call_ref] = min(delivery.received_at, since.get(event.call_ref, delivery.received_at))
-    return told, understood, ignored, since
+            told.calls.append(event)
+            first = told.since.get(event.call_ref, delivery.received_at)
+            told.since[event.call_ref] = min(delivery.received_at, first)
+        told.understood.append(delivery.id)
+    return told
 
 
 def _take_over(services: Services, tie: Tie, deliveries: Sequence[Delivery]) -> None:
     """Understand deliveries and take over what they tell."""
-    told, understood, ignored, since = _understand(services, tie, deliveries)
-    take_over(services, tie, services.calls.hear(tie.tenant, tie.id, told), understood, ignored, since)
+    told = _understand(services, tie, deliveries)
+    if told.texts:  # safe to tell twice, should what follows fail
+        texts.hear(services, tie, told.texts)
+    heard = services.calls.hear(tie.tenant, tie.id, told.calls)
+    take_over(services, tie, heard, told.understood, told.ignored, told.since)
 
 
 def take_over(
@@ -143,6 +158,8 @@ def take_over(
         for item in heard:
             if item.id in recorded and crm is not None and item.before is not None and item.before.state == "ended":
                 recordings.owe_update(services, database, tie.tenant, crm.id, item.id)
+            if crm is not None and item.writer and _left_word(item):
+                services.effects.amend_activity(database, tie.tenant, crm.id, item.id, f"voicemail:{len(item.events)}")
         for item in heard:
             if item.user is not None and item.call.agent_extension and item.before is None:
                 services.tenants.learn_extension(database, tie.tenant, item.user, item.call.agent_extension)
@@ -160,6 +177,14 @@ def _customer(item: Heard, tenant: Tenant, region: str) -> str:
     call = item.call
     outbound = call.direction == "outbound"
     return dial_plan.heard(call.customer, tenant.dialling, region) if outbound else call.customer
+
+
+def _left_word(item: Heard) -> bool:
+    """Say whether we hear only now, after the call was written, that the caller left a voicemail, or what it says."""
+    before, call = item.before, item.call
+    if before is None or before.state != "ended":
+        return False
+    return before.transcript != call.transcript or (call.outcome == "voicemail" and before.outcome != "voicemail")
 
 
 def _plan(
@@ -216,11 +241,12 @@ def act(services: Services, tenant: TenantId) -> int:
         "pop": pops.pop,
         "activity.bridge": activities.bridge,
         "activity.record": activities.record,
-        "activity.update": activities.amend,
+        "activity.update": amending.amend,
+        "text.log": texts.log,
         "activity.link": relink.link,
         "match.apply": choosing.apply,
         "lead.create": leads.create,
-        "activity.correct": amending.correct,
+        "activity.correct": correcting.correct,
         "dial": dialling.dial,
         "control": steering.steer,
         "task.create": follow_ups.create,

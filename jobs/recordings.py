@@ -75,16 +75,7 @@ def owe_update(
     services: Services, database: Connection, tenant: TenantId, crm: UUID, call: UUID, revision: int = 0
 ) -> bool:
     """Owe the CRM the link in an activity that was written without it, or with another one."""
-    return services.effects.plan(
-        database,
-        tenant,
-        "activity.update",
-        f"activity.update:{call}:{revision}",
-        connection=crm,
-        lane="calls",
-        payload={},
-        call=call,
-    )
+    return services.effects.amend_activity(database, tenant, crm, call, revision)
 
 
 # ---- links --------------------------------------------------------------------------------------------------------

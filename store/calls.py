@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from domain.call import Call, CallEvent, agent_leg, fold
 from domain.matching import Choice, Trace
 from domain.phone import Number
+from domain.remark import Remark
 from domain.seats import SeatState
 from store.database import Database, TenantId
 from store.sieve import Wanted, those
@@ -40,12 +41,21 @@ class Kept:
     match: str
     writer: str
     activity: str
+    said: tuple[str, ...] = ()  # our words in the activity's text; several where we do not know which arrived
+    remark: Remark | None = None
+    opened: tuple[datetime, UUID] | None = None  # when a voicemail was first read or heard, and by whom
+
     trace: Trace | None = None
 
     @property
     def e164(self) -> str:
         """The customer's number as it was understood; empty for none."""
         return self.trace.e164 if self.trace is not None else ""
+
+    @property
+    def unread(self) -> bool:
+        """A voicemail nobody has opened."""
+        return self.call.outcome == "voicemail" and self.call.direction == "inbound" and self.opened is None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -201,6 +211,41 @@ class Calls:
         )
         with self._db.tenant(tenant) as database:
             return {by_print[bytes(row.customer_index)]: row.contact_id for row in database.execute(statement)}
+
+    def says(self, tenant: TenantId, words: Mapping[UUID, Sequence[str]]) -> None:
+        """Remember our words in the text of each call's activity, before they leave: as they may stand there."""
+        vault = self._vault.of(tenant)
+        rows = [{"row": call, "words": vault.seal_json("calls", call, "said", list(w))} for call, w in words.items()]
+        if rows:
+            with self._db.tenant(tenant) as database:
+                database.execute(
+                    update(calls)
+                    .where(calls.c.tenant_id == tenant, calls.c.id == bindparam("row"))
+                    .values(said=bindparam("words")),
+                    rows,
+                )
+
+    def remarked(self, database: Connection, tenant: TenantId, call: UUID, remark: Remark) -> int | None:
+        """Keep what somebody says of a call, in the caller's transaction; return how often that was. None: no call."""
+        sealed = self._vault.of(tenant).seal_json("calls", call, "remark", remark.as_data())
+        many: int | None = database.execute(
+            update(calls)
+            .where(calls.c.tenant_id == tenant, calls.c.id == call)
+            .values(remark=sealed, remarks=calls.c.remarks + 1)
+            .returning(calls.c.remarks)
+        ).scalar_one_or_none()
+        return many
+
+    def open_voicemail(self, tenant: TenantId, call: UUID, user: UUID, at: datetime) -> bool:
+        """Note who read or heard a voicemail first; False when somebody had before."""
+        with self._db.tenant(tenant) as database:
+            return bool(
+                database.execute(
+                    update(calls)
+                    .where(calls.c.tenant_id == tenant, calls.c.id == call, calls.c.opened_at.is_(None))
+                    .values(opened_at=at, opened_by=user)
+                ).rowcount
+            )
 
     def get(self, tenant: TenantId, call: UUID) -> Kept | None:
         with self._db.tenant(tenant) as database:
@@ -386,6 +431,7 @@ class Calls:
     def _kept(self, row: Any) -> Kept:
         vault = self._vault.of(row.tenant_id)
         view = vault.open_json("calls", row.id, "view", row.view) or {}
+        remark = vault.open_json("calls", row.id, "remark", row.remark)
         call = Call(
             ref=row.ref,
             direction=row.direction,
@@ -407,6 +453,9 @@ class Calls:
             writer=row.writer,
             activity=row.activity_id,
             trace=_trace(vault, row),
+            said=tuple(vault.open_json("calls", row.id, "said", row.said) or ()),
+            remark=Remark.from_data(remark) if remark else None,
+            opened=(row.opened_at, row.opened_by) if row.opened_at else None,
         )
 
 
@@ -414,7 +463,9 @@ def _line(vault: TenantVault, extension: str) -> bytes | None:
     return vault.fingerprint("extension", extension) if extension else None
 
 
-VIEW = ("caller", "callee", "agent_email", "agent_extension", "queue", "recording_url")  # what of a call is sealed
+VIEW = (  # what of a call is sealed
+    *("caller", "callee", "agent_email", "agent_extension", "queue", "recording_url", "transcript"),
+)
 
 
 def _view(call: Call) -> dict[str, str]:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Update, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Update, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from store.database import Database, TenantId
@@ -27,9 +27,11 @@ from store.tables import calls, effects
 from store.vault import Vault
 
 ACTIVITIES = ("activity.bridge", "activity.record")  # the two who may write a call's activity; one of them does
-CORRECT = "activity.correct"  # what somebody put right by hand
-LATER = ("activity.update", "activity.link", CORRECT)  # what an activity is told later: more of the call, whose it is
+UPDATE = "activity.update"  # what an activity is told later: more of the call,
+CORRECT = "activity.correct"  # ... what somebody put right by hand, and whose it is
+LATER = (UPDATE, CORRECT, "activity.link")
 OVER = ("done", "dropped", "dead")  # how an effect can have ended
+TEXTS = "text.log"  # a conversation's day: written once, then added to
 WAITING = ("due", "claimed", "unknown")
 ATTEMPTS = 12  # with the waits below: about a day
 SETTLE = timedelta(seconds=2)  # a request whose sender died may still be at work over there; then it is read back
@@ -45,6 +47,7 @@ class Effect:
     key: str
     state: Literal["due", "unknown"]
     call: UUID | None
+    text: UUID | None
     contact: UUID | None
     payload: dict[str, Any]
     attempts: int
@@ -89,6 +92,7 @@ class Effects:
         lane: Lane,
         payload: Mapping[str, Any],
         call: UUID | None = None,
+        text: UUID | None = None,
         contact: UUID | None = None,
         since: datetime | None = None,
         wait: timedelta = timedelta(0),
@@ -108,6 +112,7 @@ class Effects:
                 key=key,
                 lane=lane,
                 call_id=call,
+                text_id=text,
                 contact_id=contact,
                 payload=self._vault.of(tenant).seal_json("effects", row, "payload", payload),
                 created_at=since if since is not None else func.now(),
@@ -162,6 +167,41 @@ class Effects:
             call=of,
         )
 
+    def amend_activity(self, database: Connection, tenant: TenantId, crm: UUID, call: UUID, why: object) -> bool:
+        """Owe the CRM what we learned of a call since, in the caller's transaction; `why` happens once."""
+        return self.plan(
+            database,
+            tenant,
+            UPDATE,
+            f"{UPDATE}:{call}:{why}",
+            connection=crm,
+            lane="calls",
+            payload={},
+            call=call,
+        )
+
+    def log_texts(self, database: Connection, tenant: TenantId, crm: UUID, text: UUID) -> None:
+        """Owe the CRM a conversation's day, in the caller's transaction: one row for all of it, owed again with news.
+
+        What is unknown stays so: it is read back first. The caller holds the lane, so none is on its way.
+        """
+        key = f"{TEXTS}:{text}"
+        if not self.plan(database, tenant, TEXTS, key, connection=crm, lane="calls", payload={}, text=text):
+            database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.key == key, effects.c.state.in_(OVER))
+                .values(state="due", connection_id=crm, reason="", attempts=0, next_at=func.now(), done_at=None)
+            )
+
+    def explain(self, tenant: TenantId, effect: UUID, reason: str) -> None:
+        """It is done as far as it could be: say what was left."""
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(effects)
+                .where(effects.c.tenant_id == tenant, effects.c.id == effect, effects.c.state == "done")
+                .values(state="dropped", reason=reason)
+            )
+
     def orphans(self, tenant: TenantId, lane: Lane) -> int:
         """What somebody claimed and never finished is unknown now. The caller holds the lane."""
         with self._db.tenant(tenant) as database:
@@ -194,6 +234,7 @@ class Effects:
                 key=row.key,
                 state=row.state,
                 call=row.call_id,
+                text=row.text_id,
                 contact=row.contact_id,
                 payload=vault.open_json("effects", row.id, "payload", row.payload) or {},
                 attempts=row.attempts,
@@ -303,7 +344,7 @@ class Effects:
         rows = [row for row in found if row.kind in ACTIVITIES]
         changed: dict[UUID, datetime] = {}
         for row in found:
-            if row.done_at is not None:
+            if row.done_at is not None and row.state == "done":
                 changed[row.call_id] = max(row.done_at, changed.get(row.call_id, row.done_at))
         return {
             row.call_id: Owed(
@@ -368,7 +409,7 @@ class Effects:
 
     @staticmethod
     def of_call(database: Connection, tenant: TenantId, call: UUID) -> list[dict[str, Any]]:
-        """What a call made us owe and how each stands, oldest first."""
+        """What a call, or a conversation, made us owe and how each stands, oldest first."""
         rows = database.execute(
             select(
                 effects.c.id,
@@ -380,7 +421,7 @@ class Effects:
                 effects.c.next_at,
                 effects.c.done_at,
             )
-            .where(effects.c.tenant_id == tenant, effects.c.call_id == call)
+            .where(effects.c.tenant_id == tenant, or_(effects.c.call_id == call, effects.c.text_id == call))
             .order_by(effects.c.created_at, effects.c.id)
         )
         return [dict(row) for row in rows.mappings()]

@@ -38,6 +38,7 @@ from store.tables import (
     number_rules,
     recordings,
     set_apart,
+    texts,
     tombstones,
     users,
 )
@@ -68,6 +69,7 @@ class Footprint:
 
     contacts: frozenset[UUID]
     calls: frozenset[UUID]
+    texts: frozenset[UUID]
     effects: frozenset[UUID]
     deliveries: frozenset[UUID]
     users: frozenset[UUID]
@@ -118,17 +120,30 @@ def find(database: Connection, vault: Vault, tenant: TenantId, person: Person) -
                 calls.c.tenant_id == tenant, or_(calls.c.customer_index.in_(prints), calls.c.contact_id.in_(people))
             )
         ).scalars()
-    ) | _reading(database, keys, calls, ("view", "events"), numbered)
+    ) | _reading(database, keys, calls, ("view", "events", "said", "remark"), numbered)
+    written = frozenset(
+        database.execute(
+            select(texts.c.id).where(
+                texts.c.tenant_id == tenant, or_(texts.c.customer_index.in_(prints), texts.c.contact_id.in_(people))
+            )
+        ).scalars()
+    ) | _reading(database, keys, texts, ("messages", "said"), numbered)
     owed = frozenset(
         database.execute(
             select(effects.c.id).where(
-                effects.c.tenant_id == tenant, or_(effects.c.call_id.in_(theirs), effects.c.contact_id.in_(people))
+                effects.c.tenant_id == tenant,
+                or_(
+                    effects.c.call_id.in_(theirs),
+                    effects.c.text_id.in_(written),
+                    effects.c.contact_id.in_(people),
+                ),
             )
         ).scalars()
     ) | _reading(database, keys, effects, ("payload",), named)
     return Footprint(
         contacts=people,
         calls=theirs,
+        texts=written,
         effects=owed,
         deliveries=_reading(database, keys, deliveries, ("body",), named),
         users=workers,
@@ -217,6 +232,7 @@ def erase(
         (deliveries, found.deliveries, true()),
         (recordings, found.calls, true()),  # their sound goes with them
         (calls, found.calls, true()),  # and with them that somebody wanted to return them
+        (texts, found.texts, true()),
         (set_apart, found.set_apart, true()),
         (contacts, found.contacts, true()),  # their keys and links go with them
     ):
@@ -322,7 +338,7 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
     if only is None:
         return (owner == tenant,)
     by_id = {"contacts": only.contacts, "calls": only.calls, "effects": only.effects, "deliveries": only.deliveries}
-    by_id |= {"recordings": only.calls, "callbacks": only.calls, "set_apart": only.set_apart}
+    by_id |= {"recordings": only.calls, "callbacks": only.calls, "set_apart": only.set_apart, "texts": only.texts}
     if table.name in by_id:
         return (owner == tenant, table.c.id.in_(by_id[table.name]))
     if table.name in ("links", "number_rules"):

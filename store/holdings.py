@@ -31,6 +31,7 @@ from store.tables import (
     links,
     recordings,
     set_apart,
+    texts,
     users,
 )
 from store.vault import Vault
@@ -48,6 +49,8 @@ HOLDINGS: tuple[Holding, ...] = (
             "calls.customer_index",
             "calls.line_index",
             "calls.activity_id",
+            "calls.said",
+            "calls.remark",
         ),
         clock="calls.started_at",
         keep="calls",
@@ -75,6 +78,20 @@ HOLDINGS: tuple[Holding, ...] = (
         what=("recordings.form", "recording_chunks.sound"),  # where the vendor has it stands in the call
         clock="recordings.started_at",
         keep="recordings",
+    ),
+    Holding(
+        name="texts",
+        purpose="Show what was written to and fro with a caller, and log it in the CRM once a day.",
+        basis="contract",
+        what=(
+            "texts.parties_index",
+            "texts.customer_index",
+            "texts.messages",
+            "texts.activity_id",
+            "texts.said",
+        ),
+        clock="texts.last_at",
+        keep="texts",
     ),
     Holding(
         name="deliveries",
@@ -308,6 +325,7 @@ RULES: dict[str, Rule] = {
     "recordings": Rule(recordings, recordings.c.started_at),  # and its pieces with it
     "calls": Rule(calls, calls.c.started_at),  # not ended_at: a call whose end was lost goes too
     "numbers seen": Rule(set_apart, set_apart.c.changed_at, set_apart.c.state == "seen"),
+    "texts": Rule(texts, texts.c.last_at),
     "waiting deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state == "pending"),
     "deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state != "pending"),
     "waiting effects": Rule(effects, effects.c.created_at, effects.c.state.not_in(OVER)),

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Identity,
@@ -147,6 +148,7 @@ tenants = Table(
     _facts("pops"),  # when calls come up on screens (domain.pop.PopRules)
     _facts("follow_ups"),  # what becomes of calls nobody took (domain.follow_up.FollowUps)
     _facts("matching"),  # whose a shared number is, and which record comes first (domain.matching.Rules)
+    _facts("wishes"),  # what is asked after a call and told of it (domain.remark.Wishes)
     _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
     _when("created_at", nullable=False),
@@ -336,6 +338,11 @@ calls = Table(
     _word("match", ""),  # what the number led to: domain.matching.Choice.match; or own, left_out, by_hand
     _word("writer", ""),  # bridge or records: decided once, when the activity is planned
     _opaque("activity_id"),
+    _sealed("said"),  # our words in the activity's text, as they stand there or may
+    _sealed("remark"),  # what an agent says of it: a note, how it went
+    _count("remarks"),  # how often that changed
+    _when("opened_at"),  # a voicemail was read or heard
+    Column("opened_by", Uuid),
     _when("started_at", nullable=False),
     _when("answered_at"),
     _when("ended_at"),
@@ -417,6 +424,30 @@ recording_chunks = Table(  # an archived sound, piece by piece; each opens only 
     ForeignKeyConstraint(["tenant_id", "recording_id"], ["recordings.tenant_id", "recordings.id"], ondelete="CASCADE"),
 )
 
+texts = Table(  # one row for a conversation's day: a customer's number, our line, and what went to and fro
+    "texts",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    Column("day", Date, nullable=False),  # of the tenant's own clock
+    _blind("parties_index", nullable=False),  # both numbers: whose conversation it is
+    _blind("customer_index"),
+    _sealed("messages"),
+    Column("contact_id", Uuid),
+    Column("user_id", Uuid),
+    _word("match", ""),
+    _opaque("activity_id"),
+    _sealed("said"),
+    _count("received"),
+    _count("sent"),
+    _when("last_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "connection_id", "parties_index", "day"),
+    Index(None, "tenant_id", "last_at"),
+    Index(None, "tenant_id", "customer_index"),
+)
+
 effects = Table(
     "effects",
     metadata,
@@ -427,6 +458,7 @@ effects = Table(
     _opaque("key"),  # what may be done once: unique for the tenant
     _word("lane"),
     Column("call_id", Uuid),
+    Column("text_id", Uuid),
     Column("contact_id", Uuid),
     _sealed("payload"),
     _word("state", "due"),  # due, claimed, unknown, done, dropped, dead

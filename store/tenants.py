@@ -23,6 +23,7 @@ from domain.follow_up import FollowUps
 from domain.pop import PopRules, Wish
 from domain.ports import CrmUser, Organisation
 from domain.recording import Rules
+from domain.remark import Wishes
 from store.database import Database, TenantId
 from store.tables import devices, tenants, users
 from store.vault import Vault
@@ -46,6 +47,7 @@ class Tenant:
     pops: PopRules
     follow_ups: FollowUps
     matching: matching.Rules
+    wishes: Wishes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ class Tenants:
             pops=PopRules.from_data(row.pops),
             follow_ups=FollowUps.from_data(row.follow_ups),
             matching=matching.Rules.from_data(row.matching),
+            wishes=Wishes.from_data(row.wishes),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
@@ -71,13 +71,18 @@ class Crm:
     def ring(self, ring: object) -> None:
         pass
 
-    def amend_call(self, remote_id: str, activity: Activity, *, whole: bool = False) -> None:
+    def amend_call(
+        self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool = False
+    ) -> bool:
         assert not whole
         self.amended.append((remote_id, activity.recording_url))
+        return True
 
 
 class Vendor:
     """A telephony vendor whose recordings are what the test wants."""
+
+    title = "The test's telephone system"
 
     def __init__(self, *pieces: bytes, form: str = "audio/wav", length: int | None = None) -> None:
         self.pieces, self.form, self.length = pieces, form, length

@@ -131,7 +131,7 @@ def knock(client: FlaskClient, method: str, path: str, headers: dict[str, str]) 
     return client.open(path, method=method, headers={"Idempotency-Key": "k1"} | headers, **more)
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route[1].partition("?")[0][:20])
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route[1].partition("?")[0][:14])
 def test_strangers_are_refused_at_every_door(
     route: tuple[str, str], client: FlaskClient, tools: Services, office: Office
 ) -> None:

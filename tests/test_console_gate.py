@@ -29,6 +29,7 @@ FOR_AGENTS = (
     "/console/own",
     "/console/calls",
     "/console/missed",
+    "/console/texts",
     "/console/contacts",
 )
 FOR_ADMINISTRATORS = (
@@ -56,7 +57,7 @@ def stage(db_urls: Postgres, mail_url: str, tenant: TenantId, neighbour: TenantI
 def rules(stage: Stage) -> list[tuple[str, str, str]]:
     """Every (endpoint, method, path) the console answers, ids made up."""
     made_up = {"call": uuid4(), "contact": uuid4(), "tie": uuid4(), "message": "m1", "vendor": "standard"}
-    made_up |= {"action": "hangup", "key": uuid4(), "route": uuid4(), "rule": uuid4(), "row": uuid4()}
+    made_up |= {"action": "hangup", "key": uuid4(), "route": uuid4(), "rule": uuid4(), "row": uuid4(), "text": uuid4()}
     made_up |= {"provider": "zoho", "filename": "console.css", "rest": "nowhere"}
     with stage.app.test_request_context():
         adapter = stage.app.url_map.bind("localhost")

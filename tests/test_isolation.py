@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import (
     Boolean,
     Connection,
+    Date,
     DateTime,
     Integer,
     LargeBinary,
@@ -58,6 +59,7 @@ def sample(column: Any) -> Any:
     """Any value the column takes."""
     kinds: dict[type, Any] = {
         Uuid: POINTERS.get(column.name) or uuid.uuid4(),
+        Date: NOON.date(),
         DateTime: NOON,
         LargeBinary: uuid.uuid4().bytes,
         Boolean: True,

@@ -249,6 +249,7 @@ def test_one_person_goes_everywhere_and_nobody_else(
         "recordings": 0,
         "set_apart": 1,
         "traces": 0,
+        "texts": 0,
         "tombstones": 2,  # her number and her address; the main line is Emil's too
         "users kept": 0,
     }

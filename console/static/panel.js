@@ -158,6 +158,70 @@
     return made;
   }
 
+  // ---- how it went: a card for each call stays as long as somebody writes in it ----
+
+  const asking = document.getElementById("asking");
+
+  function field(label, control) {
+    const made = el("div", "field");
+    control.id = `f-${control.name}-${Math.random().toString(36).slice(2)}`;
+    const words = el("label", "", label);
+    words.htmlFor = control.id;
+    made.append(words, control);
+    return made;
+  }
+
+  function remarkCard(call, dispositions) {
+    const form = el("form", "remark fields");
+    form.dataset.call = call.id;
+    form.append(el("h2", "", call.title));
+    const words = call.disposition && !dispositions.includes(call.disposition) ? [...dispositions, call.disposition] : dispositions;
+    if (words.length) {
+      const select = el("select");
+      select.name = "disposition";
+      select.append(new Option("Not chosen", ""), ...words.map((word) => new Option(word, word)));
+      select.value = call.disposition;
+      form.append(field("Result", select));
+    }
+    const note = el("textarea");
+    Object.assign(note, { name: "note", rows: 2, maxLength: 4000, value: call.note, autocomplete: "off" });
+    const told = el("span", "soft");
+    told.setAttribute("role", "status");
+    const save = el("button", "", "Save");
+    const foot = el("p", "foot-row");
+    foot.append(save, told);
+    form.append(field("Note", note), foot);
+    form.addEventListener("input", () => { form.dataset.dirty = "yes"; told.textContent = ""; });
+    form.addEventListener("submit", (event) => { event.preventDefault(); keep(form, call.url, told); });
+    return form;
+  }
+
+  async function keep(form, url, told) {
+    const body = new URLSearchParams(new FormData(form));
+    body.set("csrf_token", panel.dataset.token);
+    try {
+      const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      delete form.dataset.dirty;
+      told.textContent = "Saved.";
+    } catch {
+      told.textContent = "This could not be saved. Please try again.";
+    }
+  }
+
+  function showAsking(calls, dispositions) {
+    const wanted = new Map(calls.map((call) => [call.id, call]));
+    for (const form of [...asking.children]) {
+      if (!wanted.has(form.dataset.call) && !form.dataset.dirty) form.remove();
+    }
+    for (const call of calls) {
+      let form = asking.querySelector(`[data-call="${CSS.escape(call.id)}"]`);
+      if (!form) asking.append((form = remarkCard(call, dispositions)));
+      form.classList.toggle("required", call.required);
+    }
+    asking.hidden = !asking.children.length;
+  }
+
   function tick() {
     for (const timer of live.querySelectorAll("[data-since]")) {
       const seconds = Math.max(0, Math.floor((Date.now() + skew - Date.parse(timer.dataset.since)) / 1000));
@@ -186,6 +250,7 @@
       list("recent", state.recent, "No calls of yours yet.", "direction", "company", "when", "talk");
       list("missed", state.missed, "None. Well done.", "company", "agent", "when");
       say(state.live);
+      showAsking(state.asking, state.dispositions);
     }
     tick();
   }

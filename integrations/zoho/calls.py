@@ -7,32 +7,26 @@ Whether to write at all is decided elsewhere: with PhoneBridge on, Zoho writes t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from domain.call import Outcome
-from domain.errors import NotAllowed, TryLater, Unanswered, Upstream
+from domain.errors import NotAllowed
 from domain.ports import Activity, LoggedCall, Part, Written, in_batches
-from integrations.zoho.client import COQL_REACH, CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
+from domain.said import MARKER, OUTCOMES, tag, words_of
+from integrations.zoho.client import COQL_REACH, CRM, Body, ZohoClient, literal, refusal, rows_of, stamp
+from integrations.zoho.creating import BATCH, create
+from integrations.zoho.rewriting import GONE, Change, refused, rewrite, with_words
 
-BATCH = 100
 SUBJECT_LENGTH = 255
-DESCRIPTION_LENGTH = 32_000
+RECORDING = "Voice_Recording__s"
 URL_LENGTH = 450  # of a website field
 COLUMNS = (
     "id, Subject, Call_Type, Call_Start_Time, Call_Duration_in_seconds, Owner, Description, CTI_Entry, "
     "Caller_ID, Dialled_Number, Created_Time, Modified_Time, Modified_By"
 )
-MARKER = re.compile(r"^\[linekeeper:([^\]\n]+)\]$", re.MULTILINE)
 TIES = ("Who_Id", "What_Id")  # to a contact, to anything else
-GONE = "INVALID_DATA"  # what Zoho says of an id it does not have, or has no more
-LOOKUPS = {
-    "Who_Id": "",
-    "What_Id": "$se_module",
-    "Owner": "",
-}  # of a call, each with what only means something beside it
 STATUS = "Outgoing_Call_Status"  # metadata and reads spell it so, a sample in the documentation "Outbound_..."
 STATUSES = (STATUS, "Outbound_Call_Status")
 OUR_SUBJECTS = ("Call from ", "Call to ", "Missed call from ")  # jobs.activities; PhoneBridge writes others
@@ -40,14 +34,6 @@ FIELDS_OF: Mapping[Part, tuple[str, ...]] = {
     "person": ("Who_Id", "What_Id", "$se_module"),
     "course": ("Call_Type", "Call_Duration", "Call_Duration_in_seconds"),
     "owner": ("Owner",),
-}
-NEEDS_WORDS: Mapping[Outcome, str] = {  # what Call_Type cannot say
-    "voicemail": "Left a voicemail.",
-    "busy": "The line was busy.",
-    "no_answer": "Nobody answered.",
-    "rejected": "The call was rejected.",
-    "failed": "The call could not be connected.",
-    "cancelled": "The caller gave up.",
 }
 
 
@@ -60,37 +46,9 @@ class Calls:
 
     def log(self, activities: Sequence[Activity]) -> list[Written]:
         """Create the activities; answers come in the same order. Raises Unanswered when nobody knows."""
-        if not activities:
-            return []
-        if len(activities) > BATCH:
-            raise ValueError(f"Zoho takes at most {BATCH} records at once")
         dialled = any(activity.direction != "inbound" for activity in activities)
-        rows = [as_row(activity, self._status_field() if dialled else "") for activity in activities]
-        told = self._create(rows)
-        again = {place: row for place, item in enumerate(told) if (row := _without_lost(rows[place], item)) is not None}
-        while again:  # each round leaves out one of a row's few lookups
-            for place, item in zip(again, self._rest(list(again.values())), strict=True):
-                rows[place], told[place] = again[place], item
-            again = {place: row for place in again if (row := _without_lost(rows[place], told[place])) is not None}
-        return [_written(item) for item in told]
-
-    def _create(self, rows: Sequence[Body]) -> list[Any]:
-        """Write rows; return what Zoho says of each."""
-        data = {"data": rows, "trigger": ["workflow"]}
-        answer = self._client.write("POST", f"{CRM}/Calls", json=data, items="data")
-        told = answer.get("data")
-        if not isinstance(told, list) or len(told) != len(rows):
-            if (code := code_of(answer)) != "UNKNOWN":  # one error for the whole request, wrapped in `data`
-                raise refusal(code)
-            raise Unanswered("Zoho did not say what became of every call.")
-        return told
-
-    def _rest(self, rows: Sequence[Body]) -> list[Any]:
-        """Write what is left of a batch whose other rows stand already: whatever fails now, read all of it back."""
-        try:
-            return self._create(rows)
-        except Upstream:
-            raise Unanswered("Zoho did not take the rest of the calls.") from None
+        status = self._status_field() if dialled else ""
+        return create(self._client, "Calls", [as_row(activity, status) for activity in activities], ["workflow"])
 
     def find(self, activity: Activity) -> str:
         """Return the id of the row that carries the activity's marker, else ""."""
@@ -123,16 +81,25 @@ class Calls:
             where = f"id in ({', '.join(map(literal, batch))})"
             yield from filter(None, map(as_call, self._client.query(COLUMNS, "Calls", where)))
 
-    def amend(self, remote_id: str, activity: Activity, *, whole: bool) -> None:
-        """Add the recording to a row, or write all of it anew; no workflow runs, for nothing happened. Repeatable."""
-        row: Body = {}
+    def amend(self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool) -> bool:
+        """Add to a row what came later, or write it anew, around what people wrote; False where our words are not ours.
+
+        No workflow runs, for nothing happened. Repeatable.
+        """
+        anew: Body = {}
         if whole:
-            row = as_row(activity, self._status_field() if activity.direction != "inbound" else "")
-        elif 0 < len(activity.recording_url) <= URL_LENGTH:
-            row = {"Voice_Recording__s": activity.recording_url}
-        if not row:
-            return
-        self._change(row | {"id": remote_id})
+            anew = as_row(activity, self._status_field() if activity.direction != "inbound" else "")
+            del anew["Description"]
+
+        def change(row: Body) -> Change:
+            changed = {name: value for name, value in anew.items() if name != RECORDING}
+            if _takes(row.get(RECORDING), activity.recording_url):
+                changed[RECORDING] = activity.recording_url
+            return with_words(row, changed, said, words_of(activity))
+
+        if said is None and not anew and not 0 < len(activity.recording_url) <= URL_LENGTH:
+            return True
+        return rewrite(self._client, "Calls", remote_id, (RECORDING,), change)
 
     def link(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
         """Tie a row to another record and change nothing else; False when a person has tied it to something of theirs.
@@ -162,12 +129,8 @@ class Calls:
             row["Subject"] = whole["Subject"]
         if "person" in parts:  # whom it belonged to before it belongs to no longer
             row = {"Who_Id": None, "What_Id": None} | row
-        if not row:
-            return
-        data = {"data": [row | {"id": remote_id}], "trigger": []}
-        answer = self._client.write("PUT", f"{CRM}/Calls", json=data, repeatable=True, items="data")
-        if (code := _refused(answer)) is not None:
-            raise refusal(code)
+        if row:
+            self._change(row | {"id": remote_id})
 
     def _subject_is_ours(self, remote_id: str) -> bool:
         """A subject that people wrote anew is theirs."""
@@ -178,14 +141,14 @@ class Calls:
         """Move a row to Zoho's recycle bin, where people find it for sixty days; gone already is fine."""
         params = {"ids": remote_id, "wf_trigger": "false"}
         answer = self._client.write("DELETE", f"{CRM}/Calls", params=params, repeatable=True, items="data")
-        if (code := _refused(answer)) not in (None, GONE):
+        if (code := refused(answer)) not in (None, GONE):
             raise refusal(code or "UNKNOWN")
 
     def _change(self, row: Body) -> None:
         """Write what a row holds of ours; no workflow runs. Repeatable. Raises Refused when it is gone."""
         data = {"data": [row], "trigger": []}
         answer = self._client.write("PUT", f"{CRM}/Calls", json=data, repeatable=True, items="data")
-        if (code := _refused(answer)) is not None:
+        if (code := refused(answer)) is not None:
             raise refusal(code)
 
     def _candidates(self, activity: Activity) -> Iterator[Body]:
@@ -222,15 +185,22 @@ def as_row(activity: Activity, status_field: str = STATUS) -> Body:
         # Pages disagree whether this is mm:ss or HH:mm; the seconds beside it are what Zoho reads back.
         "Call_Duration": f"{seconds // 60:02d}:{seconds % 60:02d}",
         "Call_Duration_in_seconds": seconds,
-        "Description": _description(activity),
+        "Description": words_of(activity),
     }
     if not inbound and status_field:
         row[status_field] = "Completed"
     if activity.owner:
         row["Owner"] = {"id": activity.owner}
     if 0 < len(activity.recording_url) <= URL_LENGTH:
-        row["Voice_Recording__s"] = activity.recording_url
+        row[RECORDING] = activity.recording_url
     return row | belongs_to(activity.record)
+
+
+def _takes(there: Any, url: str) -> bool:
+    """Say whether a row takes this link: it has none, or one of ours with another ticket. Others are people's."""
+    if not 0 < len(url) <= URL_LENGTH or there == url:
+        return False
+    return not there or str(there).rpartition("/")[0] == url.rpartition("/")[0]
 
 
 def belongs_to(record: tuple[str, str] | None) -> Body:
@@ -257,7 +227,7 @@ def as_call(row: Body) -> LoggedCall | None:
         remote_id=str(row.get("id")),
         marker=marker[1] if marker else "",
         direction="outbound" if kind == "Outbound" else "inbound",
-        outcome=next((word for word, said in NEEDS_WORDS.items() if description.startswith(said)), outcome),
+        outcome=next((word for word, said in OUTCOMES.items() if said in description.splitlines()), outcome),
         started_at=started,
         talk_seconds=seconds if isinstance(seconds, int) else 0,
         customer=" ; ".join(str(row[name]) for name in ("Caller_ID", "Dialled_Number", "Subject") if row.get(name)),
@@ -278,51 +248,3 @@ def _moment(text: Any) -> datetime | None:
 
 def _id(lookup: Any) -> str:
     return str(lookup.get("id") or "") if isinstance(lookup, dict) else ""
-
-
-def _refused(answer: Body) -> str | None:
-    """Return the code of the one record that was asked about, None when it was done. Raises TryLater."""
-    told = answer.get("data")
-    if not isinstance(told, list) or len(told) != 1 or not isinstance(told[0], dict):
-        raise TryLater("Zoho did not say what became of the call.")
-    return None if told[0].get("status") == "success" else code_of(told[0])
-
-
-def tag(marker: str) -> str:
-    """Return the line that finds an activity again."""
-    if not marker or not marker.isprintable() or "]" in marker:
-        raise ValueError("a marker is printable and holds no bracket")
-    return f"[linekeeper:{marker}]"
-
-
-def _description(activity: Activity) -> str:
-    """What happened, what was noted and, on a line of its own that no note can imitate, our marker."""
-    words = "" if activity.outcome == "answered" else NEEDS_WORDS.get(activity.outcome, "")
-    note = activity.note.replace("[linekeeper:", "(linekeeper:")
-    text = "\n".join(filter(None, (words, note)))
-    line = tag(activity.marker)
-    return "\n".join(filter(None, (text[: DESCRIPTION_LENGTH - len(line) - 1], line)))
-
-
-def _without_lost(row: Body, item: Any) -> Body | None:
-    """Return a refused row without the record or person Zoho says it does not have; None if that is not why.
-
-    Both can be deleted there before we hear of it, and a call nobody is named on is better than none.
-    """
-    if not isinstance(item, dict) or item.get("status") == "success" or code_of(item) != GONE:
-        return None
-    details = item.get("details")
-    named = details.get("api_name") if isinstance(details, dict) else None
-    if named not in LOOKUPS or named not in row:
-        return None
-    return {name: value for name, value in row.items() if name not in (named, LOOKUPS[named])}
-
-
-def _written(item: Any) -> Written:
-    """Read what became of one record."""
-    if not isinstance(item, dict):
-        return Written(refused="UNKNOWN")
-    details = item.get("details")
-    if item.get("status") == "success" and isinstance(details, dict) and details.get("id"):
-        return Written(remote_id=str(details["id"]))
-    return Written(refused=code_of(item))

@@ -62,6 +62,7 @@ class ZohoClient:
         params: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
+        unmodified_since: datetime | None = None,
         repeatable: bool = False,
         items: str = "",
     ) -> Body:
@@ -70,7 +71,8 @@ class ZohoClient:
         `items` names the list of an answer that says for each record what became of it: such an answer comes back
         whole, also when every record was refused.
         """
-        options = {"params": dict(params or {}), "json": json, "data": form}
+        headers = {"If-Unmodified-Since": stamp(unmodified_since)} if unmodified_since else {}
+        options = {"params": dict(params or {}), "json": json, "data": form, "headers": headers}
         return self._send(method, path, repeatable=repeatable, items=items, **options) or {}
 
     def query(self, columns: str, module: str, where: str) -> Iterator[Body]:

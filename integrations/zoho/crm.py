@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.contact import Gone, Record
 from domain.errors import Refused, TryLater
-from domain.ports import Activity, CrmUser, Http, LoggedCall, NewLead, Organisation, Part, Task, Tokens, Written
+from domain.ports import Activity, CrmUser, Http, LoggedCall, NewLead, Organisation, Part, Task, Thread, Tokens, Written
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
@@ -17,6 +17,7 @@ from integrations.zoho.datacentres import crm_web
 from integrations.zoho.leads import Leads
 from integrations.zoho.people import MODULES, PAGE, SPARE, People
 from integrations.zoho.tasks import Tasks
+from integrations.zoho.texts import Texts
 
 WATCH = f"{CRM}/actions/watch"
 LONGEST_WATCH = timedelta(days=7) - timedelta(minutes=5)  # asked for more, Zoho silently gives one hour
@@ -40,6 +41,7 @@ class ZohoCrm:
         self._leads = Leads(client)
         self._calls = Calls(client)
         self._tasks = Tasks(client)
+        self._texts = Texts(client)
 
     def organisation(self) -> Organisation:
         """Read what the organisation says of itself."""
@@ -105,9 +107,23 @@ class ZohoCrm:
         """Read these again; one that is gone is left out."""
         return self._calls.some(ids)
 
-    def amend_call(self, remote_id: str, activity: Activity, *, whole: bool = False) -> None:
-        """Add the recording; `whole`: write all of it anew. Raises Refused when it is gone."""
-        self._calls.amend(remote_id, activity, whole=whole)
+    def amend_call(
+        self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool = False
+    ) -> bool:
+        """Add what came later around what people wrote; False where they changed our words. Raises Refused."""
+        return self._calls.amend(remote_id, activity, said=said, whole=whole)
+
+    def log_texts(self, threads: Sequence[Thread]) -> list[Written]:
+        """Create an activity for each, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
+        return self._texts.log(threads)
+
+    def find_texts(self, thread: Thread) -> str:
+        """Return the id of the activity if it is there already, else ""."""
+        return self._texts.find(thread)
+
+    def amend_texts(self, remote_id: str, thread: Thread, *, said: Sequence[str]) -> bool:
+        """Say in an activity what was said since, as `amend_call` does."""
+        return self._texts.amend(remote_id, thread, said=said)
 
     def link_call(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
         """Tie an activity to another record; False when a person has tied it to something else."""

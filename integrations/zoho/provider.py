@@ -71,6 +71,16 @@ FEATURES = (
         without="Changes in Zoho CRM are noticed at the next regular reading, not at once.",
     ),
     Feature(
+        slug="texts",
+        title="Log text messages",
+        purpose="Write a day's text messages with a customer into Zoho CRM as one completed task, and add later ones.",
+        scopes=ORGANISATION
+        | {"ZohoCRM.coql.READ"}
+        | {f"ZohoCRM.modules.tasks.{verb}" for verb in ("CREATE", "READ", "UPDATE")},
+        without="Text messages are shown here and not written into Zoho CRM.",
+        optional=True,
+    ),
+    Feature(
         slug="phonebridge",
         title="Call pop-ups in Zoho",
         purpose="Show calls in Zoho's own call bar, dial with a click, and let Zoho write the call itself.",

@@ -12,7 +12,8 @@ from typing import Any
 
 from domain.errors import Unanswered
 from domain.ports import Task, Written
-from integrations.zoho.calls import DESCRIPTION_LENGTH, SUBJECT_LENGTH, belongs_to, tag
+from domain.said import marked, tag
+from integrations.zoho.calls import SUBJECT_LENGTH, belongs_to
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
 
 OPEN, CLOSED = "Not Started", "Completed"
@@ -68,14 +69,12 @@ class Tasks:
 
 def as_row(task: Task) -> Body:
     """Write a task as Zoho's Tasks module wants it."""
-    line = tag(task.marker)
-    text = task.text.replace("[linekeeper:", "(linekeeper:")[: DESCRIPTION_LENGTH - len(line) - 1]
     row: Body = {
         "Subject": task.subject[:SUBJECT_LENGTH],
         "Due_Date": task.due.isoformat(),
         "Status": OPEN,
         "Priority": "High",
-        "Description": "\n".join(filter(None, (text, line))),
+        "Description": marked([task.text], task.marker),
     }
     if task.owner:
         row["Owner"] = {"id": task.owner}

@@ -67,7 +67,7 @@ def written(event: CallEvent | TextEvent | None) -> dict[str, Any] | None:
         return None
     if isinstance(event, CallEvent):
         return event.as_data()
-    plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(event).items()}
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(event), default=datetime.isoformat))
     return {"kind": "text"} | {name: value for name, value in plain.items() if value}
 
 
@@ -79,7 +79,7 @@ def read(understood: dict[str, Any] | None) -> CallEvent | TextEvent | None:
         return CallEvent.from_data(understood)
     told: dict[str, Any] = {"sender": "", "receiver": ""} | understood
     del told["kind"]
-    return TextEvent(**told | {"at": datetime.fromisoformat(told["at"])})
+    return TextEvent(**told | {"at": datetime.fromisoformat(told["at"]), "media": tuple(told.get("media", ()))})
 
 
 def spoiled(knock: Knock) -> Iterator[Knock]:

@@ -26,6 +26,7 @@ NUMBER_CHARACTERS = 64
 EMAIL_CHARACTERS = 254  # RFC 5321, 4.5.3.1.3
 URL_CHARACTERS = 2048
 TEXT_CHARACTERS = 4096
+MEDIA = 10  # pictures and files of one message
 DIGITS = 18  # more is no number of ours, and turning many digits into one takes long
 CALL_TYPES: Mapping[str, EventType] = {f"call.{name}": name for name in get_args(EventType)}
 TEXT_TYPES: Mapping[str, Direction] = {"message.received": "inbound", "message.sent": "outbound"}
@@ -89,6 +90,9 @@ class MessageData(Parties):
     message_id = Text(allow_none=True, validate=Length(max=ID_CHARACTERS))
     call_id = Text(allow_none=True, validate=Length(max=ID_CHARACTERS))
     direction = Text(allow_none=True, validate=OneOf(DIRECTIONS))
+    media = fields.List(
+        Text(validate=[Length(max=URL_CHARACTERS), Regexp(f"{LINK}\\Z")]), allow_none=True, validate=Length(max=MEDIA)
+    )
 
 
 class CallData(Parties):
@@ -192,6 +196,7 @@ def _event(event_id: str, kind: EventType, at: datetime, data: Mapping[str, Any]
         ended_at=data.get("ended_at"),
         outcome=data.get("outcome"),
         recording_url=data.get("recording_url") or "",
+        transcript=(data.get("text") or "") if kind == "voicemail" else "",
     )
 
 
@@ -208,6 +213,7 @@ def _text(event_id: str, direction: Direction, at: datetime, data: Mapping[str, 
         text=data.get("text") or "",
         agent_email=agent.get("email") or "",
         agent_extension=agent.get("extension") or "",
+        media=tuple(data.get("media") or ()),
     )
 
 

@@ -1,0 +1,81 @@
+"""A conversation by text message: a customer's number, our line, one day of the tenant's own clock.
+
+Pure and order-free: messages may come doubled and late, and the day reads the same. Nothing is stored or sent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, fields
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from domain.call import TextEvent
+from domain.said import MOST_CHARACTERS, marked
+
+ROOM = MOST_CHARACTERS - 2_000  # for the messages of a day in an activity; the rest is for people
+MEDIA = {1: "(a picture or file)"}
+
+
+def as_data(message: TextEvent) -> dict[str, Any]:
+    """Plain JSON values, for sealing."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(message).items()
+        if value not in ("", ())
+    }
+
+
+def from_data(data: dict[str, Any]) -> TextEvent:
+    """Undo `as_data`; a field that a later version added is left at its default."""
+    known = {field.name for field in fields(TextEvent)}
+    values = {name: value for name, value in data.items() if name in known}
+    return TextEvent(**values | {"at": datetime.fromisoformat(data["at"]), "media": tuple(data.get("media", ()))})
+
+
+def customer(message: TextEvent) -> str:
+    """The number at the far end."""
+    return message.sender if message.direction == "inbound" else message.receiver
+
+
+def ours(message: TextEvent) -> str:
+    """Our line, or whoever answers it where the line has no number."""
+    line = message.receiver if message.direction == "inbound" else message.sender
+    return line or message.agent_extension or message.agent_email
+
+
+def day(message: TextEvent, zone: ZoneInfo) -> date:
+    return message.at.astimezone(zone).date()
+
+
+def together(*told: Iterable[TextEvent]) -> tuple[TextEvent, ...]:
+    """Each message once, in the order they were written. Of two accounts of one message the earliest stays."""
+    every = sorted((message for some in told for message in some), key=lambda one: (one.at, one.id))
+    once: dict[tuple[str, str], TextEvent] = {}
+    for message in every:
+        once.setdefault((message.direction, message.message_ref), message)
+    return tuple(sorted(once.values(), key=lambda one: (one.at, one.message_ref, one.direction)))
+
+
+def words(
+    messages: Sequence[TextEvent], marker: str, zone: ZoneInfo, customer_name: str, name_of: Callable[[TextEvent], str]
+) -> str:
+    """What an activity says of a conversation's day: a line for each message, the latest ones where there are many."""
+    lines: list[str] = []
+    room = ROOM
+    for message in reversed(messages):
+        line = _line(message, zone, customer_name if message.direction == "inbound" else name_of(message))
+        room -= len(line) + 1
+        if room < 0:
+            lines.append(f"(Before: {len(messages) - len(lines)} more.)")
+            break
+        lines.append(line)
+    return marked(lines[::-1], marker)
+
+
+def _line(message: TextEvent, zone: ZoneInfo, who: str) -> str:
+    count = len(message.media)
+    media = MEDIA.get(count, f"({count} pictures or files)") if count else ""
+    said = " ".join(filter(None, (message.text, media)))
+    return f"{message.at.astimezone(zone):%H:%M} {who}: {said}"

@@ -1,0 +1,168 @@
+"""Text messages as we keep them: one row for a conversation's day, its messages sealed.
+
+Who adds to a conversation holds the tenant's `calls` lane, so nobody else does at the same time.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from domain import conversation
+from domain.call import TextEvent
+from store.database import Database, TenantId
+from store.tables import texts
+from store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Whose conversation it is, as it is looked up: both numbers in E.164 (or as they came), and the day."""
+
+    customer: str
+    ours: str
+    day: date
+
+
+@dataclass(slots=True, kw_only=True)
+class Conversation:
+    """A day of a conversation, with what we decided about it."""
+
+    id: UUID
+    connection: UUID
+    day: date
+    messages: tuple[TextEvent, ...]
+    contact: UUID | None = None
+    user: UUID | None = None
+    match: str = ""
+    activity: str = ""
+    said: tuple[str, ...] = ()
+
+    @property
+    def customer(self) -> str:
+        """The number at the far end, as the vendor wrote it."""
+        return conversation.customer(self.messages[0])
+
+    @property
+    def last_at(self) -> datetime:
+        return self.messages[-1].at
+
+
+class Texts:
+    """Add messages, find conversations again."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def hear(
+        self, tenant: TenantId, connection: UUID, told: Mapping[Parties, Sequence[TextEvent]]
+    ) -> dict[Parties, Conversation]:
+        """Add messages to the days they belong to; nothing is saved yet. A day with no news is left out."""
+        marks = {self._mark(tenant, parties): parties for parties in told}
+        where = or_(*(and_(texts.c.parties_index == mark, texts.c.day == one.day) for mark, one in marks.items()))
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(texts).where(texts.c.tenant_id == tenant, texts.c.connection_id == connection, where)
+            ).all()
+        known = {(bytes(row.parties_index), row.day): self._conversation(row) for row in rows}
+        heard = {}
+        for mark, parties in marks.items():
+            before = known.get((mark, parties.day))
+            messages = conversation.together(before.messages if before else (), told[parties])
+            if before is None:
+                heard[parties] = Conversation(
+                    id=uuid.uuid4(), connection=connection, day=parties.day, messages=messages
+                )
+            elif messages != before.messages:
+                before.messages = messages
+                heard[parties] = before
+        return heard
+
+    def save(self, database: Connection, tenant: TenantId, parties: Parties, one: Conversation, *, e164: str) -> None:
+        """Keep a conversation's day in the caller's transaction."""
+        vault = self._vault.of(tenant)
+        received = sum(message.direction == "inbound" for message in one.messages)
+        changed = {
+            "messages": vault.seal_json("texts", one.id, "messages", list(map(conversation.as_data, one.messages))),
+            "contact_id": one.contact,
+            "user_id": one.user,
+            "match": one.match,
+            "received": received,
+            "sent": len(one.messages) - received,
+            "last_at": one.last_at,
+        }
+        fixed = {
+            "id": one.id,
+            "tenant_id": tenant,
+            "connection_id": one.connection,
+            "day": one.day,
+            "parties_index": self._mark(tenant, parties),
+            "customer_index": vault.fingerprint("number", e164) if e164 else None,
+        }
+        statement = insert(texts).values(**fixed, **changed)
+        database.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=changed))
+
+    def says(self, tenant: TenantId, text: UUID, words: Sequence[str]) -> None:
+        """Remember our words in the text of its activity, before they leave: as they may stand there."""
+        sealed = self._vault.of(tenant).seal_json("texts", text, "said", list(words))
+        with self._db.tenant(tenant) as database:
+            database.execute(update(texts).where(texts.c.tenant_id == tenant, texts.c.id == text).values(said=sealed))
+
+    def logged(self, database: Connection, tenant: TenantId, text: UUID, activity: str) -> None:
+        """The CRM keeps this day under that id."""
+        database.execute(
+            update(texts).where(texts.c.tenant_id == tenant, texts.c.id == text).values(activity_id=activity)
+        )
+
+    def some(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, Conversation]:
+        """These days, as far as they are still here."""
+        if not ids:
+            return {}
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(select(texts).where(texts.c.tenant_id == tenant, texts.c.id.in_(ids))).all()
+        return {row.id: self._conversation(row) for row in rows}
+
+    def recent(
+        self,
+        tenant: TenantId,
+        *,
+        limit: int,
+        before: datetime | None = None,
+        contact: UUID | None = None,
+        number: str = "",
+    ) -> list[Conversation]:
+        """The latest days of conversations, newest first: all, a contact's, or a number's."""
+        statement = select(texts).where(texts.c.tenant_id == tenant).order_by(texts.c.last_at.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(texts.c.last_at < before)
+        if contact is not None:
+            statement = statement.where(texts.c.contact_id == contact)
+        if number:
+            statement = statement.where(texts.c.customer_index == self._vault.of(tenant).fingerprint("number", number))
+        with self._db.tenant(tenant) as database:
+            return [self._conversation(row) for row in database.execute(statement)]
+
+    def _mark(self, tenant: TenantId, parties: Parties) -> bytes:
+        return self._vault.of(tenant).fingerprint("parties", f"{parties.customer}|{parties.ours}")
+
+    def _conversation(self, row: Any) -> Conversation:
+        vault = self._vault.of(row.tenant_id)
+        return Conversation(
+            id=row.id,
+            connection=row.connection_id,
+            day=row.day,
+            messages=tuple(map(conversation.from_data, vault.open_json("texts", row.id, "messages", row.messages))),
+            contact=row.contact_id,
+            user=row.user_id,
+            match=row.match,
+            activity=row.activity_id,
+            said=tuple(vault.open_json("texts", row.id, "said", row.said) or ()),
+        )
