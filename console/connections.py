@@ -118,16 +118,16 @@ def _connections(regions: Mapping[UUID, Filled] | None = None) -> str:
 def google() -> ResponseReturnValue:
     """Connect a Google account: which features, and what each reads."""
     asked(Nothing())
-    provider = desk().services.providers["google"]
+    offered = [feature for feature in desk().services.providers["google"].features if not feature.by_name]
     form = filled(Wanted()) if request.method == "POST" else Filled()
     errors = dict(form.errors)
     if form.good and form.value is not None:
-        known = {feature.slug for feature in provider.features}
+        known = {feature.slug for feature in offered}
         if form.value and known.issuperset(form.value):
             return _ask(here(), "google", form.value)
         errors = {"features": ["Choose at least one."] if not form.value else ["There is no such feature."]}
-    ticked = form.value or [feature.slug for feature in provider.features if not feature.optional]
-    body = page("google.html", features=provider.features, ticked=ticked, errors=errors)
+    ticked = form.value or [feature.slug for feature in offered if not feature.optional]
+    body = page("google.html", features=offered, ticked=ticked, errors=errors)
     return body, 400 if errors else 200
 
 

@@ -20,6 +20,8 @@ class Feature:
     scopes: frozenset[str]
     without: str  # what is missing while it is off, in the user's words
     optional: bool = False  # asked for only when somebody switches it on
+    by_name: bool = False  # never asked for, nor offered in a list, unless what it is for is switched on
+    wider: frozenset[str] = frozenset()  # of another feature: granted, they carry this one too
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,18 @@ class Standing:
 def standing(features: Iterable[Feature], granted: Iterable[str]) -> list[Standing]:
     """Say of each feature whether the scopes really granted carry it."""
     have = frozenset(granted)
-    return [Standing(feature, feature.scopes - have) for feature in features]
+    return [
+        Standing(feature, frozenset() if feature.wider and feature.wider <= have else feature.scopes - have)
+        for feature in features
+    ]
 
 
 def scopes_for(features: Iterable[Feature]) -> tuple[str, ...]:
-    """The scopes to ask for, each once, in a stable order."""
-    return tuple(sorted({scope for feature in features for scope in feature.scopes}))
+    """The scopes to ask for, each once, in a stable order; of a wider and a narrower one only the wider."""
+    asked = list(features)
+    every = {scope for feature in asked for scope in feature.scopes}
+    carried = [feature for feature in asked if feature.wider and feature.wider <= every]
+    return tuple(sorted({scope for feature in asked if feature not in carried for scope in feature.scopes}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,7 @@ class Record:
     etag: str = ""
     owner: str = ""  # the other side's id of the user who owns the record
     account: str = ""  # the other side's id of the company the person belongs to
+    formerly: tuple[str, ...] = ()  # what the same record was called before, where the side says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ Name = Callable[[str], str]
 
 TOGETHER = timedelta(seconds=2)  # both sides of a call end within so long of each other: the first of them put down
 MANY = 5  # more telephones that ring at once are counted, not named
-PLAIN: frozenset[What] = frozenset({"began", "rang", "answered", "ended", "corrected"})
+PLAIN: frozenset[What] = frozenset({"began", "rang", "answered", "voicemail", "ended", "corrected"})
 SILENT: frozenset[What] = frozenset({"began", "corrected"})
 WHY_NOT: dict[str, str] = {
     "busy": "was busy",
@@ -174,7 +174,7 @@ class _Walk:
             case "retrieved":
                 self._add(event, "retrieved", (who,) if who else ())
                 self.talking[event.leg_ref], self.last = who, who
-            case "voicemail":
+            case "voicemail" if all(step.what != "voicemail" for step in self.steps):
                 self._add(event, "voicemail")
             case "ended" if event.leg_ref:
                 self._left(event, who)

@@ -151,7 +151,6 @@ def reach(
     raise trouble
 
 
-@cache
 def dropped(error: requests.RequestException) -> bool:
     """Say whether a connection was cut without an answer, as when the other side gave up an idle one just then.
 
@@ -161,6 +160,7 @@ def dropped(error: requests.RequestException) -> bool:
     return isinstance(error, requests.ConnectionError) and isinstance(cause, ProtocolError)
 
 
+@cache
 def pooled(timeout: float) -> Session:
     """Return this process's session for vendors we know. Only a connection that was never made is tried again."""
     pool = Session(timeout)

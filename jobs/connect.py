@@ -96,7 +96,7 @@ def begin(
 
 
 def _wanted(feature: Feature, named: Sequence[str], *, everything: bool) -> bool:
-    return feature.slug in named if named else everything or not feature.optional
+    return feature.slug in named if named else (everything and not feature.by_name) or not feature.optional
 
 
 def _provider(services: Services, slug: str) -> OAuthProvider:
@@ -268,7 +268,8 @@ def features(services: Services, tenant: TenantId, tie: Tie) -> list[Standing]:
     if tie.vendor not in services.providers:
         return []
     grant = services.grants.get(tenant, tie.id)
-    return standing(services.providers[tie.vendor].features, grant.scopes if grant is not None else ())
+    every = standing(services.providers[tie.vendor].features, grant.scopes if grant is not None else ())
+    return [item for item in every if item.on or not item.feature.by_name]
 
 
 def _only(token: str) -> Tokens:

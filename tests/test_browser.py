@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -100,9 +101,16 @@ class Alice:
     def clicks(self, words: str) -> None:
         """Click the first button or link that can be seen and says so."""
         wanted = f"//button[contains(., {words!r})] | //a[contains(., {words!r})]"
-        WebDriverWait(self.browser, PATIENCE_SECONDS).until(
-            lambda page: [found for found in page.find_elements(By.XPATH, wanted) if found.is_displayed()]
-        )[0].click()
+
+        def clicked(page: webdriver.Chrome) -> bool:
+            for found in page.find_elements(By.XPATH, wanted):
+                if found.is_displayed():
+                    found.click()
+                    return True
+            return False
+
+        gone = [StaleElementReferenceException]  # the page moved on between looking and clicking
+        WebDriverWait(self.browser, PATIENCE_SECONDS, ignored_exceptions=gone).until(clicked)
 
     def presses(self, words: str) -> None:
         """Press the button that says exactly this."""

@@ -105,14 +105,15 @@ def test_a_stranger_from_googles_marketplace_is_told_to_begin_with_zoho(stage: S
 
 
 def test_google_is_asked_for_what_was_ticked(stage: Stage) -> None:
-    """Each feature with its purpose; nothing ticked asks for nothing."""
+    """Each feature with its purpose; nothing ticked asks for nothing, nor does what no page offers."""
     alice = stage.browser("alice")
     shown = text(alice.get("/console/connections/google"))
     for feature in stage.services.providers["google"].features:
-        assert feature.purpose in shown
+        assert (feature.purpose in shown) is not feature.by_name
 
     assert 400 == post(alice, "/console/connections/google").status_code
     assert 400 == post(alice, "/console/connections/google", features=["contacts", "everything"]).status_code
+    assert 400 == post(alice, "/console/connections/google", features=["contacts-write"]).status_code
     assert [] == stage.stories.asked
     answer = post(alice, "/console/connections/google", features=["contacts", "mailbox"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from domain.consent import scopes_for, standing
-from integrations.google.provider import FEATURES, SIGN_IN, provider
+from integrations.google.provider import AUTH, FEATURES, SIGN_IN, provider
 from settings import Settings
 from tests.google_stage import ALICE, READ_CONTACTS, READ_MAIL, running
 
@@ -51,3 +51,12 @@ def test_what_google_grants_compares_equal_to_what_we_asked() -> None:
     assert set(asked) == set(granted)
     on = {one.feature.slug for one in standing(FEATURES, granted) if one.on}
     assert on == {"contacts", "mailbox"}
+
+
+def test_the_wider_scope_is_asked_for_instead_of_the_narrow_one() -> None:
+    """Whoever may write contacts may read them, so nobody is asked twice; and nothing offers it unasked."""
+    both = [feature for feature in FEATURES if feature.slug.startswith("contacts")]
+    assert scopes_for(both) == (AUTH + "contacts",)
+    on = {one.feature.slug for one in standing(FEATURES, [AUTH + "contacts"]) if one.on}
+    assert on == {"contacts", "contacts-write"}
+    assert [feature.slug for feature in FEATURES if feature.by_name] == ["contacts-write"]

@@ -1,7 +1,7 @@
 """Everything about Google and nothing about it anywhere else: consent, contacts, mail, its tokens and its pushes.
 
-`provider` says what is asked for, `people` and `gmail` implement the sockets in `domain.ports`, `tokens` and `push`
-read what Google sends us. `discovery`, `transport` and `remedy` are how a call travels and what a refusal means;
+`provider` says what is asked for, `people`, `writing` and `gmail` implement the sockets in `domain`, `tokens` and
+`push` read what Google sends us. `discovery`, `transport` and `remedy` are how a call travels and what a refusal means;
 `sandbox` is Google's understudy.
 """
 
@@ -14,6 +14,7 @@ from domain.ports import Http, Tokens
 if TYPE_CHECKING:
     from integrations.google.gmail import GmailMailbox
     from integrations.google.people import GoogleAddressBook
+    from integrations.google.writing import GoogleContactsWriter
 
 # Google's client library takes a quarter of a second to import and half of our processes never use it, so it is
 # imported where an account is opened.
@@ -27,6 +28,16 @@ def open_contacts(
     from integrations.google.transport import UserHttp
 
     return GoogleAddressBook(UserHttp(tokens, http, timeout), root, region)
+
+
+def open_contacts_writer(
+    *, http: Http, tokens: Tokens, root: str = "", region: str = "US", timeout: float = 20.0
+) -> GoogleContactsWriter:
+    """Open a user's contacts for writing; the consent has to reach that far."""
+    from integrations.google.transport import UserHttp
+    from integrations.google.writing import GoogleContactsWriter
+
+    return GoogleContactsWriter(UserHttp(tokens, http, timeout), root, region)
 
 
 def open_mailbox(*, http: Http, tokens: Tokens, root: str = "", timeout: float = 20.0) -> GmailMailbox:

@@ -1,7 +1,7 @@
 """A user's Google contacts, read completely once and by what changed from then on.
 
 Google names the position only on the last page and forgets it seven days after the full read; what then follows,
-reading everything and comparing, is the caller's decision (CursorLost). Nothing is written: the scope is read-only.
+reading everything and comparing, is the caller's decision (CursorLost). Nothing is written here: `writing` does that.
 https://developers.google.com/people/v1/contacts
 """
 
@@ -48,7 +48,7 @@ class GoogleAddressBook:
         again = False
         while True:
             for entry in page.get("connections", ()):
-                yield from _understood(entry, self._region)
+                yield from understood(entry, self._region)
             following = page.get("nextPageToken")
             if not following:
                 break
@@ -75,7 +75,7 @@ class GoogleAddressBook:
         return execute(request, self._user)
 
 
-def _understood(entry: Mapping[str, Any], region: str) -> Iterator[Record | Gone]:
+def understood(entry: Mapping[str, Any], region: str) -> Iterator[Record | Gone]:
     """Say what one entry means. A contact that joined a profile has a new name; its old ones are gone."""
     name, metadata = entry["resourceName"], entry.get("metadata", {})
     for previous in metadata.get("previousResourceNames", ()):
@@ -84,30 +84,44 @@ def _understood(entry: Mapping[str, Any], region: str) -> Iterator[Record | Gone
     if metadata.get("deleted"):
         yield Gone(module=MODULE, remote_id=name)
     else:
-        yield Record(module=MODULE, remote_id=name, person=_person(entry, region), etag=entry.get("etag", ""))
+        yield record_of(entry, region)
+
+
+def record_of(entry: Mapping[str, Any], region: str) -> Record:
+    """Understand one contact."""
+    name = entry["resourceName"]
+    before = entry.get("metadata", {}).get("previousResourceNames", ())
+    return Record(
+        module=MODULE,
+        remote_id=name,
+        person=_person(entry, region),
+        etag=entry.get("etag", ""),
+        formerly=tuple(former for former in before if former != name),
+    )
 
 
 def _person(entry: Mapping[str, Any], region: str) -> Person:
-    name = _primary(entry.get("names", ()))
+    name = primary(entry.get("names", ()))
     given = " ".join(filter(None, (name.get("givenName", ""), name.get("middleName", ""))))
     family = name.get("familyName", "")
-    work = _primary(entry.get("organizations", ()))
+    work = primary(entry.get("organizations", ()))
     return Person(
         given=given,
         family=family or ("" if given else name.get("displayName", "")),  # a name nobody took apart
         company=work.get("name", ""),
         title=work.get("title", ""),
-        lines=tuple(_line(number, region) for number in entry.get("phoneNumbers", ()) if number.get("value")),
+        lines=tuple(line_of(number, region) for number in entry.get("phoneNumbers", ()) if number.get("value")),
         emails=tuple(email["value"] for email in entry.get("emailAddresses", ()) if email.get("value")),
     )
 
 
-def _line(number: Mapping[str, str], region: str) -> Line:
+def line_of(number: Mapping[str, str], region: str) -> Line:
     """Read one number. Google's canonical form knows the user's own country, so it wins over our guess."""
     line = Line.read(number["value"], number.get("type") or number.get("formattedType", ""), region)
     canonical = phone.read(number.get("canonicalForm", ""), region).e164
     return replace(line, e164=canonical) if canonical else line
 
 
-def _primary(values: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def primary(values: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The value Google shows first."""
     return next((value for value in values if value.get("metadata", {}).get("primary")), values[0] if values else {})

@@ -22,6 +22,8 @@ AUTH = "https://www.googleapis.com/auth/"
 # https://developers.google.com/identity/protocols/oauth2/scopes
 SIGN_IN = ("openid", AUTH + "userinfo.email", AUTH + "userinfo.profile")
 
+WRITE_CONTACTS = frozenset({AUTH + "contacts"})  # reads too, so it is asked for instead of contacts.readonly
+
 FEATURES = (
     Feature(
         slug="contacts",
@@ -29,6 +31,16 @@ FEATURES = (
         purpose="Reads your Google contacts so that you see who is calling.",
         scopes=frozenset({AUTH + "contacts.readonly"}),
         without="Callers who are only in your Google contacts stay unknown.",
+        wider=WRITE_CONTACTS,
+    ),
+    Feature(
+        slug="contacts-write",
+        title="Keep Google contacts up to date",
+        purpose="Adds, changes and deletes Google contacts where your other sides changed, as you chose.",
+        scopes=WRITE_CONTACTS,
+        without="Your Google contacts are read and never changed.",
+        optional=True,
+        by_name=True,
     ),
     Feature(
         slug="mailbox",

@@ -17,6 +17,7 @@ from domain.errors import NotAllowed, Refused, TryLater, Unanswered
 from domain.ports import CursorLost
 
 BUSY = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "quotaExceeded"})
+PRECONDITION = frozenset({"failedPrecondition", "FAILED_PRECONDITION"})
 DAILY = "dailyLimitExceeded"
 DAILY_WAIT_SECONDS = 3600.0  # it ends at midnight in California; asking once an hour is polite
 MOST_WAIT_SECONDS = 86_400.0
@@ -26,6 +27,10 @@ RETRY_AFTER = re.compile(r"Retry after (\d{4}-\d\d-\d\dT[\d:.]+Z)", re.IGNORECAS
 
 class NotThere(Refused):
     """What the call named is not there, or not any more."""
+
+
+class Stale(Refused):
+    """The call was made on a state that is not the present one: read again before asking again."""
 
 
 def remedy(status: int, content: bytes, headers: Mapping[str, str], now: float, repeatable: bool) -> Exception:
@@ -46,14 +51,16 @@ def remedy(status: int, content: bytes, headers: Mapping[str, str], now: float, 
         return Unanswered(what)
     if status >= 500:
         return TryLater(what, wait=_wait(content, headers, now))
-    return Refused(what)
+    return Stale(what) if status == 400 and reasons & PRECONDITION else Refused(what)
 
 
 def _reasons(content: bytes) -> Iterator[str]:
-    """Yield every reason in Google's envelope: `errors[].reason` (Gmail) and `details[].reason` (ErrorInfo)."""
+    """Yield every reason in Google's envelope: `errors[].reason` (Gmail), `details[].reason` (ErrorInfo), `status`."""
     try:
         error = json.loads(content)["error"]
         entries = [*error.get("errors", ()), *error.get("details", ())]
+        if error.get("status") == "FAILED_PRECONDITION":  # all that newer answers say of a stale etag
+            entries.append({"reason": "FAILED_PRECONDITION"})
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return
     for entry in entries:

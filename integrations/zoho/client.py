@@ -69,7 +69,7 @@ class ZohoClient:
         """Send a change. Raises Unanswered when nobody knows whether it was done, unless it is `repeatable`.
 
         `items` names the list of an answer that says for each record what became of it: such an answer comes back
-        whole, also when every record was refused.
+        whole, also when every record was refused. `unmodified_since`: not where somebody wrote after that.
         """
         headers = {"If-Unmodified-Since": stamp(unmodified_since)} if unmodified_since else {}
         options = {"params": dict(params or {}), "json": json, "data": form, "headers": headers}

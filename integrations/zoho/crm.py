@@ -18,6 +18,7 @@ from integrations.zoho.leads import Leads
 from integrations.zoho.people import MODULES, PAGE, SPARE, People
 from integrations.zoho.tasks import Tasks
 from integrations.zoho.texts import Texts
+from integrations.zoho.writing import ZohoPeopleWriter
 
 WATCH = f"{CRM}/actions/watch"
 LONGEST_WATCH = timedelta(days=7) - timedelta(minutes=5)  # asked for more, Zoho silently gives one hour
@@ -194,6 +195,13 @@ def open_crm(
     """Open an organisation. `region` reads numbers without a country; `web` is where people see the CRM."""
     client = ZohoClient(http=http, api_domain=api_domain, tokens=tokens, timeout=timeout)
     return ZohoCrm(client, region=region, web=web or crm_web(api_domain))
+
+
+def open_people_writer(
+    *, http: Http, api_domain: str, tokens: Tokens, region: str = "US", timeout: float = 20.0
+) -> ZohoPeopleWriter:
+    """Open the organisation's contacts and leads for writing; the consent has to reach that far."""
+    return ZohoPeopleWriter(ZohoClient(http=http, api_domain=api_domain, tokens=tokens, timeout=timeout), region)
 
 
 def open_bridge(*, http: Http, api_domain: str, tokens: Tokens, timeout: float = 20.0) -> ZohoPhoneBridge:

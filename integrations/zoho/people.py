@@ -1,6 +1,7 @@
 """Contacts, Leads and Accounts as people: every number, every address, whoever owns them.
 
-Read in the order they changed, so that a reading can be taken up again from the last one seen. Nothing is written.
+Read in the order they changed, so that a reading can be taken up again from the last one seen. Nothing is written
+here: `writing` does that.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class People:
                 for page in self._pages(module, start):
                     for row in page:
                         newest = str(row.get("Modified_Time") or newest)
-                        told = self._read(module, row)
+                        told = self.read(module, row)
                         if isinstance(told, Gone):
                             self._left[told.remote_id] = told
                         elif (told.remote_id, told.etag) not in before:  # a page may begin with the last one's end
@@ -74,7 +75,7 @@ class People:
                 start = further
 
     def gone(self, module: str, since: datetime | None) -> Iterator[Gone]:
-        """Yield what was deleted since then, and what `changed` has met that nobody has to know any more (`_read`)."""
+        """Yield what was deleted since then, and what `changed` has met that nobody has to know any more (`read`)."""
         for gone in list(self._left.values()):
             if gone.module == module:
                 yield self._left.pop(gone.remote_id)
@@ -93,10 +94,13 @@ class People:
         """Read these records again; one that is not there any more is Gone."""
         known = dict.fromkeys(id for id in ids if re.fullmatch(r"[0-9]{1,20}", id))
         for batch in in_batches(known, IDS):
-            params = _listing(module, converted=True) | {"ids": ",".join(batch)}
-            rows = rows_of(self._client.read(f"{CRM}/{module}", params), "data")
-            there = {str(row.get("id")): self._read(module, row) for row in rows}
+            there = {id: self.read(module, row) for id, row in self.rows(module, batch).items()}
             yield from (there.get(id) or Gone(module=module, remote_id=id) for id in batch)
+
+    def rows(self, module: str, ids: Sequence[str]) -> dict[str, Body]:
+        """The rows with these ids as Zoho keeps them, at most a hundred; one that is not there is left out."""
+        params = _listing(module, converted=True) | {"ids": ",".join(ids)}
+        return {str(row.get("id")): row for row in rows_of(self._client.read(f"{CRM}/{module}", params), "data")}
 
     def _pages(self, module: str, start: datetime | None) -> Iterator[list[Body]]:
         """Yield page after page. A page token keeps its place while people edit; a page number would not."""
@@ -114,7 +118,7 @@ class People:
             token = info.get("next_page_token")
             place = {"page_token": str(token)} if token else {"page": str(number)}
 
-    def _read(self, module: str, row: Body) -> Record | Gone:
+    def read(self, module: str, row: Body) -> Record | Gone:
         """Understand one row. A converted lead lives on as a contact, so as a lead it is gone.
 
         A company without a number says nothing of who is calling: we have no purpose for it.

@@ -15,6 +15,7 @@ from settings import Settings
 
 ORGANISATION = frozenset({"ZohoCRM.org.READ", "ZohoCRM.users.READ"})
 FIND_CALLS = frozenset({"ZohoCRM.modules.calls.READ", "ZohoCRM.coql.READ"})
+VERBS = ("READ", "CREATE", "UPDATE", "DELETE")
 
 FEATURES = (
     Feature(
@@ -62,6 +63,16 @@ FEATURES = (
         | {f"ZohoCRM.modules.{name}" for name in ("leads.CREATE", "leads.READ", "contacts.READ")}
         | {"ZohoCRM.coql.READ"},
         without="Leads are made in Zoho CRM by hand.",
+    ),
+    Feature(
+        slug="contacts-write",
+        title="Keep Zoho contacts up to date",
+        purpose="Add, change and delete contacts and leads where your other sides changed, as you chose.",
+        scopes=ORGANISATION
+        | {f"ZohoCRM.modules.{module}.{verb}" for module in ("contacts", "leads") for verb in VERBS},
+        without="Contacts and leads in Zoho CRM are read and never changed.",
+        optional=True,
+        by_name=True,
     ),
     Feature(
         slug="notifications",

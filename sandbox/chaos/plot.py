@@ -18,7 +18,7 @@ from sandbox.cast import ALICE, ALICE_LTD, BOB, CHARLIE, NEXT_DOOR, Company, Con
 CONTACTS, LEADS, STRANGERS = 160, 40, 20  # of each company: who may be at the other end
 APART_SECONDS = 7  # between the starts of two calls of a company, so that a start names its call
 MOST_COPIES = 5
-COPIES = (50, 25, 13, 8, 4)  # of a hundred events, how many are delivered once, twice, ...
+COPIES = (60, 22, 10, 5, 3)  # of a hundred events, how many are delivered once, twice, ...
 LEAST_AGO = timedelta(minutes=10)
 PREFIX = {"alice": "+34600700", "charlie": "+34600800"}
 AGENTS = {"alice": ((BOB, "201"), (ALICE, "202")), "charlie": ((CHARLIE, "301"),)}

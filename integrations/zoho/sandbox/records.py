@@ -104,7 +104,8 @@ def doors(dc: DataCentre) -> Blueprint:
 
     @blueprint.put("/<module>")
     def update(module: str) -> Reply:
-        return results(desk(module, "UPDATE").update(_sent_rows()), 200)
+        unmodified_since = request.headers.get("If-Unmodified-Since")
+        return results(desk(module, "UPDATE").update(_sent_rows(), unmodified_since), 200)
 
     @blueprint.put("/<module>/<row_id>")
     def update_one(module: str, row_id: str) -> Reply:

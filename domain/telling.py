@@ -1,0 +1,118 @@
+"""What a side that keeps people can be told, and its answer: one `Told` for each record, whatever became of it.
+
+A `Change` names the fields it is about and how they looked when it was decided, so that whoever writes looks first:
+a record that says something else by now is handed back as it is, never overwritten. Done already counts as done, so
+telling twice does no harm; only a creation that nobody answered has to be looked for, with `find`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from domain.contact import Line, Person, Record, fold_email
+
+Field = Literal["name", "company", "title", "lines", "emails"]
+Outcome = Literal["written", "joined", "changed", "gone", "refused"]
+FIELDS: tuple[Field, ...] = ("name", "company", "title", "lines", "emails")  # both halves of a name go together
+MANY: tuple[Field, ...] = ("lines", "emails")  # fields of which a person has several
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may hold, and which fields each module takes. Numbers are records a request."""
+
+    create: int
+    update: int
+    delete: int
+    page: int
+    sequential: bool  # two writes of one user must not run at once
+    takes: Mapping[str, frozenset[Field]]  # by module
+    newcomers: str  # the module where new people go
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A record that shall say `wanted` in these fields, decided when it said `was`."""
+
+    module: str
+    remote_id: str
+    was: Person
+    wanted: Person = field(default_factory=Person)
+    fields: frozenset[Field] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What became of one record. written: it stands there as `record` says; joined: the side had this person already;
+    changed: somebody was faster, `record` is what they wrote and nothing was done; gone: it is not there (any more)."""
+
+    do: Outcome
+    remote_id: str = ""  # its name there now, which may be another than it was asked by
+    record: Record | None = None
+    refused: str = ""  # the other side's reason
+    short: tuple[Field, ...] = ()  # fields of which not everything found room there
+
+
+class PeopleWriter(Protocol):
+    """A side's people, to be written. Answers come in the order of the question, at most `limits` of them at once.
+
+    Every method may raise what `domain.errors` names under Upstream; then nobody knows which of them were done.
+    """
+
+    limits: Limits
+
+    def create(self, people: Sequence[Person]) -> list[Told]:
+        """Add new people. After Unanswered ask `find` before asking again."""
+
+    def find(self, people: Sequence[Person], since: datetime) -> list[Told | None]:
+        """Look for people whose creation nobody answered; None for one who is not there."""
+
+    def update(self, changes: Sequence[Change]) -> list[Told]:
+        """Write the named fields and no others."""
+
+    def delete(self, changes: Sequence[Change]) -> list[Told]:
+        """Delete records that still look as they did."""
+
+
+def number_key(line: Line) -> str:
+    """The one way we compare a number: as meant with its extension, else as written without its spaces."""
+    return f"{line.e164};{line.extension}" if line.e164 else "".join(line.raw.split()).casefold()
+
+
+def said(person: Person, name: Field) -> str | frozenset[str]:
+    """What a person says in a field, in the one spelling we compare: labels and the places of spaces do not count."""
+    if name == "lines":
+        return frozenset(filter(None, map(number_key, person.lines)))
+    if name == "emails":
+        return frozenset(filter(None, map(fold_email, person.emails)))
+    text = f"{person.given} {person.family}" if name == "name" else getattr(person, name)
+    return " ".join(text.split())
+
+
+def agree(one: Person, other: Person, fields: Sequence[Field] | frozenset[Field] = FIELDS) -> bool:
+    """Say whether two people say the same in these fields."""
+    return all(said(one, name) == said(other, name) for name in fields)
+
+
+def look(change: Change, record: Record | None) -> Told | None:
+    """Settle a change by what stands there: gone, done already, or somebody was faster; None when it can be written."""
+    if record is None:
+        return Told(do="gone", remote_id=change.remote_id)
+    if change.fields and agree(record.person, change.wanted, change.fields):
+        return Told(do="written", remote_id=record.remote_id, record=record)
+    if not agree(record.person, change.was, change.fields or FIELDS):
+        return Told(do="changed", remote_id=record.remote_id, record=record)
+    return None
+
+
+def same_newcomer(record: Record, person: Person) -> bool:
+    """Say whether a record is the one a lost answer was about: everything asked for is there, and it has that name."""
+    there, asked = record.person, person
+    return (
+        said(there, "name") == said(asked, "name")
+        and bool(asked.lines or asked.emails)
+        and all(said(asked, name) == said(there, name) for name in MANY)
+    )
