@@ -149,7 +149,7 @@ def test_the_provider_is_described_without_asking_anybody():
 
 def test_every_feature_says_what_it_is_for_and_what_is_missing_without_it():
     known = ["calls", "repair", "follow-ups", "contacts", "accounts", "leads", "contacts-write"]
-    assert [feature.slug for feature in FEATURES] == [*known, "notifications", "phonebridge"]
+    assert [feature.slug for feature in FEATURES] == [*known, "notifications", "texts", "phonebridge"]
     for feature in FEATURES:
         assert feature.purpose.endswith(".")
         assert feature.without.endswith(".")
