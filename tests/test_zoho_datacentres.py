@@ -155,7 +155,7 @@ def test_every_feature_says_what_it_is_for_and_what_is_missing_without_it():
         assert feature.without.endswith(".")
         assert all(re.fullmatch(r"(ZohoCRM|PhoneBridge)(\.[A-Za-z_]+){2,3}", scope) for scope in feature.scopes)
         assert not any("modules.ALL" in scope for scope in feature.scopes)
-    assert [feature.slug for feature in FEATURES if feature.optional] == ["contacts-write", "phonebridge"]
+    assert [feature.slug for feature in FEATURES if feature.optional] == ["contacts-write", "texts", "phonebridge"]
 
 
 def test_who_signed_in_is_zohos_word():
