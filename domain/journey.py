@@ -159,10 +159,17 @@ class _Walk:
             return self.call.caller
         return self._named(self.call.agent_extension or self.call.agent_email)
 
+    @property
+    def _taken(self) -> bool:
+        return any(step.what in ("answered", "retrieved") for step in self.steps)
+
     def hear(self, event: CallEvent) -> None:
         who = self._named(event.agent_extension or event.agent_email)
         if event.queue and all(step.what != "queued" for step in self.steps):
-            self._add(event, "queued", detail=event.queue)
+            known = event if event.type != "ended" else replace(event, type="ringing", at=self.call.started_at)
+            self._add(known, "queued", detail=event.queue)
+        if event.type == "ended" and event.answered_at and not self._taken:  # nobody told of it when it happened
+            self._answered(replace(event, type="answered", at=event.answered_at), who)
         match event.type:
             case "ringing":
                 self._rang(event, who)
@@ -217,7 +224,7 @@ class _Walk:
         self.rung.add(event.leg_ref)
 
     def _answered(self, event: CallEvent, who: str) -> None:
-        first = not any(step.what in ("answered", "retrieved") for step in self.steps)
+        first = not self._taken
         self.answered.add(event.leg_ref)
         if self.call.direction == "outbound" and who in ("", self.own):
             if first:

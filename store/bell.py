@@ -46,11 +46,12 @@ class Bell:
         try:
             if not self._redis.set(self._rung(tenant, lane), 1, nx=True, px=RUNG_MS):
                 return True
+            # Each ring is a job of its own: RQ clears a job away by its id when it is done, and with it one that came
+            # meanwhile under the same id.
             self._queues[QUEUES[lane]].enqueue(
                 "jobs.worker.drain",
                 str(tenant),
                 lane,
-                job_id=f"drain-{lane}-{tenant}",
                 description=f"drain {lane}",
                 result_ttl=0,
                 failure_ttl=FAILED_KEPT_SECONDS,

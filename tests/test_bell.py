@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
 
 from store.bell import FAILED_KEPT_SECONDS, QUEUES, Bell
 
@@ -40,8 +42,8 @@ def test_a_ring_is_a_job_of_ids_only(work_url: str, valkey: Any) -> None:
 
     assert bell.ring(ALICE, "calls")
 
-    assert [f"drain-calls-{ALICE}".encode()] == jobs(valkey, "calls")
-    job = valkey.hgetall(f"rq:job:drain-calls-{ALICE}")
+    (id,) = jobs(valkey, "calls")
+    job = valkey.hgetall(b"rq:job:" + id)
     assert (b"drain calls", b"0", str(FAILED_KEPT_SECONDS).encode()) == (
         job[b"description"],
         job[b"result_ttl"],
@@ -64,6 +66,25 @@ def test_many_rings_are_one_until_somebody_answers(work_url: str, valkey: Any) -
     assert 1 == len(jobs(valkey, "calls"))
     (mark,) = valkey.keys("linekeeper:rung:*")
     assert 0 < valkey.pttl(mark) <= 2_000
+
+
+def test_a_ring_during_a_visit_is_heard_after_it(work_url: str, valkey: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came in while a worker was on its way out waits for no sweep."""
+    bell = Bell(work_url)
+    visits: list[str] = []
+
+    def drain(tenant: str, lane: str) -> None:
+        bell.answer(ALICE, "calls")
+        visits.append(lane)
+        if len(visits) == 1:
+            assert bell.ring(ALICE, "calls")
+
+    monkeypatch.setattr("jobs.worker.drain", drain)
+    bell.ring(ALICE, "calls")
+    queue = Queue("calls", connection=valkey, serializer=JSONSerializer)
+    SimpleWorker([queue], connection=valkey, serializer=JSONSerializer).work(burst=True, logging_level="WARNING")
+
+    assert ["calls", "calls"] == visits
 
 
 def test_calls_never_wait_behind_a_long_sync(work_url: str, valkey: Any) -> None:

@@ -382,7 +382,7 @@ def test_the_whole_timeline_of_a_call(alice: Alice) -> None:
 
     marks = journeys.timeline(alice.tools, alice.tenant, kept(alice, made))
 
-    assert [("call", "The call came in"), ("call", "It ended")] == [
+    assert [("call", "The call came in"), ("call", "201 answered"), ("call", "It ended")] == [
         (mark.where, mark.about) for mark in marks if mark.where == "call"
     ]
     assert [("activity.record", "planned"), ("activity.record", "done")] == [
