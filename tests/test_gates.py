@@ -62,7 +62,7 @@ class Counter:
     """An other side that counts how many requests it has in hand, whichever process they come from."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._valkey, self._name, self.most = redis.Redis.from_url(url), f"{name}:in-hand", 0
+        self._valkey, self._name, self.most = redis.Redis.from_url(url), f"linekeeper:gate:{name}:in-hand", 0
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         self.most = max(self.most, int(str(self._valkey.incr(self._name))))
