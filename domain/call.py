@@ -7,7 +7,7 @@ Nothing is stored, matched or sent here.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -51,22 +51,23 @@ class CallEvent:
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON values, for sealing."""
+        told = {name: getattr(self, name) for name in FIELDS}
         return {
-            key: value.isoformat() if isinstance(value, datetime) else value
-            for key, value in asdict(self).items()
-            if value not in (None, "", False)
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in told.items() if value
         }
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> CallEvent:
         """Undo `as_data`; a field that a later version added is left at its default."""
-        known = {field.name for field in fields(cls)}
         values: dict[str, Any] = {
             key: datetime.fromisoformat(value) if key == "at" or key.endswith("_at") else value
             for key, value in data.items()
-            if key in known
+            if key in FIELDS
         }
         return cls(**values)
+
+
+FIELDS = tuple(field.name for field in fields(CallEvent))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

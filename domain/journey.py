@@ -74,7 +74,9 @@ def journey(events: Iterable[CallEvent]) -> tuple[Step, ...]:
         if event.by_hand:
             entered = event.id == event.call_ref
             walk.steps.append(Step(at=event.at, what="corrected", detail="entered" if entered else ""))
-    return tuple(replace(step, inbound=call.direction == "inbound") for step in walk.steps)
+    return (
+        tuple(walk.steps) if call.direction == "inbound" else tuple(replace(step, inbound=False) for step in walk.steps)
+    )
 
 
 def line(steps: Sequence[Step], name: Name) -> str:

@@ -36,6 +36,7 @@ BODY_BYTES = 10 * 1024 * 1024
 CHUNK_BYTES = 65_536
 ADDRESSES_TRIED = 3
 POOL_CONNECTIONS = 32
+HOSTS_REMEMBERED = 1_000
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 INSIDE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa")  # names that never leave a building
 UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is handed out (RFC 4291, 2.4)
@@ -215,12 +216,23 @@ class Session(requests.Session):
     def __init__(self, timeout: float) -> None:
         super().__init__()
         self.timeout = timeout
+        self._around: dict[tuple[str, str, str], Any] = {}
         self.auth = _as_it_is
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         """Ask as requests does; spelled so that a session is what `domain.ports.Http` describes."""
         return super().request(method, url, *args, **options)
+
+    def merge_environment_settings(self, url: Any, *asked: Any) -> Any:
+        """Read the environment's proxies and certificates once for each host: it does not change while we run."""
+        parts = urlsplit(str(url))
+        key = (parts.scheme, parts.netloc, repr(asked))
+        if key not in self._around:
+            if len(self._around) > HOSTS_REMEMBERED:
+                self._around.clear()
+            self._around[key] = super().merge_environment_settings(url, *asked)
+        return {**self._around[key]}
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         if options.get("timeout") is None:

@@ -19,6 +19,7 @@ from domain.matching import Place
 from domain.ports import Activity
 from domain.said import words_of
 from jobs import journeys, recordings, who
+from jobs.abreast import abreast, handfuls
 from jobs.outage import postpone
 from jobs.services import Services
 from store.calls import Kept
@@ -76,31 +77,53 @@ def _remember(services: Services, tie: Tie, due: Sequence[Effect], told: Mapping
 
 
 def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
-    """Tell the CRM's telephony screen that calls are over; it writes the activity itself."""
+    """Tell the CRM's telephony screen that calls are over, a few at once; it writes each activity itself."""
     screen = services.bridge(tie)
     told = of_effects(services, tie, batch)
-    for position, effect in enumerate(batch):
-        activity = told.get(effect.id)
-        if activity is None:
-            services.effects.drop(tie.tenant, [effect], "call.gone", state="dropped")
-            continue
-        try:
-            there = screen.find_call(activity, beside(services, tie, effect)) if effect.state == "unknown" else ""
-            if not there:
-                services.effects.claim(tie.tenant, [effect])
-                screen.finish(activity)
-            _logged(services, tie, {effect: there}, read_back=bool(there))
-            if activity.remarks and effect.call is not None:  # the CRM's telephony takes none
-                with services.db.tenant(tie.tenant) as database:
-                    services.effects.amend_activity(database, tie.tenant, tie.id, effect.call, "bridged")
-        except Refused as error:
+    for some in handfuls(batch):
+        services.effects.drop(tie.tenant, [one for one in some if one.id not in told], "call.gone", state="dropped")
+        some = [one for one in some if one.id in told]
+        doubtful = [one for one in some if one.state == "unknown"]
+        looked = abreast(lambda one: screen.find_call(told[one.id], beside(services, tie, one)), doubtful)
+        due = [one for one in some if one.state == "due"] + [one for one, row in looked if row == ""]
+        services.effects.claim(tie.tenant, due)
+        finished = abreast(lambda one: screen.finish(told[one.id]), due)
+        there = {one: row for one, row in looked if row and isinstance(row, str)}
+        _logged(services, tie, there, read_back=True)
+        written = {one: "" for one, answer in finished if answer is None}
+        _logged(services, tie, written)
+        _add_remarks(services, tie, [one for one in (*there, *written) if told[one.id].remarks])
+        stuck = _settle(services, tie, [*looked, *finished])
+        if stuck:  # what comes after shares the fate of the first
+            settled = {one.id for one in some} - {one.id for one, _ in stuck}
+            batch[:] = [one for one in batch[batch.index(some[0]) :] if one.id not in settled]
+            raise stuck[0][1]
+
+
+def _add_remarks(services: Services, tie: Tie, written: Sequence[Effect]) -> None:
+    """Owe the activities what people had to say of the calls: the CRM's telephony takes no remarks."""
+    if not written:
+        return
+    with services.db.tenant(tie.tenant) as database:
+        for effect in written:
+            if effect.call is not None:
+                services.effects.amend_activity(database, tie.tenant, tie.id, effect.call, "bridged")
+
+
+def _settle(
+    services: Services, tie: Tie, answers: Sequence[tuple[Effect, str | Upstream | None]]
+) -> list[tuple[Effect, Upstream]]:
+    """Settle what was refused and what nobody knows; return what failed for a reason that is not its own."""
+    stuck = []
+    for effect, error in answers:
+        if isinstance(error, Refused):
             services.effects.drop(tie.tenant, [effect], error.code)
-        except Unanswered as error:
+        elif isinstance(error, Unanswered):
             postpone(services, tie, [effect], error)
             services.connections.trouble(tie.tenant, tie.id, error.code)
-        except Upstream:
-            del batch[:position]  # what went before is settled; the rest shares this one's fate
-            raise
+        elif isinstance(error, Upstream):
+            stuck.append((effect, error))
+    return stuck
 
 
 def beside(services: Services, tie: Tie, effect: Effect) -> list[Activity]:
@@ -118,10 +141,9 @@ def _logged(services: Services, tie: Tie, results: Mapping[Effect, str], *, read
     if not results:
         return
     with services.db.tenant(tie.tenant) as database:
-        services.effects.done(database, tie.tenant, {effect.id: there for effect, there in results.items()})
-        for effect, there in results.items():
-            if effect.call is not None and there:
-                services.calls.logged(database, tie.tenant, effect.call, there)
+        services.effects.done(database, tie.tenant, {effect.id: row for effect, row in results.items()})
+        there = {effect.call: row for effect, row in results.items() if effect.call is not None and row}
+        services.calls.logged(database, tie.tenant, there)
         services.ledger.write(
             database,
             tie.tenant,

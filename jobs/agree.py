@@ -238,7 +238,7 @@ def _write_down(services: Services, crm: Tie, owed: Mapping[UUID, Owed], finding
         services.effects.reopen(database, crm.tenant, lost)
         services.effects.amended(database, crm.tenant, findings.settled)
         for call, row in findings.found.items():
-            services.calls.logged(database, crm.tenant, call, row)
+            services.calls.logged(database, crm.tenant, {call: row})
         if again or findings.amended or findings.removed:
             services.ledger.write(
                 database,

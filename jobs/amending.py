@@ -71,5 +71,5 @@ def _one(services: Services, tie: Tie, effect: Effect, kept: Kept, owed: Owed, a
     with services.db.tenant(tie.tenant) as database:
         services.effects.done(database, tie.tenant, {effect.id: there})
         if not kept.activity:
-            services.calls.logged(database, tie.tenant, kept.id, there)
+            services.calls.logged(database, tie.tenant, {kept.id: there})
     log.info("call_amended", tenant=str(tie.tenant), call=str(effect.call))

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -147,9 +148,8 @@ def take_over(
     decided = services.apart.known(tenant.id, set(ours))
     ours = [number for number in ours if decided.get(number, ("own", "seen"))[1] == "seen"]
     with services.db.tenant(tie.tenant) as database:
-        for item in heard:
-            if crm is not None:
-                _plan(services, database, tenant, crm, item, people, (since or {}).get(item.call.ref))
+        if crm is not None:
+            _owe(services, database, tenant, crm, heard, people, since or {})
         services.calls.save(database, tie.tenant, heard, numbers)
         services.apart.saw(database, tie.tenant, ours)
         if crm is not None:
@@ -160,10 +160,7 @@ def take_over(
                 recordings.owe_update(services, database, tie.tenant, crm.id, item.id)
             if crm is not None and item.writer and _left_word(item):
                 services.effects.amend_activity(database, tie.tenant, crm.id, item.id, f"voicemail:{len(item.events)}")
-        for item in heard:
-            if item.user is not None and item.call.agent_extension and item.before is None:
-                services.tenants.learn_extension(database, tie.tenant, item.user, item.call.agent_extension)
-                services.devices.learn(database, tie.tenant, item.user, item.call.agent_extension)
+        _learn_lines(services, database, tie.tenant, heard)
         Inbox.done(database, tie.tenant, understood)
         Inbox.done(database, tie.tenant, ignored, "ignored", "no_use")
     for item in heard:
@@ -187,37 +184,49 @@ def _left_word(item: Heard) -> bool:
     return before.transcript != call.transcript or (call.outcome == "voicemail" and before.outcome != "voicemail")
 
 
-def _plan(
+def _owe(
     services: Services,
     database: Connection,
     tenant: Tenant,
     crm: Tie,
-    item: Heard,
+    heard: Sequence[Heard],
     people: Mapping[UUID, User],
-    since: datetime | None,
+    since: Mapping[str, datetime],
 ) -> None:
-    """Write down what this call makes us owe."""
-    if item.match in NO_CUSTOMER:
-        return
-    call = item.call
-    by_hand = any(event.by_hand and event.call_ref == event.id for event in item.events)  # entered, and long over
-    bridged = tenant.call_writer == "bridge" and item.user is not None and not by_hand
-    if call.state != "ended" and not item.writer and tenant.call_writer == "bridge":
-        pops.plan(services, database, tenant, crm, item, people, since)
-    if call.state == "ended" and not item.writer:
-        item.writer = "bridge" if bridged else "records"
-        services.effects.plan(
-            database,
-            tenant.id,
-            "activity.bridge" if bridged else "activity.record",
-            f"activity:{item.id}",
-            connection=crm.id,
-            lane="calls",
-            payload={},
-            call=item.id,
-        )
-        if bridged and item.trace is not None and len(item.trace.found) > 1 and item.trace.choice.why != "ask":
-            relink.owe(services, database, tenant.id, crm.id, item.id, "shared")  # Zoho picks one by itself
+    """Write down what these calls make us owe: a card while one lives, one activity once it is over."""
+    writers: dict[UUID, Literal["bridge", "records"]] = {}
+    shared = []
+    for item in heard:
+        if item.match in NO_CUSTOMER or item.writer:
+            continue
+        if item.call.state == "ended":
+            bridged = tenant.call_writer == "bridge" and item.user is not None and not _by_hand(item)
+            item.writer = writers[item.id] = "bridge" if bridged else "records"
+            if bridged and item.trace is not None and len(item.trace.found) > 1 and item.trace.choice.why != "ask":
+                shared.append(item.id)  # Zoho picks one by itself
+        elif tenant.call_writer == "bridge":
+            pops.plan(services, database, tenant, crm, item, people, since.get(item.call.ref))
+    services.effects.plan_activities(database, tenant.id, crm.id, writers)
+    for call in shared:
+        relink.owe(services, database, tenant.id, crm.id, call, "shared")
+
+
+def _by_hand(item: Heard) -> bool:
+    """Somebody entered the whole call, and it is long over."""
+    return any(event.by_hand and event.call_ref == event.id for event in item.events)
+
+
+def _learn_lines(services: Services, database: Connection, tenant: TenantId, heard: Sequence[Heard]) -> None:
+    """Remember which inside lines rang whom; the last of them is where they are rung."""
+    lines: dict[UUID, dict[str, None]] = defaultdict(dict)
+    for item in heard:
+        if item.user is not None and item.call.agent_extension and item.before is None:
+            lines[item.user].pop(item.call.agent_extension, None)
+            lines[item.user][item.call.agent_extension] = None
+    for user, extensions in lines.items():
+        services.tenants.learn_extension(database, tenant, user, list(extensions)[-1])
+        for extension in extensions:
+            services.devices.learn(database, tenant, user, extension)
 
 
 def _turn(kind: str) -> int:

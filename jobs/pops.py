@@ -13,11 +13,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.errors import Forbidden, Upstream
+from domain.errors import Forbidden
 from domain.pop import PopRules, Wish, shows
 from domain.ports import Ring
 from domain.seats import SeatState
 from domain.urgency import urgently
+from jobs.abreast import abreast, handfuls
 from jobs.activities import Story, agent_line, stories
 from jobs.services import Services
 from store.calls import Heard
@@ -72,19 +73,17 @@ def plan(
     user, state = at
     if not shows(tenant.pops.when(item.call.direction, people[user].pops), state):
         return
-    fresh = services.effects.plan(
+    services.effects.plan(
         database,
         tenant.id,
         "pop",
         f"pop:{item.id}:{user}:{state}",
         connection=crm.id,
         lane="calls",
-        payload={"state": state, "user": str(user), "moved": item.screen not in (None, user)},
+        payload={"state": state, "user": str(user)},
         call=item.id,
         since=since,
     )
-    if fresh:
-        item.screen = user
 
 
 def _whose_card(item: Heard) -> tuple[UUID, SeatState] | None:
@@ -100,37 +99,46 @@ def _whose_card(item: Heard) -> tuple[UUID, SeatState] | None:
 
 @urgently()
 def pop(services: Services, tie: Tie, batch: list[Effect]) -> None:
-    """Show calls on screens; a pop that is late, or fails, is not worth repeating."""
+    """Show calls on screens, each as its last news has it; a pop that is late, or fails, is not worth repeating."""
     bridge = services.bridge(tie)
     told = stories(services, tie, batch)
-    for effect in batch:
-        story = told.get(effect.id)
-        late = services.now() - effect.created_at > POP_IS_STALE
-        user = _still_there(services, tie, effect, story)
-        if late or effect.state == "unknown" or story is None or user is None:
-            reason = "pop.moved_on" if story is not None and not late and effect.state != "unknown" else "pop.stale"
-            services.effects.drop(tie.tenant, [effect], reason, state="dropped")
-            continue
-        call = story.kept.call
-        services.effects.claim(tie.tenant, [effect])
-        try:
-            bridge.ring(
-                Ring(
-                    call=str(story.kept.id),
-                    direction=call.direction,
-                    state="ringing" if effect.payload.get("state") == "ringing" else "answered",
-                    customer=call.customer,
-                    agent=agent_line(story) if user.id == story.kept.user else user.extension or agent_line(story),
-                    owner_login=user.login_id,
-                    moved=effect.payload.get("moved") is True,
-                )
-            )
-        except Upstream as error:
-            services.effects.drop(tie.tenant, [effect], error.code, state="dropped")
-            services.connections.trouble(tie.tenant, tie.id, error.code)
-            continue
+    last = {effect.call: effect for effect in batch}
+    for some in handfuls(batch):
+        rings: list[tuple[Effect, Ring]] = []
+        screens: dict[UUID, UUID] = {}
+        for effect in some:
+            story = told.get(effect.id)
+            late = effect.state == "unknown" or services.now() - effect.created_at > POP_IS_STALE
+            user = _still_there(services, tie, effect, story) if last[effect.call] is effect else None
+            if late or story is None or user is None:
+                reason = "pop.stale" if late or story is None else "pop.moved_on"
+                services.effects.drop(tie.tenant, [effect], reason, state="dropped")
+            else:
+                rings.append((effect, _ring(effect, story, user)))
+                screens[story.kept.id] = user.id
+        services.effects.claim(tie.tenant, [effect for effect, _ in rings])
+        services.calls.shown(tie.tenant, screens)
+        answers = [(effect, error) for (effect, _), error in abreast(lambda pair: bridge.ring(pair[1]), rings)]
         with services.db.tenant(tie.tenant) as database:
-            services.effects.done(database, tie.tenant, {effect.id: ""})
+            services.effects.done(database, tie.tenant, {one.id: "" for one, error in answers if error is None})
+        for effect, error in answers:
+            if error is not None:
+                services.effects.drop(tie.tenant, [effect], error.code, state="dropped")
+                services.connections.trouble(tie.tenant, tie.id, error.code)
+
+
+def _ring(effect: Effect, story: Story, user: User) -> Ring:
+    """What a card shows of a call."""
+    call = story.kept.call
+    return Ring(
+        call=str(story.kept.id),
+        direction=call.direction,
+        state="ringing" if effect.payload.get("state") == "ringing" else "answered",
+        customer=call.customer,
+        agent=agent_line(story) if user.id == story.kept.user else user.extension or agent_line(story),
+        owner_login=user.login_id,
+        moved=story.kept.screen not in (None, user.id),
+    )
 
 
 def _still_there(services: Services, tie: Tie, effect: Effect, story: Story | None) -> User | None:

@@ -75,7 +75,7 @@ def link(services: Services, tie: Tie, batch: list[Effect]) -> None:
         with services.db.tenant(tie.tenant) as database:
             services.effects.done(database, tie.tenant, {effect.id: there})
             if not story.kept.activity:
-                services.calls.logged(database, tie.tenant, story.kept.id, there)
+                services.calls.logged(database, tie.tenant, {story.kept.id: there})
         log.info("call_linked", tenant=str(tie.tenant), call=str(effect.call))
 
 

@@ -33,6 +33,7 @@ from store.vault import Vault
 
 LEASE = timedelta(seconds=30)
 USUAL_LIFE = 3600  # seconds
+HELD_SECONDS = 1.0
 WAIT_SECONDS = 25.0  # how long a caller waits for another process's renewal
 POLL_SECONDS = 0.05
 
@@ -168,13 +169,18 @@ class Grants:
     # -- using
 
     def tokens(self, tenant: TenantId, tie: UUID, provider: OAuthProvider) -> Tokens:
-        """What an adapter is given: its tokens, and a renewal only of the one that was just refused."""
-        last: list[str] = []
+        """What an adapter is given: its tokens, and a renewal only of the one that was just refused.
+
+        A token is good for a second of requests before it is read again: a batch asks once, not once a request.
+        """
+        last = ("", -HELD_SECONDS)
 
         def token(*, renew: bool = False) -> str:
-            refused = last[-1] if renew and last else ""
-            value = self.token(tenant, tie, provider, refused=refused).value
-            last[:] = [value]
+            nonlocal last
+            value, read_at = last
+            if renew or time.monotonic() - read_at >= HELD_SECONDS:
+                value = self.token(tenant, tie, provider, refused=value if renew else "").value
+                last = (value, time.monotonic())
             return value
 
         return token

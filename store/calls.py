@@ -21,7 +21,7 @@ from domain.matching import Choice, Trace
 from domain.phone import Number
 from domain.remark import Remark
 from domain.seats import SeatState
-from store.database import Database, TenantId
+from store.database import Database, TenantId, pairs
 from store.sieve import Wanted, those
 from store.tables import calls
 from store.vault import TenantVault, Vault
@@ -175,11 +175,26 @@ class Calls:
             rows,
         )
 
-    def logged(self, database: Connection, tenant: TenantId, call: UUID, activity: str) -> None:
-        """The CRM keeps this call under that id."""
-        database.execute(
-            update(calls).where(calls.c.tenant_id == tenant, calls.c.id == call).values(activity_id=activity)
-        )
+    def logged(self, database: Connection, tenant: TenantId, activities: Mapping[UUID, str]) -> None:
+        """The CRM keeps each of these calls under that id."""
+        if activities:
+            told = pairs(activities)
+            database.execute(
+                update(calls)
+                .where(calls.c.tenant_id == tenant, calls.c.id == told.c.id)
+                .values(activity_id=told.c.value)
+            )
+
+    def shown(self, tenant: TenantId, screens: Mapping[UUID, UUID]) -> None:
+        """The card of each of these calls is about to stand on that user's screen in the CRM."""
+        if screens:
+            with self._db.tenant(tenant) as database:
+                database.execute(
+                    update(calls)
+                    .where(calls.c.tenant_id == tenant, calls.c.id == bindparam("row"))
+                    .values(screen_id=bindparam("user")),
+                    [{"row": call, "user": user} for call, user in screens.items()],
+                )
 
     def settle(self, database: Connection, tenant: TenantId, call: UUID, trace: Trace) -> None:
         """Say anew who a call is with, in the caller's transaction. The caller holds the tenant's `calls` lane."""

@@ -21,7 +21,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Update, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from store.database import Database, TenantId
+from store.database import Database, TenantId, pairs
 from store.inbox import Lane
 from store.tables import calls, effects
 from store.vault import Vault
@@ -114,7 +114,7 @@ class Effects:
                 call_id=call,
                 text_id=text,
                 contact_id=contact,
-                payload=self._vault.of(tenant).seal_json("effects", row, "payload", payload),
+                payload=self._vault.of(tenant).seal_json("effects", row, "payload", payload) if payload else None,
                 created_at=since if since is not None else func.now(),
                 next_at=func.now() + wait,
             )
@@ -122,6 +122,26 @@ class Effects:
             .returning(effects.c.id)  # an INSERT's rowcount is not to be had from SQLAlchemy
         ).scalar_one_or_none()
         return new is not None
+
+    @staticmethod
+    def plan_activities(
+        database: Connection, tenant: TenantId, crm: UUID, writers: Mapping[UUID, Literal["bridge", "records"]]
+    ) -> None:
+        """Write down who owes the activity of each of these calls, in the caller's transaction: one writer a call."""
+        rows = [
+            {
+                "id": uuid.uuid4(),
+                "tenant_id": tenant,
+                "connection_id": crm,
+                "kind": "activity.bridge" if writer == "bridge" else "activity.record",
+                "key": f"activity:{call}",
+                "lane": "calls",
+                "call_id": call,
+            }
+            for call, writer in writers.items()
+        ]
+        if rows:
+            database.execute(insert(effects).on_conflict_do_nothing(), rows)
 
     def renew(
         self, database: Connection, tenant: TenantId, key: str, *, payload: Mapping[str, Any], call: UUID | None
@@ -245,6 +265,8 @@ class Effects:
 
     def claim(self, tenant: TenantId, batch: Sequence[Effect]) -> None:
         """Commit that these are about to leave."""
+        if not batch:
+            return
         with self._db.tenant(tenant) as database:
             database.execute(
                 update(effects)
@@ -255,16 +277,11 @@ class Effects:
     def done(self, database: Connection, tenant: TenantId, results: Mapping[UUID, str]) -> None:
         """They stand over there, under these ids. The payload goes."""
         if results:
+            told = pairs(results)
             database.execute(
                 update(effects)
-                .where(effects.c.tenant_id == tenant, effects.c.id.in_(results))
-                .values(
-                    state="done",
-                    reason="",
-                    result=case(results, value=effects.c.id, else_=""),
-                    payload=None,
-                    done_at=func.now(),
-                )
+                .where(effects.c.tenant_id == tenant, effects.c.id == told.c.id)
+                .values(state="done", reason="", result=told.c.value, payload=None, done_at=func.now())
             )
 
     def unknown(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, counted: bool = True) -> None:
@@ -294,6 +311,8 @@ class Effects:
 
     def drop(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, state: str = "dead") -> None:
         """Asking again gets the same answer (dead), or there is nothing to do any more (dropped)."""
+        if not batch:
+            return
         with self._db.tenant(tenant) as database:
             database.execute(self._open(tenant, batch).values(state=state, reason=reason, done_at=func.now()))
 

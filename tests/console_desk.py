@@ -272,7 +272,7 @@ def ring(
     with services.db.tenant(tenant) as database:
         services.calls.save(database, tenant, heard, [phone.read(heard[0].call.customer, "ES")])
         if activity:
-            services.calls.logged(database, tenant, heard[0].id, activity)
+            services.calls.logged(database, tenant, {heard[0].id: activity})
     return heard[0].id
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
@@ -172,6 +172,7 @@ def test_a_card_does_not_come_after_the_call_has_gone(office: Office) -> None:
     )
 
 
+@example(seed=1075)  # Bob's card is planned while Alice has hers, and the call ends before it is shown
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_one_card_for_each_agent_and_state_in_any_order(office: Office, seed: int) -> None:

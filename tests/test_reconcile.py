@@ -382,7 +382,7 @@ def test_zoho_out_of_reach_does_not_stop_the_list(office: Office) -> None:
 def test_a_call_from_before_zoho_was_connected_is_planned(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody owed it then; the next reconcile does."""
     with monkeypatch.context() as without:
-        without.setattr(log_call, "_plan", lambda *_: None)
+        without.setattr(log_call, "_owe", lambda *_: None)
         office.call(1)
         office.work()
     assert [] == office.rows()
