@@ -109,6 +109,7 @@ class Settings:
     port: int = _setting(_whole(1, 65_535), 8000, "the web process listens here, on 127.0.0.1")
     base_url: str = _setting(_url, "", "the address the world reaches us at; unset: http://127.0.0.1:PORT")
     web_processes: int = _setting(_whole(1, 64), 2, "how many web processes share the port")
+    call_workers: int = _setting(_whole(1, 64), 2, "how many processes work on calls; a slow CRM holds up one of them")
     web_threads: int = _setting(_whole(1, 64), 8, "threads in each web process")
     keyring: tuple[tuple[str, bytes], ...] = _setting(_keyring, (), "kid:base64 of 32 bytes, comma separated")
     mail_cache_seconds: int = _setting(

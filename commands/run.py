@@ -38,8 +38,9 @@ def crew(parts: Parts) -> None:
 
     settings = settings_of_house()
     roles = _web(parts, settings)
-    for queue in sorted(set(QUEUES.values())):
-        roles[f"worker-{queue}"] = lambda queue=queue: _work(settings, queue)  # type: ignore[misc]  # its own queue
+    for place in range(settings.call_workers):
+        roles[f"worker-calls-{place + 1}"] = lambda: _work(settings, "calls")
+    roles["worker-sync"] = lambda: _work(settings, "sync")
     roles["timetable"] = lambda: _keep_time(settings)
     roles["listener"] = lambda: keep_listening(settings)
     Crew(roles, folder=settings.data_dir).run()

@@ -301,8 +301,8 @@ class Crm(Protocol):
     def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
         """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
 
-    def find_call(self, activity: Activity) -> str:
-        """Return the id of the activity if it is there already, else ""."""
+    def find_calls(self, activities: Sequence[Activity]) -> Mapping[str, str]:
+        """Return the ids of those of these activities that are there already, by their markers."""
 
     def calls_logged(self, since: datetime, until: datetime) -> Iterator[LoggedCall]:
         """Yield every call that stands there and started in between, both ends included, oldest first."""

@@ -38,15 +38,12 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Write activities ourselves, up to a hundred a request; read back what is unknown before writing it again."""
     crm = services.crm(tie)
     told = of_effects(services, tie, batch)
-    due = []
-    for effect in batch:
-        activity = told.get(effect.id)
-        if activity is None:
-            services.effects.drop(tie.tenant, [effect], "call.gone", state="dropped")
-        elif effect.state == "unknown" and (there := crm.find_call(activity)):
-            _logged(services, tie, {effect: there}, read_back=True)
-        else:
-            due.append(effect)
+    services.effects.drop(tie.tenant, [one for one in batch if one.id not in told], "call.gone", state="dropped")
+    doubtful = [one for one in batch if one.state == "unknown" and one.id in told]
+    rows = crm.find_calls([told[one.id] for one in doubtful]) if doubtful else {}
+    there = {one: rows[told[one.id].marker] for one in doubtful if told[one.id].marker in rows}
+    _logged(services, tie, there, read_back=True)
+    due = [one for one in batch if one.id in told and one not in there]
     if not due:
         return
     _remember(services, tie, due, told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -96,9 +96,9 @@ class ZohoCrm:
         """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
         return self._calls.log(activities)
 
-    def find_call(self, activity: Activity) -> str:
-        """Return the id of the activity if it is there already, else ""."""
-        return self._calls.find(activity)
+    def find_calls(self, activities: Sequence[Activity]) -> Mapping[str, str]:
+        """Return the ids of those of these activities that are there already, by their markers."""
+        return self._calls.find(activities)
 
     def calls_logged(self, since: datetime, until: datetime) -> Iterator[LoggedCall]:
         """Yield every call that stands there and started in between, both ends included, oldest first."""

@@ -46,12 +46,15 @@ def unleash(house: House, *, calls: int, seed: int, say: Callable[[str], None] =
     say(f"{calls:,} calls, {len(plot.deliveries):,} deliveries, seed {seed}")
     phones = Phones(plot.deliveries, doors, seed)
 
+    def written() -> float:
+        return _written(scene.zoho) / calls
+
     def way() -> float:
         """Half of it is delivering, half is writing."""
-        return (phones.accepted / len(plot.deliveries) + _written(scene.zoho) / calls) / 2
+        return (phones.accepted / len(plot.deliveries) + written()) / 2
 
     began = time.monotonic()
-    with Misfortune(house, scene.zoho, calls=calls, seed=seed, way=way) as misfortune:
+    with Misfortune(house, scene.zoho, calls=calls, seed=seed, way=way, written=written) as misfortune:
         phones.deliver()
         say(f"all delivered after {time.monotonic() - began:.0f} s")
         _settle(scene.zoho, calls)

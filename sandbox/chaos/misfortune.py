@@ -1,6 +1,7 @@
 """Misfortunes while calls happen: processes killed with SIGKILL, and a Zoho that fails before and after it wrote.
 
 They come at random points of the way, not of the clock: a slow machine is not killed more often than it can get up.
+Zoho fails along what is written, so that its failures do not wait for each other to be met all in a row.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,19 +36,30 @@ FAULTS: tuple[dict[str, Any], ...] = (  # refused with nothing done; done, and t
     {"action": "truncated"},
 )
 
+Way = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Deck:
+    """What happens at these points of a way."""
+
+    way: Way
+    points: deque[float]
+    happen: Callable[[], None]
+
 
 class Misfortune:
     """A context in which things go wrong; `kills` by role and `faults` by kind count what did."""
 
-    def __init__(self, house: House, zoho: Controls, *, calls: int, seed: int, way: Callable[[], float]) -> None:
-        """`way` says how much of everything is done, from 0 to 1."""
+    def __init__(self, house: House, zoho: Controls, *, calls: int, seed: int, way: Way, written: Way) -> None:
+        """`way` says how much of everything is done, from 0 to 1, `written` how many of the activities stand."""
         self._house = house
         self._zoho = zoho
-        self._way = way
         self._dice = random.Random(f"misfortune {seed}")
-        points = [(self._dice.random(), self._kill) for _ in range(calls // CALLS_A_KILL)]
-        points += [(self._dice.random(), self._break) for _ in range(calls // CALLS_A_FAULT)]
-        self._points = deque(sorted(points, key=lambda point: point[0]))
+        self._decks = (
+            _Deck(way, self._points(calls // CALLS_A_KILL), self._kill),
+            _Deck(written, self._points(calls // CALLS_A_FAULT), self._break),
+        )
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.kills: Counter[str] = Counter()
@@ -64,12 +77,16 @@ class Misfortune:
         self.faults -= Counter(unmet["action"] for unmet in self._zoho.get("faults")["due"])
         self._zoho.delete("faults")
 
+    def _points(self, many: int) -> deque[float]:
+        return deque(sorted(self._dice.random() for _ in range(many)))
+
     def _run(self) -> None:
-        while self._points and not self._over.wait(LOOK_SECONDS):
-            way = self._way()
-            while self._points and self._points[0][0] <= way and not self._over.is_set():
-                _, happen = self._points.popleft()
-                happen()
+        while any(deck.points for deck in self._decks) and not self._over.wait(LOOK_SECONDS):
+            for deck in self._decks:
+                far = deck.way()
+                while deck.points and deck.points[0] <= far and not self._over.is_set():
+                    deck.points.popleft()
+                    deck.happen()
 
     def _kill(self) -> None:
         self._over.wait(self._dice.uniform(0, LONGEST_SECONDS))
