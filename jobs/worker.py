@@ -57,14 +57,14 @@ def visit(services: Services, tenant: TenantId, lane: Lane, *, seconds: float = 
     structlog.contextvars.bind_contextvars(lane=lane)
     try:
         while True:
-            services.bell.answer(tenant, lane)
             with services.lanes.hold(tenant, lane) as held:
                 if not held:
-                    return done  # whoever is inside rings again if anything is left
+                    return done  # whoever is inside looks again when they come out
                 with in_background():
                     while (step := STEPS[lane](services, tenant)) and time.monotonic() < ends:
                         done += step
                 done += step
+            services.bell.answer(tenant, lane)  # what rang so far is seen by the next look; from now on it rings anew
             if (tenant, lane) not in services.lanes.with_work():
                 return done
             if time.monotonic() >= ends:
