@@ -16,7 +16,7 @@ import structlog
 from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
 from domain.matching import Place
-from domain.ports import Activity
+from domain.ports import Activity, in_batches
 from domain.said import words_of
 from jobs import journeys, recordings, who
 from jobs.abreast import abreast, handfuls
@@ -31,37 +31,46 @@ from store.tenants import User
 log = structlog.get_logger()
 
 WAITS = timedelta(minutes=1)  # for another effect of the same call
+MOST = 100  # activities a request
 AROUND = timedelta(minutes=2)  # calls whose rows may be mistaken for each other; the CRM's times may differ from ours
 
 
 def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Write activities ourselves, up to a hundred a request; read back what is unknown before writing it again."""
-    crm = services.crm(tie)
-    told = of_effects(services, tie, batch)
+    with services.db.reading(tie.tenant):
+        crm = services.crm(tie)
+        told = of_effects(services, tie, batch)
     services.effects.drop(tie.tenant, [one for one in batch if one.id not in told], "call.gone", state="dropped")
     doubtful = [one for one in batch if one.state == "unknown" and one.id in told]
     rows = crm.find_calls([told[one.id] for one in doubtful]) if doubtful else {}
     there = {one: rows[told[one.id].marker] for one in doubtful if told[one.id].marker in rows}
     _logged(services, tie, there, read_back=True)
     due = [one for one in batch if one.id in told and one not in there]
-    if not due:
-        return
     _remember(services, tie, due, told)
     services.effects.claim(tie.tenant, due)
-    written = crm.log_calls([told[effect.id] for effect in due])
-    _logged(
-        services,
-        tie,
-        {effect: result.remote_id for effect, result in zip(due, written, strict=True) if result.remote_id},
-    )
-    for effect, result in zip(due, written, strict=True):
+    requests = list(in_batches(due, MOST))
+    answers = abreast(lambda some: crm.log_calls([told[one.id] for one in some]), requests)
+    written = {
+        one: result
+        for some, answer in answers
+        if not isinstance(answer, Upstream)
+        for one, result in zip(some, answer, strict=True)
+    }
+    _logged(services, tie, {one: result.remote_id for one, result in written.items() if result.remote_id})
+    for one, result in written.items():
         if not result.remote_id:
-            services.effects.drop(tie.tenant, [effect], result.refused or "upstream.refused")
-            log.warning("call_refused", tenant=str(tie.tenant), call=str(effect.call), reason=result.refused)
+            services.effects.drop(tie.tenant, [one], result.refused or "upstream.refused")
+            log.warning("call_refused", tenant=str(tie.tenant), call=str(one.call), reason=result.refused)
+    stuck = _settle(services, tie, [(one, error) for some, error in answers for one in some])
+    if stuck:
+        batch[:] = [one for one, _ in stuck]
+        raise stuck[0][1]
 
 
 def _remember(services: Services, tie: Tie, due: Sequence[Effect], told: Mapping[UUID, Activity]) -> None:
     """Keep what we are about to say in each text: only our own words may be changed later."""
+    if not due:
+        return
     words = {effect.call: words_of(told[effect.id]) for effect in due if effect.call is not None}
     before = {
         effect.call: kept.said
@@ -75,8 +84,9 @@ def _remember(services: Services, tie: Tie, due: Sequence[Effect], told: Mapping
 
 def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Tell the CRM's telephony screen that calls are over, a few at once; it writes each activity itself."""
-    screen = services.bridge(tie)
-    told = of_effects(services, tie, batch)
+    with services.db.reading(tie.tenant):
+        screen = services.bridge(tie)
+        told = of_effects(services, tie, batch)
     for some in handfuls(batch):
         services.effects.drop(tie.tenant, [one for one in some if one.id not in told], "call.gone", state="dropped")
         some = [one for one in some if one.id in told]
@@ -107,9 +117,7 @@ def _add_remarks(services: Services, tie: Tie, written: Sequence[Effect]) -> Non
                 services.effects.amend_activity(database, tie.tenant, tie.id, effect.call, "bridged")
 
 
-def _settle(
-    services: Services, tie: Tie, answers: Sequence[tuple[Effect, str | Upstream | None]]
-) -> list[tuple[Effect, Upstream]]:
+def _settle(services: Services, tie: Tie, answers: Sequence[tuple[Effect, object]]) -> list[tuple[Effect, Upstream]]:
     """Settle what was refused and what nobody knows; return what failed for a reason that is not its own."""
     stuck = []
     for effect, error in answers:
@@ -149,7 +157,7 @@ def _logged(services: Services, tie: Tie, results: Mapping[Effect, str], *, read
             calls=[str(effect.call) for effect in results],
             read_back=read_back,
         )
-    services.connections.ok(tie.tenant, tie.id)
+        services.connections.went_well(database, tie.tenant, tie.id)
     for effect in results:
         log.info("call_logged", tenant=str(tie.tenant), call=str(effect.call), read_back=read_back)
 

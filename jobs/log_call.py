@@ -48,19 +48,21 @@ from store.tenants import Tenant, User
 
 log = structlog.get_logger()
 
-BATCH = 100  # deliveries a transaction; also the most records Zoho takes in one request
+BATCH = 400  # deliveries a transaction, and effects a round: a few requests of the hundred records Zoho takes
 SOON = timedelta(seconds=5)
 PAUSED = timedelta(minutes=1)  # work that waits for a consent looks again this often
 
 
 def hear(services: Services, tenant: TenantId) -> int:
     """Understand what waits in the lane; return how many deliveries were taken."""
-    waiting = services.inbox.pending(tenant, "calls", BATCH)
     by_connection: dict[UUID, list[Delivery]] = defaultdict(list)
-    for delivery in waiting:
-        by_connection[delivery.connection].append(delivery)
+    with services.db.reading(tenant):
+        waiting = services.inbox.pending(tenant, "calls", BATCH)
+        for delivery in waiting:
+            by_connection[delivery.connection].append(delivery)
+        ties = {connection: services.connections.get(tenant, connection) for connection in by_connection}
     for connection, deliveries in by_connection.items():
-        tie = services.connections.get(tenant, connection)
+        tie = ties[connection]
         try:
             _take_over(services, tie, deliveries)
         except OperationalError:
@@ -139,13 +141,14 @@ def take_over(
     Whatever told of the events, a delivery or the vendor's own list: told twice, nothing changes. `since`: when the
     news of a call reached us, where that is not now.
     """
-    tenant = services.tenants.get(tie.tenant)
-    region = who.region_of(tie, tenant)
-    numbers = [phone.read(_customer(item, tenant, region), region) for item in heard]
-    crm = services.connections.first(tie.tenant, "crm")
-    people = who.identify(services, tenant, tie, crm, heard, numbers)
-    ours = who.our_side(heard, region)
-    decided = services.apart.known(tenant.id, set(ours))
+    with services.db.reading(tie.tenant):
+        tenant = services.tenants.get(tie.tenant)
+        region = who.region_of(tie, tenant)
+        numbers = [phone.read(_customer(item, tenant, region), region) for item in heard]
+        crm = services.connections.first(tie.tenant, "crm")
+        people = who.identify(services, tenant, tie, crm, heard, numbers)
+        ours = who.our_side(heard, region)
+        decided = services.apart.known(tenant.id, set(ours))
     ours = [number for number in ours if decided.get(number, ("own", "seen"))[1] == "seen"]
     with services.db.tenant(tie.tenant) as database:
         if crm is not None:

@@ -18,7 +18,7 @@ import structlog
 from domain import conversation, phone
 from domain.call import TextEvent
 from domain.errors import NotAllowed, Refused
-from domain.ports import Crm, Thread
+from domain.ports import Crm, Thread, in_batches
 from jobs import who
 from jobs.services import Services
 from store.connections import Tie
@@ -29,6 +29,7 @@ from store.texts import Conversation, Parties, Texts
 logger = structlog.get_logger()
 
 NOT_LOGGED = frozenset({"hidden", "unreadable"})
+MOST = 100  # activities a request
 NOT_ALLOWED = timedelta(hours=1)  # a conversation waits for the permission to write tasks, and looks again
 
 
@@ -132,8 +133,8 @@ def log(services: Services, tie: Tie, batch: list[Effect]) -> None:
                 fresh.append((effect, day))
                 continue
             batch.remove(effect)  # settled; the rest shares the fate of what comes
-        if fresh:
-            _write(services, tie, crm, fresh)
+        for some in in_batches(fresh, MOST):
+            _write(services, tie, crm, some)
     except NotAllowed as error:  # the rest of the connection is fine
         services.effects.postpone(tie.tenant, batch, error.code, NOT_ALLOWED)
 

@@ -125,7 +125,11 @@ class Connections:
     def ok(self, tenant: TenantId, tie: UUID) -> None:
         """It just did what it was asked."""
         with self._db.tenant(tenant) as connection:
-            connection.execute(self._where(tenant, tie).values(last_ok_at=func.now(), reason=""))
+            self.went_well(connection, tenant, tie)
+
+    def went_well(self, connection: Connection, tenant: TenantId, tie: UUID) -> None:
+        """The same, in the caller's transaction."""
+        connection.execute(self._where(tenant, tie).values(last_ok_at=func.now(), reason=""))
 
     def trouble(self, tenant: TenantId, tie: UUID, code: str) -> None:
         """It just did not."""
