@@ -12,6 +12,7 @@ from domain import phone
 from domain.matching import MODULES
 from domain.phone import Number
 from jobs.services import Services
+from jobs.who import choices
 from store.database import TenantId
 from store.tenants import Tenant, User
 
@@ -23,7 +24,7 @@ class Caller:
     name: str = ""
     company: str = ""
     contact: UUID | None = None
-    because: str = "nobody"  # one, several, nobody, hidden, inside, unreadable
+    because: str = "nobody"  # one, chosen, several, nobody, hidden, inside, unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +38,12 @@ class Way:
 
 
 def caller(services: Services, tenant: TenantId, number: str) -> Caller:
-    """Say who has a number: the name where all who have it share one, else the company they share."""
+    """Say who has a number: whom somebody here said it is, else the name or the company that all who have it share."""
     read = phone.read(number, services.tenants.get(tenant).region)
     if read.kind != "number":
         return Caller(because=_unnamed(read))
-    people = list(services.hub.people(tenant, services.hub.who(tenant, read.e164)).values())
+    ids, chosen = _having(services, tenant, read.e164)
+    people = list(services.hub.people(tenant, ids).values())
     if not people:
         return Caller()
     names = {contact.person.name for contact in people}
@@ -50,7 +52,7 @@ def caller(services: Services, tenant: TenantId, number: str) -> Caller:
         name=names.pop() if len(names) == 1 else "",
         company=companies.pop() if len(companies) == 1 else "",
         contact=people[0].id if len(people) == 1 else None,
-        because="one" if len(people) == 1 else "several",
+        because="chosen" if chosen else "one" if len(people) == 1 else "several",
     )
 
 
@@ -78,11 +80,11 @@ def line_key(line: str, region: str) -> str:
 
 
 def _owner(services: Services, tenant: Tenant, number: str) -> User | None:
-    """Who owns the caller's record in the CRM, when everybody with that number belongs to one and the same."""
+    """Who owns the caller's record in the CRM, when everybody it may be belongs to one and the same."""
     read = phone.read(number, tenant.region)
     if read.kind != "number":
         return None
-    there = services.hub.where(tenant.id, services.hub.who(tenant.id, read.e164))
+    there = services.hub.where(tenant.id, _having(services, tenant.id, read.e164)[0])
     crm = services.connections.first(tenant.id, "crm")
     owners = {
         place.owner
@@ -91,6 +93,13 @@ def _owner(services: Services, tenant: Tenant, number: str) -> User | None:
         if crm is not None and place.connection == crm.id and place.module in MODULES and place.owner
     }
     return services.tenants.user_by_remote(tenant.id, owners.pop()) if len(owners) == 1 else None
+
+
+def _having(services: Services, tenant: TenantId, number: str) -> tuple[list[UUID], bool]:
+    """Who has a number, and whether that is one person because somebody here said so, as calls follow it too."""
+    found = services.hub.who(tenant, number)
+    rule = choices(services).of(tenant, [number]).get(number) if len(found) > 1 else None
+    return ([rule.contact], True) if rule is not None and rule.contact in found else (found, False)
 
 
 def _to(services: Services, user: User, because: str) -> Way:

@@ -15,6 +15,7 @@ from domain.contact import Record
 from domain.plan import Step
 from domain.ports import CrmUser
 from jobs.services import Services
+from jobs.who import choices
 from store.database import TenantId
 from store.embedded import Postgres
 from tests import house
@@ -87,6 +88,25 @@ def test_several_people_with_one_number_are_named_by_what_they_share(desk: Desk)
     told = desk.ask("lookup", number=NOBODY)
     assert ("", "Gray Ltd", None, "several") == tuple(told[name] for name in ("name", "company", "contact", "because"))
     assert "Gray Ltd" == desk.ask("lookup", number=NOBODY, form="text")
+
+
+def test_whom_somebody_here_chose_is_named_and_put_through_to_their_owner(desk: Desk) -> None:
+    """Dana's number is Hal's too; once an agent said whose it is, hints say so as calls do."""
+    tenant, hub = desk.office.tenant, desk.tools.hub
+    hal = Record(module="Contacts", remote_id="7", person=person("Hal", "Hale", "Hale Ltd", DANA, ""), owner="1")
+    with desk.tools.db.tenant(tenant) as database:
+        hub.apply(database, tenant, desk.office.crm, [Step(do="adopt", record=hal)])
+    found = hub.people(tenant, hub.who(tenant, DANA))
+    (dana,) = (contact.id for contact in found.values() if contact.person.given == "Dana")
+    assert "several" == desk.ask("lookup", number=DANA)["because"]
+    assert "no_rule" == desk.ask("route", number=DANA)["because"]
+
+    with desk.tools.db.tenant(tenant) as database:
+        choices(desk.tools).put(database, tenant, DANA, dana, user=desk.office.bob.id)
+
+    told = desk.ask("lookup", number=DANA)
+    assert ("Dana Dune", str(dana), "chosen") == (told["name"], told["contact"], told["because"])
+    assert ("201", "owner") == tuple(desk.ask("route", number=DANA)[name] for name in ("extension", "because"))
 
 
 def test_the_owner_of_the_record_comes_before_the_table(desk: Desk) -> None:

@@ -136,7 +136,7 @@ def _in_time(hint: str, look: Callable[[Services, TenantId], T], empty: Callable
     def ask() -> T:
         key = knocking(services, "hints", came)
         found = look(services, key.tenant)
-        if isinstance(found, Caller) and found.because in ("one", "several"):  # nobody waits for the ledger
+        if isinstance(found, Caller) and found.because in ("one", "chosen", "several"):  # nobody waits for the ledger
             answerers.submit(
                 lambda: services.ledger.note(
                     key.tenant, "read.contact", actor=f"key:{key.id}", count=1, because=found.because
