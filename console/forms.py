@@ -351,6 +351,18 @@ class Region(Form):
         return {**data, "region": data["region"].upper()} if isinstance(data.get("region"), str) else data
 
 
+class Country(Form):
+    """The country a tenant's numbers without a country code are dialled in."""
+
+    country = fields.String(
+        required=True, validate=validate.OneOf(SUPPORTED_REGIONS, error="Two letters of a country: ES, GB.")
+    )
+
+    @pre_load
+    def in_capitals(self, data: Any, **_: Any) -> Any:
+        return {**data, "country": data["country"].upper()} if isinstance(data.get("country"), str) else data
+
+
 class RemarkForm(Form):
     """What an agent says of a call; which words there are is the tenant's choice."""
 

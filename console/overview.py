@@ -11,11 +11,11 @@ from flask.typing import ResponseReturnValue
 
 from console import owed, words
 from console.desk import desk, here, page, read
-from console.forms import ORDERS, AfterCall, Filled, Matching, Nothing, Recordings, asked, filled
+from console.forms import ORDERS, AfterCall, Country, Filled, Matching, Nothing, Recordings, asked, filled
 from domain import phone
 from domain.errors import Malformed
 from domain.pop import BUDGET_MS
-from jobs import choosing, recordings, remarks, who
+from jobs import choosing, country, recordings, remarks, who
 from store.budget import pop_times
 from store.inbox import LANES
 
@@ -106,6 +106,16 @@ def recording_rules() -> ResponseReturnValue:
     return redirect(url_for("console.overview.settings"), 303)
 
 
+@bp.post("/settings/country")
+def country_rule() -> ResponseReturnValue:
+    """Take over in which country an administrator says numbers are dialled."""
+    form = filled(Country())
+    if not form.good:
+        return _settings(where=form), 400
+    country.choose(desk().services, user=here().user, country=form.value["country"])
+    return redirect(url_for("console.overview.settings"), 303)
+
+
 @bp.post("/settings/matching")
 def matching_rules() -> ResponseReturnValue:
     """Take over what an administrator decided about shared numbers, for the calls of which we hear from now on."""
@@ -138,7 +148,12 @@ def after_call() -> ResponseReturnValue:
     return redirect(url_for("console.overview.settings"), 303)
 
 
-def _settings(recording: Filled | None = None, matching: Filled | None = None, after: Filled | None = None) -> str:
+def _settings(
+    recording: Filled | None = None,
+    matching: Filled | None = None,
+    after: Filled | None = None,
+    where: Filled | None = None,
+) -> str:
     """The page with what is set, or with what was filled in and is wrong."""
     services, tenant = desk().services, here().tenant
     rules = who.choices(services).all(tenant.id)
@@ -149,6 +164,9 @@ def _settings(recording: Filled | None = None, matching: Filled | None = None, a
     wishes = {**tenant.wishes.as_data(), "dispositions": "\n".join(tenant.wishes.dispositions)}
     return page(
         "settings.html",
+        country=where.given.get("country", "") if where else tenant.region,
+        country_errors=where.errors if where else {},
+        country_because=words.COUNTRY_FROM.get(country.because(services, tenant.id), words.COUNTRY_FROM[""]),
         given=recording.given if recording else recorded,
         errors=recording.errors if recording else {},
         most_days=_most_days(),

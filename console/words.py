@@ -73,6 +73,13 @@ POLICIES = {  # domain.matching.POLICIES, as an administrator chooses
     "account": "The company they share; if they share none, ask",
     "ask": "Nobody: log the call without a person and ask the agent",
 }
+COUNTRY_FROM = {  # jobs.country, why a tenant's numbers are read where they are
+    "organisation": "Zoho says your organisation is there.",
+    "phone": "The telephone number of your organisation in Zoho is there.",
+    "data_centre": "Your Zoho data centre serves that country.",
+    "chosen": "Your administrator chose it.",
+    "": "This is assumed: Zoho does not say where your organisation is. Please check it below.",
+}
 EFFECTS = {
     "pop": "Show the call in Zoho",
     "activity.bridge": "Have Zoho write the call (PhoneBridge)",

@@ -167,7 +167,8 @@ class Organisation:
     remote_id: str
     name: str
     time_zone: str = "UTC"
-    country: str = ""
+    country: str = ""  # ISO 3166; "" when nothing says
+    country_from: str = ""  # what said so: organisation, phone, data_centre
     web: str = ""  # prefix of a record's page: {web}/tab/{module}/{id}
 
 
@@ -280,6 +281,9 @@ class Crm(Protocol):
     def me(self) -> CrmUser: ...
 
     def users(self) -> list[CrmUser]: ...
+
+    def reading(self) -> str:
+        """Say how numbers are read, from which columns and in which region: when that changes, everybody is read."""
 
     def people(self, module: str, since: datetime | None = None) -> Iterator[Record]:
         """Yield the module's records changed since then, or all of them; every page to the end."""

@@ -22,7 +22,7 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs import buttons, numbers, reconcile, recordings
+from jobs import buttons, country, numbers, reconcile, recordings
 from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
@@ -159,6 +159,7 @@ def _install(services: Services, provider: OAuthProvider, granted: Granted) -> C
         )
     )
     services.directory.put("organisation", f"{provider.slug}:{organisation.remote_id}", tenant, connection=connection)
+    country.learn(services, services.connections.get(tenant, connection), organisation)
     learn_users(services, tenant, connection, [*crm.users()])
     user = services.tenants.user_by_remote(tenant, me.remote_id)
     assert user is not None  # the organisation's own list of users names who just consented

@@ -115,13 +115,14 @@ class Services:
     def crm(self, tie: Tie) -> Crm:
         """The CRM organisation behind a connection. Raises ConsentLost."""
         grant = self._grant(tie)
+        region = self.tenants.get(tie.tenant).region
         return self._kept(
-            ("crm", tie.tenant, grant.id),
+            ("crm", tie.tenant, grant.id, region),
             lambda: zoho_crm.open_crm(
                 http=self._zoho(tie),
                 api_domain=grant.extra.get("api_domain", ""),
                 tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
-                region=self.tenants.get(tie.tenant).region,
+                region=region,
                 timeout=self.settings.request_timeout_seconds,
             ),
         )

@@ -28,6 +28,7 @@ from store.inbox import Delivery, Inbox
 log = structlog.get_logger()
 
 NOTHING: Mapping[str, int] = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
+READING = "read.crm.reading"  # the cursor that keeps how numbers were read, and from which columns
 WRITE_BATCH = 500  # contacts a phonebook request
 
 
@@ -35,13 +36,16 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
     """Read what changed in the CRM since the last sweep, deletions too; the first time everything."""
     crm = services.crm(tie)
     cursor = services.connections.cursor(tie.tenant, tie.id, "read.crm")
-    since = datetime.fromisoformat(cursor) if cursor else None
+    reading = crm.reading()
+    known = reading == services.connections.cursor(tie.tenant, tie.id, READING)  # a new column is in nobody's changes
+    since = datetime.fromisoformat(cursor) if cursor and known else None
     started = services.db.now()
     told: Iterable[Record | Gone] = chain.from_iterable(_of(crm, module, crm.people, since) for module in crm.modules)
     if since is not None:
         gone = (_of(crm, module, crm.people_gone, since) for module in crm.modules)
         told = chain(told, chain.from_iterable(gone))
     counts = take(services, tie, list(told), complete=since is None, go_on=go_on)
+    services.connections.set_cursor(tie.tenant, tie.id, READING, reading)
     services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
     return counts
 

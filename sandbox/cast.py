@@ -33,6 +33,7 @@ class Company:
     name: str
     dc: str
     zone: str
+    country: str
     admin: str
     agent: str
     extension: str
@@ -47,6 +48,7 @@ ALICE_LTD = Company(
     name="Alice Ltd",
     dc="eu",
     zone="Europe/Madrid",
+    country="ES",
     admin=ALICE,
     agent=BOB,
     extension="201",
@@ -59,6 +61,7 @@ NEXT_DOOR = Company(
     name="Next Door Inc.",
     dc="us",
     zone="America/New_York",
+    country="US",
     admin=CHARLIE,
     agent=CHARLIE,
     extension="301",
@@ -124,6 +127,7 @@ def _set_up_zoho(zoho: Controls, base_url: str, books: people.Books) -> None:
             dc=company.dc,
             company_name=company.name,
             time_zone=company.zone,
+            country=company.country,
             phonebridge=company.phonebridge,
             users=users,
         )

@@ -47,7 +47,7 @@ COMPANIES = (
     "Smith, Smith & Smith",
     "Łódź Logistics",
 )
-AREAS = (212, 312, 415, 617, 202, 303, 404, 503)
+HOME = "34"  # whose numbers Alice's people write without a country code
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +64,19 @@ class Number:
     def spelt(self, style: int) -> str:
         """Write it as people do, in one of many ways; every one of them is the same number."""
         groups = " ".join(self.rest[at : at + 3] for at in range(0, len(self.rest), 3))
-        if self.country == "1":
-            area, exchange, line = self.rest[:3], self.rest[3:6], self.rest[6:]
+        if self.country == HOME:
             return (
-                f"({area}) {exchange}-{line}",
-                f"{area}.{exchange}.{line} x12",
-                f"1-{area}-{exchange}-{line}",
-                f"+1 {area} {exchange} {line}",
-            )[style % 4]
+                groups,
+                f"{groups.replace(' ', '.')} ext. 12",
+                f"{self.rest[:3]} {self.rest[3:5]} {self.rest[5:7]} {self.rest[7:]}",
+                f"00{self.country} {groups}",
+            )[style // 4 % 4]
         return (
             f"+{self.country} {groups}",
             f"+{self.country} (0){groups}",
             f"(+{self.country}) {groups.replace(' ', '.')}",
             f"tel:+{self.country}-{groups.replace(' ', '-')}",
-            f"011 {self.country} {groups}",
+            f"00 {self.country} {groups}",
             self.e164,
             f"+{self.country} {groups} ext. 7",
             f"+{self.country}\N{NO-BREAK SPACE}{groups.replace(' ', chr(0x2011))}",
@@ -103,13 +102,13 @@ class Somebody:
 
     @property
     def number(self) -> Number:
-        """London drama numbers, French and German ones, and 555-01xx of eight American areas."""
+        """Numbers kept for films in London, French, German and Spanish ones."""
         turn = self.place // 4
         return (
             Number("44", f"7700900{turn:03d}"),
             Number("33", f"63998{turn:04d}"),
             Number("49", f"3023125{turn:03d}"),
-            Number("1", f"{AREAS[turn // 100]}55501{turn % 100:02d}"),
+            Number(HOME, f"600550{turn:03d}"),
         )[self.place % 4]
 
     @property

@@ -189,6 +189,21 @@ def test_charlie_decides_nothing_of_alices(stage: Stage) -> None:
 # ---- what an administrator decides --------------------------------------------------------------------------------
 
 
+def test_settings_say_where_numbers_are_dialled_and_why(stage: Stage) -> None:
+    """Assumed until somebody says; only an administrator may, and only a country there is."""
+    alice, tenant = stage.browser("alice"), stage.office.tenant
+    assert "This is assumed" in alice.get("/console/settings").get_data(as_text=True)
+
+    assert 403 == post(stage.browser("bob"), "/console/settings/country", country="GB").status_code
+    wrong = post(alice, "/console/settings/country", country="XX")
+    assert (400, True) == (wrong.status_code, "Two letters of a country" in wrong.get_data(as_text=True))
+    assert "ES" == stage.services.tenants.get(tenant).region
+
+    assert 303 == post(alice, "/console/settings/country", country="gb").status_code
+    assert "GB" == stage.services.tenants.get(tenant).region
+    assert "Your administrator chose it." in alice.get("/console/settings").get_data(as_text=True)
+
+
 def test_settings_decide_about_shared_numbers(stage: Stage) -> None:
     """Kept, shown and in the ledger; what was said about numbers is listed and taken back there, too."""
     dana, _ = colleagues(stage, "Dana", "Emil")

@@ -76,6 +76,25 @@ def test_a_contact_keeps_every_number_and_address(stage):
     assert record.etag
 
 
+def test_a_column_the_organisation_added_counts_too(stage):
+    """Under the label people there know; it is asked for once, and without its scope the standard columns are left."""
+    seed(stage, "Contacts", ANN | {"Phone": None, "Direct_Line": "600 444 555"})
+    crm, _ = stage.crm()
+    stage.delete("requests")
+
+    for _ in range(2):
+        (record,) = crm.people("Contacts")
+        assert ("Direct line", "+34600444555") in [(line.label, line.e164) for line in record.person.lines]
+    assert stage.counts() == {"GET /crm/v8/settings/fields": 1, "GET /crm/v8/Contacts": 2}
+    assert crm.reading() == "ES Contacts.Direct_Line"
+
+    less, _ = stage.crm(scopes=tuple(scope for scope in EVERYTHING if "settings.fields" not in scope))
+    (record,) = less.people("Contacts")
+    assert "mobile" in [line.label for line in record.person.lines]  # presence before absence
+    assert "Direct line" not in [line.label for line in record.person.lines]
+    assert less.reading() == "ES"
+
+
 def test_a_lead_is_a_person_too(stage):
     seed(stage, "Leads", {"Last_Name": "Lee", "Company": "Lee & Co", "Designation": "Buyer", "Mobile": "600111222"})
     crm, _ = stage.crm()
@@ -111,7 +130,7 @@ def test_everybody_is_read_once_beyond_the_wall_of_two_thousand(stage):
     found = ids(crm.people("Contacts"))
 
     assert sorted(found) == sorted(known)
-    assert stage.counts() == {"GET /crm/v8/Contacts": 12}
+    assert stage.counts() == {"GET /crm/v8/Contacts": 12, "GET /crm/v8/settings/fields": 1}
 
 
 def test_only_what_changed_is_read_again(stage):
@@ -167,7 +186,7 @@ def test_many_named_records_are_read_by_the_hundred(stage):
     crm, _ = stage.crm()
     stage.delete("requests")
     assert ids(crm.some_people("Contacts", known)) == known
-    assert stage.counts() == {"GET /crm/v8/Contacts": 3}
+    assert stage.counts() == {"GET /crm/v8/Contacts": 3, "GET /crm/v8/settings/fields": 1}
 
 
 def test_a_reading_that_breaks_says_so_before_anybody_believes_it_complete(stage):
@@ -283,6 +302,7 @@ def page(*rows: dict, more: bool = False) -> dict:
 def test_a_listing_too_long_for_zoho_goes_on_where_it_ended(code):
     line = Line(
         [
+            answer(204),  # no columns of its own
             answer(200, page(row(1), row(2), more=True)),
             error(code),
             answer(200, page(row(2), row(3))),
@@ -292,17 +312,18 @@ def test_a_listing_too_long_for_zoho_goes_on_where_it_ended(code):
 
     assert ids(crm.people("Contacts")) == ["1", "2", "3"]
 
-    assert [sent[2]["headers"].get("If-Modified-Since") for sent in line.asked] == [
+    assert [sent[2]["headers"].get("If-Modified-Since") for sent in line.asked[1:]] == [
         None,
         None,
         "2026-03-29T07:00:01+00:00",
     ]
-    assert [sent[2]["params"].get("page_token") for sent in line.asked] == [None, "p", None]
+    assert [sent[2]["params"].get("page_token") for sent in line.asked[1:]] == [None, "p", None]
 
 
 def test_a_row_that_comes_twice_is_told_once_and_a_newer_version_again():
     line = Line(
         [
+            answer(204),  # no columns of its own
             answer(200, page(row(1), row(2), more=True)),
             answer(200, page(row(2), row(1, Modified_Time="2026-03-29T10:00:00+02:00"))),
         ]
@@ -313,18 +334,23 @@ def test_a_row_that_comes_twice_is_told_once_and_a_newer_version_again():
 
 def test_a_lead_that_became_a_contact_is_gone_as_a_lead():
     converted = row(2, Converted__s=True)
-    line = Line([answer(200, page(row(1), converted)), answer(304), answer(200, page(converted))])
+    line = Line([answer(204), answer(200, page(row(1), converted)), answer(304), answer(200, page(converted))])
     crm = open_crm(http=line, api_domain=ORIGIN, tokens=Purse())
     since = datetime(2026, 3, 29, tzinfo=UTC)
 
     assert ids(crm.people("Leads", since)) == ["1"]
     assert list(crm.people_gone("Leads", since)) == [Gone(module="Leads", remote_id="2")]
     assert list(crm.some_people("Leads", ["2"])) == [Gone(module="Leads", remote_id="2")]
-    assert [sent[2]["params"].get("converted") for sent in line.asked] == ["both", None, "both"]
+    assert [sent[2]["params"].get("converted") for sent in line.asked[1:]] == ["both", None, "both"]
 
 
 def test_nothing_of_a_person_is_in_an_error():
-    line = Line([answer(400, {"code": "INVALID_DATA", "details": ANN, "message": json.dumps(ANN), "status": "error"})])
+    line = Line(
+        [
+            answer(204),
+            answer(400, {"code": "INVALID_DATA", "details": ANN, "message": json.dumps(ANN), "status": "error"}),
+        ]
+    )
     crm = open_crm(http=line, api_domain=ORIGIN, tokens=Purse())
     with pytest.raises(Exception, match="INVALID_DATA") as raised:
         list(crm.people("Contacts"))

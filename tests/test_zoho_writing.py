@@ -14,6 +14,7 @@ from domain.contact import Line, Person
 from domain.errors import NotAllowed, TryLater, Unanswered
 from domain.telling import Change, Told
 from integrations.zoho import ZohoPeopleWriter, open_people_writer
+from integrations.zoho.people import LINES
 from integrations.zoho.provider import FEATURES
 from tests.zoho_stage import ALICE, EVERYTHING, Purse, Stage, running
 
@@ -110,6 +111,20 @@ def test_somebody_new_stands_there_and_reads_back_as_answered(stage: Stage) -> N
     erin = rows(stage)[told[0].remote_id]
     assert ("600 555 666", "201", None) == tuple(erin.get(column) for column in ("Mobile", "Asst_Phone", "Phone"))
     assert ["Roe", "Dan", "Bakery", "x@y.example"] == [rows(stage)[one.remote_id]["Last_Name"] for one in told]
+
+
+def test_a_number_in_a_column_of_the_organisations_own_stays_there(stage: Stage) -> None:
+    """It needs no second place, and taking another number away does not touch it."""
+    (ann,) = seed(stage, "Contacts", ANN | {"Direct_Line": "600 444 555"})
+    direct, new = Line.read("600444555", "direct", "ES"), Line.read("600 777 888", "home", "ES")
+    (told,) = writer(stage).update([change(stage, ann, "lines", lines=(new, direct))])
+
+    stands = rows(stage)[ann]
+    assert ("written", ()) == (told.do, told.short)
+    assert ("600 444 555", "600 777 888", None) == tuple(
+        stands.get(name) for name in ("Direct_Line", "Home_Phone", "Phone")
+    )
+    assert "600 444 555" not in [stands.get(name) for name in LINES]
 
 
 def test_only_the_named_field_changes(stage: Stage) -> None:
@@ -283,7 +298,8 @@ def test_a_hundred_are_one_request_and_both_modules_two(stage: Stage) -> None:
     stage.delete("requests")
 
     assert ["written"] * 100 == did(zoho.update(asked))
-    assert {LOOK: 1, UPDATE: 1, "GET /crm/v8/Leads": 1, "PUT /crm/v8/Leads": 1} == stage.counts()
+    columns = {"GET /crm/v8/settings/fields": 2}
+    assert {LOOK: 1, UPDATE: 1, "GET /crm/v8/Leads": 1, "PUT /crm/v8/Leads": 1} | columns == stage.counts()
 
 
 def test_without_the_wider_consent_nothing_is_written(stage: Stage) -> None:

@@ -69,9 +69,10 @@ class Stage:
             {"email": BOB, "full_name": "Bob Baker", "admin": False},
         ]
         zone = "Europe/Madrid"
-        self.post("orgs", name="alice", dc="eu", company_name="Alice Ltd", time_zone=zone, users=people)
+        self.post("orgs", name="alice", dc="eu", company_name="Alice Ltd", time_zone=zone, country="ES", users=people)
         charlie = [{"email": CHARLIE, "full_name": "Charlie Cole", "admin": True}]
-        self.post("orgs", name="charlie", dc="us", company_name="Next Door", time_zone="UTC", users=charlie)
+        next_door = {"company_name": "Next Door", "time_zone": "UTC", "country": "US"}
+        self.post("orgs", name="charlie", dc="us", users=charlie, **next_door)
 
     def post(self, what: str, **told: Any) -> Any:
         """Tell the stage something."""

@@ -13,6 +13,7 @@ from domain.ports import Activity, CrmUser, Http, LoggedCall, NewLead, Organisat
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
+from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
 from integrations.zoho.leads import Leads
 from integrations.zoho.people import MODULES, PAGE, SPARE, People
@@ -47,11 +48,13 @@ class ZohoCrm:
     def organisation(self) -> Organisation:
         """Read what the organisation says of itself."""
         org = _first(rows_of(self._client.read(f"{CRM}/org"), "org"), "organisation")
+        country, country_from = country_of(org, self._web)
         return Organisation(
             remote_id=_text(org, "zgid") or _text(org, "id"),
             name=_text(org, "company_name"),
             time_zone=_text(org, "time_zone") or "UTC",
-            country=_text(org, "country_code").upper(),
+            country=country,
+            country_from=country_from,
             web=f"{self._web}/crm/{_text(org, 'domain_name')}",
         )
 
@@ -71,6 +74,10 @@ class ZohoCrm:
             if not ((answer or {}).get("info") or {}).get("more_records"):
                 return found
             page += 1
+
+    def reading(self) -> str:
+        """Say how numbers are read, from which columns and in which region: when that changes, everybody is read."""
+        return self._people.reading()
 
     def people(self, module: str, since: datetime | None = None) -> Iterator[Record]:
         """Yield the module's records changed since then, or all of them; every page to the end."""

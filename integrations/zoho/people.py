@@ -15,6 +15,7 @@ from domain.contact import Gone, Line, Person, Record
 from domain.errors import Refused
 from domain.ports import in_batches
 from integrations.zoho.client import CRM, Body, ZohoClient, info_of, rows_of
+from integrations.zoho.columns import OwnColumns
 
 OVERLAP = timedelta(seconds=120)  # changes may appear a little after the time they carry
 PAGE = 200
@@ -48,7 +49,17 @@ class People:
     def __init__(self, client: ZohoClient, region: str) -> None:
         self._client = client
         self._region = region
+        self._own = OwnColumns(client)
         self._left: dict[str, Gone] = {}
+
+    def reading(self) -> str:
+        """How numbers are read here: the region, and the columns beyond the standard ones."""
+        columns = (f"{module}.{name}" for module in MODULES for name in sorted(self.own(module)))
+        return " ".join((self._region, *columns))
+
+    def own(self, module: str) -> Mapping[str, str]:
+        """Name -> label of the phone columns the organisation added to a module."""
+        return self._own.of(module, FIELDS[module])
 
     def changed(self, module: str, since: datetime | None) -> Iterator[Record]:
         """Yield what changed since then, or everything."""
@@ -99,13 +110,13 @@ class People:
 
     def rows(self, module: str, ids: Sequence[str]) -> dict[str, Body]:
         """The rows with these ids as Zoho keeps them, at most a hundred; one that is not there is left out."""
-        params = _listing(module, converted=True) | {"ids": ",".join(ids)}
+        params = self._listing(module, converted=True) | {"ids": ",".join(ids)}
         return {str(row.get("id")): row for row in rows_of(self._client.read(f"{CRM}/{module}", params), "data")}
 
     def _pages(self, module: str, start: datetime | None) -> Iterator[list[Body]]:
         """Yield page after page. A page token keeps its place while people edit; a page number would not."""
         order = {"sort_by": "Modified_Time", "sort_order": "asc", "per_page": str(PAGE)}
-        params = _listing(module, converted=start is not None) | order
+        params = self._listing(module, converted=start is not None) | order
         place: dict[str, str] = {}
         number = 1
         while True:
@@ -124,7 +135,8 @@ class People:
         A company without a number says nothing of who is calling: we have no purpose for it.
         """
         remote_id = str(row.get("id"))
-        nobody = module == "Accounts" and not (row.get("Phone") or row.get("Fax"))
+        columns = {**LINES, **self._own.known(module)}
+        nobody = module == "Accounts" and not any(row.get(column) for column in columns)
         if nobody or row.get("Converted__s") is True or row.get("$converted") is True:
             return Gone(module=module, remote_id=remote_id)
         lead = module == "Leads"
@@ -136,7 +148,9 @@ class People:
             company=_text(company),
             title=_text(row.get("Designation" if lead else "Title")),
             lines=tuple(
-                Line.read(raw, label, self._region) for field, label in LINES.items() if (raw := _text(row.get(field)))
+                Line.read(raw, label, self._region)
+                for field, label in columns.items()
+                if (raw := _text(row.get(field)))
             ),
             emails=tuple(address for field in EMAILS if (address := _text(row.get(field)))),
         )
@@ -150,11 +164,10 @@ class People:
             account=_text(_part(account, "id")),
         )
 
-
-def _listing(module: str, *, converted: bool) -> dict[str, str]:
-    """What a listing of a module asks for; converted leads stay out of it unless it is to show what became of them."""
-    params = {"fields": ",".join(FIELDS[module])}
-    return params | {"converted": "both"} if converted and module == "Leads" else params
+    def _listing(self, module: str, *, converted: bool) -> dict[str, str]:
+        """What a listing asks for; converted leads stay out of it unless it is to show what became of them."""
+        params = {"fields": ",".join((*FIELDS[module], *self.own(module)))}
+        return params | {"converted": "both"} if converted and module == "Leads" else params
 
 
 def _text(value: Any) -> str:

@@ -37,10 +37,18 @@ LABELS: Mapping[str, str] = {label: column for column, label in LINES.items()} |
 COLUMNS = frozenset(LONGEST)  # everything we ever write
 
 
-def draw(module: str, person: Person, fields: Iterable[Field], row: Mapping[str, Any], region: str) -> Body:
+def draw(
+    module: str,
+    person: Person,
+    fields: Iterable[Field],
+    row: Mapping[str, Any],
+    region: str,
+    own: Iterable[str] = (),
+) -> Body:
     """Write `fields` of a person over a row as it stands; only the columns that change come back, None clears one.
 
-    An empty `row` is a new record, where every column that stays empty is left out.
+    An empty `row` is a new record, where every column that stays empty is left out. `own`: phone columns the
+    organisation added; they are never written, and a number that stands in one needs no second place.
     """
     wanted = frozenset(fields) & TAKES.get(module, frozenset())
     drawn: Body = {}
@@ -53,13 +61,18 @@ def draw(module: str, person: Person, fields: Iterable[Field], row: Mapping[str,
     if "lines" in wanted:
         numbers = {number_key(line): (_spell(line, region), line.label) for line in person.lines if number_key(line)}
         columns = [column for column in LINES if column in FIELDS[module]]
-        keys = {column: number_key(Line.read(str(row.get(column) or ""), region=region)) for column in columns}
-        drawn |= _laid_out(numbers, keys)
+        keys = {column: _key(row, column, region) for column in columns}
+        placed = {_key(row, column, region) for column in own} - set(keys.values())
+        drawn |= _laid_out({key: number for key, number in numbers.items() if key not in placed}, keys)
     if "emails" in wanted:
         addresses = {fold_email(address): (address, "") for address in person.emails if fold_email(address)}
         drawn |= _laid_out(addresses, {column: fold_email(str(row.get(column) or "")) for column in EMAILS})
     fitting = {column: value and value[: LONGEST[column]] for column, value in drawn.items()}
     return {column: value for column, value in fitting.items() if (value or None) != (row.get(column) or None)}
+
+
+def _key(row: Mapping[str, Any], column: str, region: str) -> str:
+    return number_key(Line.read(str(row.get(column) or ""), region=region))
 
 
 def _name(person: Person) -> Body:

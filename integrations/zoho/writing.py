@@ -109,7 +109,8 @@ class ZohoPeopleWriter:
                 rows: dict[int, Body] = {}
                 for at, (row, record) in ready.items():
                     last[at] = record
-                    drawn = draw(module, changes[at].wanted, changes[at].fields, row, self._region)
+                    own = self._people.own(module)
+                    drawn = draw(module, changes[at].wanted, changes[at].fields, row, self._region, own)
                     fitting = {name: value for name, value in drawn.items() if name not in refused.get(at, ())}
                     if fitting:
                         rows[at] = fitting

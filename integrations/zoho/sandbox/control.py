@@ -186,7 +186,7 @@ def _open(world: World, sent: Json) -> Json:
         raise Impossible("an organisation has a new name, a data centre there is, and users")
     if taken := [each["email"] for each in people if world.user(each["email"])]:
         raise Impossible(f"{taken[0]} already has an account")
-    rest = {key: str(sent[key]) for key in ("zgid",) if sent.get(key)}
+    rest = {key: str(sent[key]) for key in ("zgid", "country", "phone") if sent.get(key)}
     zone = _zone(sent.get("time_zone"))
     org = world.add_org(name, dc, sent.get("company_name") or name, zone, **rest)
     _turn_org(org, {key: sent[key] for key in ("edition", "phonebridge") if sent.get(key)})

@@ -1,4 +1,5 @@
-"""The modules and fields of a freshly opened Zoho CRM, as `/settings/modules` and `/settings/fields` tell them.
+"""The modules and fields of a Zoho CRM, as `/settings/modules` and `/settings/fields` tell them: those of a freshly
+opened one, and a column for numbers that an administrator added to contacts.
 
 Field sets follow Zoho's v8 modules-fields pages and its data-model export of Calls; they satisfy the official SDK.
 """
@@ -26,6 +27,8 @@ class Field:
     read_only: bool = False
     choices: tuple[str, ...] = ()
     lookup: str = ""  # the module it points to; se_module: whichever $se_module names
+    label: str = ""  # what people read above it; empty: as it is named
+    custom: bool = False  # an administrator added it
     cti: bool = False  # written by telephony only; whether the API may is unconfirmed, so it is a knob
 
 
@@ -92,6 +95,7 @@ def _module(name: str, singular: str, display: str, fields: Iterable[Field], **r
 _CONTACT = [
     *PERSON,
     *_phones("Home_Phone", "Other_Phone", "Asst_Phone"),
+    Field("Direct_Line", "phone", 30, label="Direct line", custom=True),
     *_text("Title", length=100),
     *_text("Department"),
     Field("Account_Name", "lookup", lookup="Accounts"),
@@ -197,10 +201,11 @@ def describe_field(prefix: str, module: Module, field: Field, *, writable: bool,
     if field.lookup:
         target = {"api_name": field.lookup, "id": module_id(prefix, field.lookup)}
         lookup = {"display_label": module.api_name, "api_name": None, "id": None, "module": target}
+    label = field.label or field.api_name.removesuffix("__s").replace("_", " ")
     return {
         "api_name": field.api_name,
-        "field_label": field.api_name.removesuffix("__s").replace("_", " "),
-        "display_label": field.api_name.removesuffix("__s").replace("_", " "),
+        "field_label": label,
+        "display_label": label,
         "id": number,
         "data_type": field.data_type,
         "json_type": JSON_TYPES.get(field.data_type, "string"),
@@ -208,7 +213,7 @@ def describe_field(prefix: str, module: Module, field: Field, *, writable: bool,
         "system_mandatory": mandatory,
         "read_only": not writable,
         "field_read_only": not writable,
-        "custom_field": False,
+        "custom_field": field.custom,
         "visible": True,
         "filterable": field.data_type != "textarea",
         "searchable": True,

@@ -106,6 +106,8 @@ class Org:
     zone: ZoneInfo
     edition: str
     phonebridge: str
+    country: str  # ISO 3166; empty: nobody filled it in
+    phone: str
     prefix: str  # the first seven digits of every id it hands out
     opened_at: datetime
     users: dict[str, User] = field(default_factory=dict)  # by id

@@ -72,6 +72,8 @@ class World:
             zone=zone,
             edition=rest.get("edition") or "Enterprise",
             phonebridge=rest.get("phonebridge") or "available",
+            country=rest.get("country") or "",
+            phone=rest.get("phone") or "",
             prefix=str(FIRST_PREFIX + number),
             opened_at=self.clock.second(),
         )
