@@ -90,6 +90,7 @@ EFFECTS = {
     "lead.create": "Make a lead in Zoho",
     "activity.correct": "Correct the call in Zoho",
     "text.log": "Write the messages into Zoho",
+    "text.link": "Tie the messages in Zoho to the right record",
     "recording.forget": "Delete the recording at the telephone system",
     "dial": "Ring the agent and dial",
     "control": "Steer the call (hang up, hold, mute, keys)",

@@ -330,6 +330,9 @@ class Crm(Protocol):
         False when it is tied to something that is not `among` these: a person did that. Raises Refused when it is gone.
         """
 
+    def link_texts(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+        """Tie a conversation's activity to another record, as `link_call` does."""
+
     def correct_call(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
         """Write these parts of an activity anew because somebody put them right; nothing else of it is touched.
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from domain.errors import Malformed, Missing
 from domain.matching import Choice, Trace
 from domain.phone import Number
-from jobs import relink, who
+from jobs import relink, retying, who
 from jobs.services import Services
 from store.calls import Kept
 from store.connections import Tie
@@ -103,6 +103,7 @@ def apply(services: Services, tie: Tie, batch: list[Effect]) -> None:
         changes = revise(services, tie.tenant, effect.payload["number"])
         with services.db.tenant(tie.tenant) as database:
             keep(services, database, tie.tenant, changes, effect.id)
+            retying.settle(services, database, tie.tenant, effect.payload["number"], effect.id)
             services.effects.done(database, tie.tenant, {effect.id: ""})
 
 

@@ -32,6 +32,7 @@ from jobs import (
     pops,
     recordings,
     relink,
+    retying,
     steering,
     texts,
     who,
@@ -236,7 +237,7 @@ def _turn(kind: str) -> int:
     """What somebody waits for at a screen goes first; ties and tasks, which need the activity, last."""
     if kind in ("pop", "dial", "control"):
         return 0
-    return 2 if kind in ACTIVITIES else 3 if kind.startswith("task.") or kind == "activity.link" else 1
+    return 2 if kind in ACTIVITIES else 3 if kind.startswith("task.") or kind in ("activity.link", retying.LINK) else 1
 
 
 # ---- acting -----------------------------------------------------------------------------------------------------
@@ -255,6 +256,7 @@ def act(services: Services, tenant: TenantId) -> int:
         "activity.record": activities.record,
         "activity.update": amending.amend,
         "text.log": texts.log,
+        retying.LINK: retying.link,
         "activity.link": relink.link,
         "match.apply": choosing.apply,
         "lead.create": leads.create,

@@ -107,7 +107,7 @@ def _writer(services: Services, tenant: Tenant, one: Conversation) -> User | Non
 
 
 @dataclass(frozen=True, slots=True)
-class _Day:
+class Day:
     """A conversation's day and what its activity shall say."""
 
     kept: Conversation
@@ -117,8 +117,8 @@ class _Day:
 def log(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Make the CRM say what the conversations say: write new ones up to a hundred a request, add to the others."""
     crm = services.crm(tie)
-    told = _days(services, tie, [effect.text for effect in batch if effect.text is not None])
-    fresh: list[tuple[Effect, _Day]] = []
+    told = days(services, tie, [effect.text for effect in batch if effect.text is not None])
+    fresh: list[tuple[Effect, Day]] = []
     try:
         for effect in list(batch):
             day = told.get(effect.text) if effect.text is not None else None
@@ -139,7 +139,7 @@ def log(services: Services, tie: Tie, batch: list[Effect]) -> None:
         services.effects.postpone(tie.tenant, batch, error.code, NOT_ALLOWED)
 
 
-def _write(services: Services, tie: Tie, crm: Crm, fresh: Sequence[tuple[Effect, _Day]]) -> None:
+def _write(services: Services, tie: Tie, crm: Crm, fresh: Sequence[tuple[Effect, Day]]) -> None:
     """Create the activities nobody has written yet."""
     for effect, day in fresh:
         before = day.kept.said if effect.state == "unknown" else ()
@@ -165,7 +165,7 @@ def _write(services: Services, tie: Tie, crm: Crm, fresh: Sequence[tuple[Effect,
         logger.info("texts_logged", tenant=str(tie.tenant), text=str(day.kept.id), reason=one.refused)
 
 
-def _add(services: Services, tie: Tie, crm: Crm, effect: Effect, day: _Day, there: str) -> None:
+def _add(services: Services, tie: Tie, crm: Crm, effect: Effect, day: Day, there: str) -> None:
     """Say in an activity that stands there what was said since."""
     one, words = day.kept, day.thread.words
     if words not in one.said:
@@ -193,7 +193,8 @@ def _add(services: Services, tie: Tie, crm: Crm, effect: Effect, day: _Day, ther
 # ---- what it says -------------------------------------------------------------------------------------------------
 
 
-def _days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, _Day]:
+def days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, Day]:
+    """These days as far as they are still here, each with what its activity shall say."""
     found = kept(services).some(tie.tenant, ids)
     if not found:
         return {}
@@ -202,13 +203,13 @@ def _days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, _Day]
     contacts = {one.contact for one in found.values() if one.contact is not None}
     names = {id: contact.person.name for id, contact in services.hub.people(tie.tenant, contacts).items()}
     records = services.hub.where(tie.tenant, contacts)
-    days = {}
+    told = {}
     for one in found.values():
         there = records.get(one.contact, []) if one.contact is not None else []
         record = tenant.matching.record(who.places(tie, there))
         user = users.get(one.user) if one.user is not None else None
         name = (names.get(one.contact, "") if one.contact is not None else "") or _shown(one, tenant)
-        days[one.id] = _Day(
+        told[one.id] = Day(
             one,
             Thread(
                 marker=str(one.id),
@@ -219,7 +220,7 @@ def _days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, _Day]
                 record=record.key if record is not None else None,
             ),
         )
-    return days
+    return told
 
 
 def _shown(one: Conversation, tenant: Tenant) -> str:

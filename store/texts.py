@@ -122,6 +122,12 @@ class Texts:
             update(texts).where(texts.c.tenant_id == tenant, texts.c.id == text).values(activity_id=activity)
         )
 
+    def settle(self, database: Connection, tenant: TenantId, text: UUID, *, contact: UUID | None, match: str) -> None:
+        """It is with somebody else, in the caller's transaction."""
+        database.execute(
+            update(texts).where(texts.c.tenant_id == tenant, texts.c.id == text).values(contact_id=contact, match=match)
+        )
+
     def some(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, Conversation]:
         """These days, as far as they are still here."""
         if not ids:

@@ -172,7 +172,7 @@ def test_a_worker_who_died_after_writing_is_read_back(office: Office) -> None:
     log_call.hear(office.services, office.tenant)
     (effect,) = office.services.effects.waiting(office.tenant, "calls")
     tie = office.services.connections.get(office.tenant, effect.connection)
-    told = texts._days(office.services, tie, [day(office).id])[day(office).id]
+    told = texts.days(office.services, tie, [day(office).id])[day(office).id]
     texts.kept(office.services).says(office.tenant, told.kept.id, [told.thread.words])
     office.services.effects.claim(office.tenant, [effect])
     assert office.services.crm(tie).log_texts([told.thread])[0].remote_id

@@ -12,14 +12,15 @@ from sqlalchemy import select
 
 from domain.errors import Forbidden, Malformed, Missing
 from domain.matching import Rules
-from jobs import choosing, leads, who, worker
+from jobs import choosing, leads, texts, who, worker
 from jobs.erase import erase
 from jobs.services import Services
-from sandbox.cast import ALICE, BOB, Controls
+from sandbox.cast import ALICE, ALICE_LTD, BOB, Controls
 from store.calls import Kept
 from store.tables import effects, number_rules
 from store.tenants import User
 from tests.test_reconcile import BRIDGE, Office, open_office, outside, services
+from tests.zoho_office import tell
 from tests.zoho_stage import Stage
 
 __all__ = ["outside", "services"]  # fixtures
@@ -173,6 +174,41 @@ def test_what_an_agent_says_holds_for_calls_past_and_to_come(office: Office) -> 
     assert ["match.undone", "match.chosen"] == actions
     assert 3 == len(office.rows())
     assert 0 == office.reconcile().repairs
+
+
+def test_a_conversation_follows_what_was_said_of_its_number(
+    services: Services, outside: tuple[Stage, Controls]
+) -> None:
+    """Its activity is tied anew, and back when the rule is taken back; what a person tied by hand stays."""
+
+    def theirs(office: Office) -> list[str]:
+        found = office.zoho.get("records", org="alice", module="Tasks")["records"]
+        return [str((row["Who_Id"] or {}).get("id", "")) for row in found]
+
+    with open_office(services, *outside, (*PEOPLE, "texts")) as office:
+        dana, emil, _ = colleagues(office)
+        event = {"direction": "inbound", "from": MAIN, "to": ALICE_LTD.line, "text": "Hello", "message_id": "m1"}
+        tell(office, "message.received", **event)
+        call = called(office, 1)
+        assert [dana] == theirs(office)
+
+        choosing.choose(services, user(office), call.id, contact_behind(office, emil))
+        office.work()
+        assert ([emil], [emil]) == (theirs(office), ties(office))
+        (day,) = texts.kept(services).recent(office.tenant, limit=10)
+        assert ("chosen", contact_behind(office, emil)) == (day.match, day.contact)
+
+        (rule,) = who.choices(services).all(office.tenant)
+        choosing.undo(services, user(office), rule.id)
+        office.work()
+        assert [dana] == theirs(office)
+
+        other = seed(office, "Contacts", Last_Name="Luna")
+        row = office.zoho.get("records", org="alice", module="Tasks")["records"][0]["id"]
+        office.zoho.post("edit", org="alice", module="Tasks", id=row, values={"Who_Id": {"id": other}})
+        choosing.choose(services, user(office), call.id, contact_behind(office, emil))
+        office.work()
+        assert [other] == theirs(office)
 
 
 def test_a_tie_that_a_person_made_stays(office: Office) -> None:

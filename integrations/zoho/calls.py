@@ -18,6 +18,7 @@ from domain.said import MARKER, OUTCOMES, tag, words_of
 from integrations.zoho.client import COQL_REACH, CRM, Body, ZohoClient, literal, refusal, rows_of, stamp
 from integrations.zoho.creating import BATCH, create
 from integrations.zoho.rewriting import GONE, Change, refused, rewrite, with_words
+from integrations.zoho.tying import belongs_to, tie
 
 SUBJECT_LENGTH = 255
 RECORDING = "Voice_Recording__s"
@@ -27,7 +28,6 @@ COLUMNS = (
     "id, Subject, Call_Type, Call_Start_Time, Call_Duration_in_seconds, Owner, Description, CTI_Entry, "
     "Caller_ID, Dialled_Number, Created_Time, Modified_Time, Modified_By"
 )
-TIES = ("Who_Id", "What_Id")  # to a contact, to anything else
 STATUS = "Outgoing_Call_Status"  # metadata and reads spell it so, a sample in the documentation "Outbound_..."
 STATUSES = (STATUS, "Outbound_Call_Status")
 OUR_SUBJECTS = ("Call from ", "Call to ", "Missed call from ")  # jobs.activities; PhoneBridge writes others
@@ -115,20 +115,7 @@ class Calls:
 
         Only what points at nothing, or at one of `among`, is moved: a deal somebody put there stays.
         """
-        rows = rows_of(self._client.read(f"{CRM}/Calls", {"ids": remote_id, "fields": ",".join(TIES)}), "data")
-        if not rows:
-            raise refusal(GONE)
-        row = rows[0]
-        wanted = belongs_to(record)
-        ours = {known for _, known in among} | {record[1] if record else "", ""}
-        theirs = [name for name in TIES if _id(row.get(name)) not in ours]
-        if "Who_Id" in theirs or (theirs and "What_Id" in wanted):
-            return False
-        change: Body = {name: None for name in TIES if name not in theirs and _id(row.get(name))} | wanted
-        if all(_id(row.get(name)) == _id(change[name]) for name in TIES if name in change):
-            return True
-        self._change(change | {"id": remote_id})
-        return True
+        return tie(self._client, "Calls", remote_id, record, among)
 
     def correct(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
         """Write these parts of a row anew, whoever wrote it; no workflow runs. Repeatable."""
@@ -202,16 +189,6 @@ def _takes(there: Any, url: str) -> bool:
     if not 0 < len(url) <= URL_LENGTH or there == url:
         return False
     return not there or str(there).rpartition("/")[0] == url.rpartition("/")[0]
-
-
-def belongs_to(record: tuple[str, str] | None) -> Body:
-    """Tie an activity to a record: a contact is its Who, anything else its What."""
-    if record is None:
-        return {}
-    module, remote_id = record
-    if module == "Contacts":
-        return {"Who_Id": {"id": remote_id}}
-    return {"What_Id": {"id": remote_id}, "$se_module": module}
 
 
 def as_call(row: Body) -> LoggedCall | None:

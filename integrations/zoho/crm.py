@@ -137,6 +137,10 @@ class ZohoCrm:
         """Tie an activity to another record; False when a person has tied it to something else."""
         return self._calls.link(remote_id, record, among)
 
+    def link_texts(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+        """Tie a conversation's activity to another record, as `link_call` does."""
+        return self._texts.link(remote_id, record, among)
+
     def correct_call(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
         """Write these parts of an activity anew. Raises Refused when it is gone."""
         self._calls.correct(remote_id, activity, parts)

@@ -13,8 +13,9 @@ from typing import Any
 from domain.errors import Unanswered
 from domain.ports import Task, Written
 from domain.said import marked, tag
-from integrations.zoho.calls import SUBJECT_LENGTH, belongs_to
+from integrations.zoho.calls import SUBJECT_LENGTH
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, literal, refusal, rows_of, stamp
+from integrations.zoho.tying import belongs_to
 
 OPEN, CLOSED = "Not Started", "Completed"
 FIELDS = "Status,Created_Time,Modified_Time"

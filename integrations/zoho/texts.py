@@ -6,14 +6,14 @@ from, which a stranger has not, and cannot be looked for: only administrators li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from domain.ports import Thread, Written
 from domain.said import tag
-from integrations.zoho.calls import belongs_to
 from integrations.zoho.client import Body, ZohoClient, literal
 from integrations.zoho.creating import create
 from integrations.zoho.rewriting import Change, rewrite, with_words
+from integrations.zoho.tying import belongs_to, tie
 
 SUBJECT_LENGTH = 255
 
@@ -43,6 +43,10 @@ class Texts:
             return with_words(row, {}, said, thread.words)
 
         return rewrite(self._client, "Tasks", remote_id, (), change)
+
+    def link(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+        """Tie a task to another record; False when a person has tied it to something of theirs."""
+        return tie(self._client, "Tasks", remote_id, record, among)
 
 
 def as_task(thread: Thread) -> Body:
