@@ -128,6 +128,9 @@ class Settings:
     zoho_daily_credits: int = _setting(
         _whole(0, 5_000_000), 50_000, "API credits one Zoho organisation may cost in 24 hours; 0: as many as Zoho gives"
     )
+    gmail_units_per_minute: int = _setting(
+        _whole(0, 1_000_000), 6_000, "Gmail units one mailbox may cost in a minute; 0: as many as Google gives"
+    )
     google_client_id: str = _setting(_text, "", "our OAuth client at Google")
     google_client_secret: str = _setting(_text, "", "its secret")
     google_auth_uri: str = _setting(_url, "https://accounts.google.com/o/oauth2/v2/auth", "Google's consent page")

@@ -94,7 +94,7 @@ def one(contact: UUID) -> ResponseReturnValue:
         dials=dialling.system_of(services, at.tenant.id) is not None,
         talks=texts.talks(services, at, stored.kept(services).recent(at.tenant.id, limit=TEXTS, contact=contact), ties),
         google=any(tie.kind == "workspace" and tie.state != "disconnected" for tie in ties),
-        mail=[(message, services.mail.gone_at(at.tenant.id, message.id)) for message in mail],
+        mail=[(message, services.mail.gone_at(at.tenant.id, message.key)) for message in mail],
     )
 
 
@@ -107,4 +107,4 @@ def message(message: str) -> ResponseReturnValue:
     if found is None:
         raise Missing("This message is not here (any more).")
     read("read.message", count=1)
-    return page("message.html", message=found, gone=desk().services.mail.gone_at(at.tenant.id, found.id))
+    return page("message.html", message=found, gone=desk().services.mail.gone_at(at.tenant.id, found.key))

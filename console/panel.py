@@ -210,7 +210,7 @@ def _mail(at: Here, person: Contact) -> list[dict[str, str]]:
             "subject": message.subject or "(no subject)",
             "sender": message.sender,
             "when": at.times.ago(message.at),
-            "url": url_for("console.contacts.message", message=message.id),
+            "url": url_for("console.contacts.message", message=message.key),
         }
         for message in desk().services.mail.of_contact(at.tenant.id, person.id, MESSAGES)
     ]

@@ -178,6 +178,8 @@ REASONS = {
     "upstream.silent": "The other side does not answer at the moment. It is done once it answers again.",
     "upstream.slowed": "The other side asked us to slow down. It is done after that.",
     "upstream.full": "As much as may be is under way there. It is tried again in a few seconds.",
+    "mail.watch_ends": "Gmail stops telling us of new mail within two days. We ask again, and look for mail meanwhile.",
+    "mail.budget": "As much was read from this mailbox as Google allows in a minute. The rest follows by itself.",
     "upstream.spent": "The requests the other side allows us in a day are used up. It is done when there are new ones.",
     "upstream.unanswered": "The other side did not answer. We check before anything is written again.",
     "upstream.refused": "The other side refused, and would again.",

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 HOUR_SECONDS = 3600
+LISTS = ("to", "labels", "references")
+UNREAD = "UNREAD"  # the label of a message nobody has read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,16 @@ class Message:
     snippet: str = ""
     body: str = ""
     unread: bool = False
+    mailbox: str = ""  # our id of the connection it was read through
+    labels: tuple[str, ...] = ()  # the mailbox's own ids of them
+    reference: str = ""  # its Message-ID, by which an answer names it
+    references: tuple[str, ...] = ()  # the Message-IDs it answers, the first one first
+    answer_to: str = ""  # whom an answer should go to, where that is not the sender
+
+    @property
+    def key(self) -> str:
+        """What it is called here: an id of Google's is unique in its mailbox only."""
+        return f"{self.mailbox}.{self.id}" if self.mailbox else self.id
 
     @property
     def correspondents(self) -> frozenset[str]:
@@ -37,12 +49,14 @@ class Message:
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON values, for sealing."""
-        return {**asdict(self), "at": self.at.isoformat(), "to": list(self.to)}
+        plain = {name: list(getattr(self, name)) for name in LISTS}
+        return {**asdict(self), "at": self.at.isoformat(), **plain}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Message:
         """Undo `as_data`."""
-        return cls(**{**data, "at": datetime.fromisoformat(data["at"]), "to": tuple(data["to"])})
+        lists = {name: tuple(data.get(name, ())) for name in LISTS}
+        return cls(**{**data, "at": datetime.fromisoformat(data["at"]), **lists})
 
 
 def bucket_seconds(cache_seconds: int) -> int:

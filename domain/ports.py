@@ -426,10 +426,12 @@ class AddressBook(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailNews:
-    """What happened in a mailbox since a position."""
+    """A part of what happened in a mailbox since a position, and the position after it."""
 
     added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()  # deleted, or no mail any more: in the bin, or junk
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of those whose labels changed, afterwards
+    restored: frozenset[str] = frozenset()  # of these, those that were no mail before
     cursor: str = ""
 
 
@@ -444,8 +446,11 @@ class Mailbox(Protocol):
 
     def unwatch(self) -> None: ...
 
-    def news(self, cursor: str) -> MailNews:
-        """Return what was added and removed since `cursor`, every page. Raises CursorLost."""
+    def news(self, cursor: str) -> Iterator[MailNews]:
+        """Yield what happened since `cursor`, a batch at a time, to the last page. Raises CursorLost."""
+
+    def since(self, moment: datetime) -> list[str]:
+        """Name the messages received since then, the newest first."""
 
     def headers(self, ids: Sequence[str]) -> list[Message]:
         """Read sender, receivers, date and subject, without bodies; a message that went meanwhile is left out."""

@@ -14,7 +14,7 @@ import structlog
 from domain.contact import Line, Person, Record
 from domain.errors import Forbidden, Malformed, Missing, NotAllowed, Refused, Unanswered, Upstream
 from domain.ports import Crm, NewLead
-from jobs import choosing, sync_contacts
+from jobs import choosing, retying, sync_contacts
 from jobs.outage import postpone
 from jobs.services import Services
 from store.connections import Tie
@@ -80,6 +80,7 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
         changes = choosing.revise(services, tie.tenant, number)
         with services.db.tenant(tie.tenant) as database:
             choosing.keep(services, database, tie.tenant, changes, effect.id)
+            retying.settle(services, database, tie.tenant, number, effect.id)
             services.effects.done(database, tie.tenant, {effect.id: record.remote_id})
             services.ledger.write(
                 database,

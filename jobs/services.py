@@ -26,6 +26,7 @@ from integrations import google, guard
 from integrations.gated import Gated, one_credit
 from integrations.google.provider import provider as google_provider
 from integrations.google.tokens import GoogleKeys
+from integrations.google.units import Budgeted
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.credits import credits
 from integrations.zoho.provider import provider as zoho
@@ -54,6 +55,7 @@ from store.ledger import Ledger
 from store.mailbox import MailCache
 from store.routes import Routes
 from store.tenants import Tenants
+from store.units import Units
 from store.vault import KeyRing, Vault
 
 DOOR_URL = "door.url"  # the cursor that keeps where a connection's vendor reports to
@@ -100,6 +102,7 @@ class Services:
     mail: MailCache
     bell: Bell
     gates: Gates
+    units: Units
     grants: Grants
     consent: Consent
     providers: Mapping[str, OAuthProvider]
@@ -152,8 +155,10 @@ class Services:
 
     def mailbox(self, tie: Tie) -> Mailbox:
         """A Google user's mailbox."""
+        way = self._gated(tie, self._kept("google sessions", google.open_sessions))
+        name = upstream(tie.vendor, tie.id)
         return google.open_mailbox(
-            http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
+            http=Budgeted(way, lambda units, kept: self.units.take(name, units, kept)),
             tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
             root=self.settings.google_api_root,
             timeout=self.settings.request_timeout_seconds,
@@ -225,6 +230,7 @@ class Services:
 
     def close(self) -> None:
         self.gates.close()
+        self.units.close()
         self.db.close()
 
 
@@ -283,6 +289,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         mail=mail,
         bell=Bell(settings.redis_url),
         gates=Gates(settings.redis_url),
+        units=Units(settings.redis_url, settings.gmail_units_per_minute),
         grants=Grants(db, vault, ledger, connections, providers, http, timeout=timeout, on_lost=on_lost),
         consent=Consent(db, vault, providers, origin=settings.origin, timeout=timeout),
         providers=providers,
@@ -296,6 +303,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
 def _prepare_oauthlib(settings: Settings) -> None:
     """Tell oauthlib what it can only be told through the environment."""
     os.environ["OAUTHLIB_RELAX_TOKEN_SCOPE"] = "1"  # noqa: S105 - a switch: fewer scopes than asked is an answer
-    if settings.zoho_serverinfo_url.startswith("http://"):  # settings accept http on loopback only
+    addresses = (settings.zoho_serverinfo_url, settings.google_token_uri)
+    if any(address.startswith("http://") for address in addresses):  # settings accept http on loopback only
         os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
         logging.getLogger(__name__).debug("token endpoints on loopback")

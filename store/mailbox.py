@@ -42,7 +42,8 @@ BATCH = 500  # keys in one round trip
 SWEEP_EVERY = 10  # purges; between two sweeps Valkey's own expiry does the work
 LOST = (redis.RedisError, OSError)
 
-Where = str | UUID
+BOX = "box-"  # before a mailbox's id: the list of all that is cached of it
+Where = str | UUID  # a contact, or `box` of a mailbox
 
 
 class Persistent(Trouble):
@@ -125,25 +126,34 @@ class MailCache:
                 count += self._put(tenant, batch)
         return count
 
-    def _put(self, tenant: TenantId, batch: Sequence[tuple[Message, Sequence[Where]]]) -> int:
+    def renew(self, tenant: TenantId, messages: Iterable[Message]) -> int:
+        """Give messages that are cached their new content, and cache none that is not; return how many."""
+        count = 0
+        for batch in in_batches(messages, BATCH):
+            with suppress(*LOST, KeyGone):
+                count += self._put(tenant, [(message, ()) for message in batch], new=False)
+        return count
+
+    def _put(self, tenant: TenantId, batch: Sequence[tuple[Message, Sequence[Where]]], *, new: bool = True) -> int:
         self.refuse_persistent()
         key = self._active(tenant)
         if key is None:
             return 0
         now = self._keys.now()
         behind = now - self._valkey_time()  # expiry is told in Valkey's own time
-        prints = [self._fingerprint(tenant, message.id) for message, _ in batch]
+        prints = [self._fingerprint(tenant, message.key) for message, _ in batch]
         ask = self._redis.pipeline(transaction=False)
         for fingerprint in prints:
             ask.getrange(_message(tenant, fingerprint), 0, HEADER.size - 1)
         current = int(bucket_start(now, self.cache_seconds).timestamp())
-        buckets = [_bucket(head) or current for head in ask.execute()]
-        buckets = [bucket if self._keys.deadline(bucket) > now else current for bucket in buckets]
+        heads = [_bucket(head) for head in ask.execute()]
+        there = [head is not None and self._keys.deadline(head) > now for head in heads]
+        buckets = [head if known and head is not None else current for head, known in zip(heads, there, strict=True)]
         hours = self._keys.of(set(buckets) - {current}) | {current: self._keys.make(current)}
         write = self._redis.pipeline(transaction=True)
         count = 0
-        for (message, contacts), fingerprint, bucket in zip(batch, prints, buckets, strict=True):
-            if bucket not in hours or self._keys.deadline(bucket) <= now:
+        for (message, contacts), fingerprint, bucket, known in zip(batch, prints, buckets, there, strict=True):
+            if bucket not in hours or self._keys.deadline(bucket) <= now or not (new or known):
                 continue  # its key went this very moment, or the promise is too short to keep anything
             until = int((self._keys.deadline(bucket) - behind).timestamp() * 1000)
             cipher = _cipher(tenant, hours[bucket], key, bucket, fingerprint)
@@ -177,17 +187,25 @@ class MailCache:
                     break
         return found[:limit]
 
-    def get(self, tenant: TenantId, message_id: str) -> Message | None:
-        found = self._one(tenant, message_id)
+    def get(self, tenant: TenantId, key: str) -> Message | None:
+        found = self._one(tenant, key)
         return None if found is None else found[0]
 
-    def gone_at(self, tenant: TenantId, message_id: str) -> datetime | None:
+    def gone_at(self, tenant: TenantId, key: str) -> datetime | None:
         """When a cached message goes, at the latest."""
-        found = self._one(tenant, message_id)
+        found = self._one(tenant, key)
         return None if found is None else found[1]
 
-    def _one(self, tenant: TenantId, message_id: str) -> tuple[Message, datetime] | None:
-        fingerprint = self._fingerprint(tenant, message_id)
+    def some(self, tenant: TenantId, keys: Sequence[str]) -> dict[str, Message]:
+        """Those of these messages that are cached, by key."""
+        prints = {self._fingerprint(tenant, key): key for key in keys}
+        with suppress(*LOST):
+            opened = self._open(tenant, list(prints))
+            return {prints[fingerprint]: message for fingerprint, (message, _) in opened.items()}
+        return {}
+
+    def _one(self, tenant: TenantId, key: str) -> tuple[Message, datetime] | None:
+        fingerprint = self._fingerprint(tenant, key)
         with suppress(*LOST):
             return self._open(tenant, [fingerprint]).get(fingerprint)
         return None
@@ -220,9 +238,9 @@ class MailCache:
 
     # -- going
 
-    def remove(self, tenant: TenantId, message_ids: Collection[str]) -> int:
+    def remove(self, tenant: TenantId, keys: Collection[str]) -> int:
         """They are gone at Google, so they are gone here."""
-        names = [_message(tenant, self._fingerprint(tenant, message_id)) for message_id in message_ids]
+        names = [_message(tenant, self._fingerprint(tenant, key)) for key in keys]
         return self._delete(names)
 
     def forget_contact(self, tenant: TenantId, contact: Where) -> int:
@@ -311,7 +329,7 @@ class MailCache:
         found = {"messages": 0, "contacts": 0}
         with suppress(*LOST):
             found["messages"] = sum(1 for _ in self._scan(f"mail:{tenant}:m:*"))
-            found["contacts"] = sum(1 for _ in self._scan(f"mail:{tenant}:c:*"))
+            found["contacts"] = sum(1 for name in self._scan(f"mail:{tenant}:c:*") if BOX.encode() not in name)
         return found
 
     def alive(self) -> bool:
@@ -337,8 +355,8 @@ class MailCache:
             with suppress(KeyGone, Tampered):
                 yield key_id, self._vault.by_id(tenant, key_id)
 
-    def _fingerprint(self, tenant: TenantId, message_id: str) -> bytes:
-        return self._vault.of(tenant).fingerprint("message", message_id)
+    def _fingerprint(self, tenant: TenantId, key: str) -> bytes:
+        return self._vault.of(tenant).fingerprint("message", key)
 
     def _scan(self, pattern: str) -> Iterator[bytes]:
         yield from self._redis.scan_iter(pattern, count=1_000)
@@ -355,6 +373,11 @@ def _cipher(tenant: TenantId, hour: bytes, key: Key, bucket: int, fingerprint: b
     """The key of one message in one bucket: whoever lacks the hour's key or the tenant's cannot make it."""
     info = b"|".join((b"linekeeper mail", tenant.bytes, struct.pack(">q", bucket), fingerprint))
     return AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(hour + key.secret))
+
+
+def box(mailbox: UUID | str) -> str:
+    """Where everything of one mailbox is listed."""
+    return f"{BOX}{mailbox}"
 
 
 def _message(tenant: TenantId, fingerprint: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.errors import NotAllowed, Refused, TryLater
-from domain.ports import CursorLost
+from domain.ports import CursorLost, MailNews
 from integrations.google import gmail, open_mailbox
 from tests.google_stage import ALICE, BOB, HASTY, READ_CONTACTS, Stage, running
 
@@ -34,6 +34,18 @@ def stage(theatre: Stage) -> Stage:
 def mail(stage: Stage, user: str = ALICE, **values: Any) -> str:
     usual = {"user": user, "from": "Carol Díaz <carol@shop.example>", "subject": "Prices", "text": "A secret price."}
     return str(stage.post("mail", **(usual | values))["id"])
+
+
+def whole(mailbox: Any, cursor: str) -> MailNews:
+    """Everything that happened, in one."""
+    parts = list(mailbox.news(cursor))
+    return MailNews(
+        added=tuple(id for part in parts for id in part.added),
+        removed=tuple(id for part in parts for id in part.removed),
+        labels={id: there for part in parts for id, there in part.labels.items()},
+        restored=frozenset(id for part in parts for id in part.restored),
+        cursor=parts[-1].cursor if parts else cursor,
+    )
 
 
 def test_the_profile_names_the_mailbox_and_where_it_stands(stage: Stage) -> None:
@@ -80,11 +92,49 @@ def test_news_is_what_came_and_went(stage: Stage) -> None:
     for gone in (old, brief):
         stage.post("mail/delete", user=ALICE, id=gone)
 
-    news = mailbox.news(cursor)
+    news = whole(mailbox, cursor)
 
     assert (first, second) == news.added
     assert (old, brief) == news.removed
-    assert mailbox.news(news.cursor) == type(news)(cursor=news.cursor)
+    assert [] == list(mailbox.news(news.cursor))
+
+
+def test_what_is_read_labelled_or_thrown_away_elsewhere_is_news(stage: Stage) -> None:
+    """The bin takes a message away and gives it back."""
+    mailbox, _ = stage.mailbox()
+    read, binned, junk = mail(stage), mail(stage), mail(stage, labels=["SPAM"])
+    _, cursor = mailbox.address()
+    stage.post("mail/labels", user=ALICE, id=read, remove=["UNREAD"], add=["STARRED"])
+    stage.post("mail/labels", user=ALICE, id=binned, add=["TRASH"])
+    stage.post("mail/labels", user=ALICE, id=junk, remove=["SPAM"], add=["INBOX"])
+
+    news = whole(mailbox, cursor)
+
+    assert ((), (binned,), frozenset({junk})) == (news.added, news.removed, news.restored)
+    assert {"INBOX", "STARRED"} == set(news.labels[read])
+    assert "SPAM" not in news.labels[junk]
+
+
+def test_each_part_of_the_news_says_where_it_ends(stage: Stage) -> None:
+    """Whoever is interrupted goes on there: nothing twice, nothing left out."""
+    mailbox, _ = stage.mailbox()
+    _, cursor = mailbox.address()
+    expected = [mail(stage) for _ in range(120)]
+    first, *_rest = mailbox.news(cursor)
+
+    assert expected[:50] == list(first.added)
+    assert expected[50:] == [id for part in mailbox.news(first.cursor) for id in part.added]
+
+
+def test_what_came_since_a_moment_is_listed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For when the history is lost: the newest first, page after page, without junk."""
+    monkeypatch.setattr(gmail, "LIST_PAGE", 2)
+    mailbox, _ = stage.mailbox()
+    mail(stage, date=(AT - timedelta(hours=1)).isoformat())
+    came = [mail(stage, date=(AT + timedelta(minutes=turn)).isoformat()) for turn in range(5)]
+    mail(stage, labels=["SPAM"])
+
+    assert came[::-1] == mailbox.since(AT)
 
 
 def test_news_is_read_to_the_last_page(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +144,7 @@ def test_news_is_read_to_the_last_page(stage: Stage, monkeypatch: pytest.MonkeyP
     _, cursor = mailbox.address()
     expected = tuple(mail(stage) for _ in range(7))
 
-    assert expected == mailbox.news(cursor).added
+    assert expected == whole(mailbox, cursor).added
     assert stage.counts()["GET /gmail/v1/users/{user_id}/history"] == 3
 
 
@@ -109,7 +159,7 @@ def test_a_position_google_does_not_know_is_lost(stage: Stage, forgotten: str) -
     mail(stage)
 
     with pytest.raises(CursorLost):
-        mailbox.news(cursor if forgotten == "old" else forgotten)
+        whole(mailbox, cursor if forgotten == "old" else forgotten)
 
 
 def test_headers_come_without_bodies_fifty_a_request(stage: Stage) -> None:

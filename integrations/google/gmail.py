@@ -23,7 +23,9 @@ WATCHED = ("INBOX", "SENT")
 NOT_MAIL = frozenset({"DRAFT", "SPAM", "TRASH", "CHAT"})
 BATCH_SIZE = 50  # Google allows 100 and advises no more than this
 HISTORY_PAGE = 500  # the most Google gives
-HEADERS = ("From", "To", "Cc", "Subject", "Date", "Message-ID")
+LIST_PAGE, MOST_LISTED = 500, 5_000
+HAPPENS = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
+HEADERS = ("From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "References")
 HEADER_FIELDS = "id,threadId,labelIds,internalDate,payload(headers)"  # no snippet: it is the beginning of the body
 
 
@@ -53,23 +55,34 @@ class GmailMailbox:
         """End the pushes."""
         execute(self._users.stop(userId=ME), self._user, repeatable=True)
 
-    def news(self, cursor: str) -> MailNews:
-        """Return what was added and removed since `cursor`, every page. Raises CursorLost."""
+    def news(self, cursor: str) -> Iterator[MailNews]:
+        """Yield what happened since `cursor`, a batch of headers' worth at a time, to the last page. Raises CursorLost.
+
+        Each part says where it ends, so that whoever is interrupted goes on there.
+        """
         if not (cursor.isascii() and cursor.isdigit()):
             raise CursorLost
-        added: dict[str, None] = {}  # in the order it came
-        removed: dict[str, None] = {}
-        newest = cursor
+        known: set[str] = set()  # told as added already
         for page in self._pages(cursor):
-            newest = str(page.get("historyId", newest))
-            for entry in page.get("history", ()):
-                for message in _named(entry, "messagesAdded"):
-                    if NOT_MAIL.isdisjoint(message.get("labelIds", ())):
-                        added[message["id"]] = None
-                for message in _named(entry, "messagesDeleted"):
-                    added.pop(message["id"], None)
-                    removed[message["id"]] = None
-        return MailNews(added=tuple(added), removed=tuple(removed), cursor=newest)
+            entries = page.get("history", [])
+            gone = {message["id"] for entry in entries for message in _named(entry, "messagesDeleted")}
+            for some in _cut(entries):
+                yield _told(some, gone, known)
+            if "nextPageToken" not in page and (newest := str(page.get("historyId", cursor))) != cursor:
+                yield MailNews(cursor=newest)
+
+    def since(self, moment: datetime) -> list[str]:
+        """Name the messages received since then, the newest first and so many at most; no junk, nothing in the bin."""
+        found: list[str] = []
+        following: str | None = None
+        while following != "" and len(found) < MOST_LISTED:
+            request = self._messages.list(
+                userId=ME, q=f"after:{int(moment.timestamp())}", maxResults=LIST_PAGE, pageToken=following
+            )
+            page = execute(request, self._user)
+            found += [message["id"] for message in page.get("messages", ())]
+            following = page.get("nextPageToken", "")
+        return found
 
     def _pages(self, cursor: str) -> Iterator[dict[str, Any]]:
         following: str | None = None
@@ -77,7 +90,7 @@ class GmailMailbox:
             request = self._history.list(  # its own list_next cannot carry two historyTypes over
                 userId=ME,
                 startHistoryId=cursor,
-                historyTypes=["messageAdded", "messageDeleted"],
+                historyTypes=list(HAPPENS),
                 maxResults=HISTORY_PAGE,
                 pageToken=following,
             )
@@ -116,6 +129,54 @@ class GmailMailbox:
         except NotThere:
             return ""
         return str(part.get("data", ""))
+
+
+def _cut(entries: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Cut a page of history into parts that add no more messages than one request reads."""
+    some: list[Mapping[str, Any]] = []
+    many = 0
+    for entry in entries:
+        adds = len(entry.get("messagesAdded", ())) + len(entry.get("labelsRemoved", ()))
+        if some and many + adds > BATCH_SIZE:
+            yield some
+            some, many = [], 0
+        some.append(entry)
+        many += adds
+    if some:
+        yield some
+
+
+def _told(entries: Sequence[Mapping[str, Any]], gone: set[str], known: set[str]) -> MailNews:
+    """Add up entries of the history; what went later in it is not worth reading."""
+    added: dict[str, None] = {}  # in the order it came
+    removed: dict[str, None] = {}
+    labels: dict[str, tuple[str, ...]] = {}
+    restored: set[str] = set()
+    for entry in entries:
+        for message in _named(entry, "messagesAdded"):
+            if NOT_MAIL.isdisjoint(message.get("labelIds", ())) and message["id"] not in gone | known:
+                added[message["id"]] = None
+        for change in (*entry.get("labelsAdded", ()), *entry.get("labelsRemoved", ())):
+            message = change["message"]
+            labels[message["id"]] = tuple(message.get("labelIds", ()))
+        for change in entry.get("labelsRemoved", ()):
+            if not NOT_MAIL.isdisjoint(change.get("labelIds", ())):
+                restored.add(change["message"]["id"])
+        for message in _named(entry, "messagesDeleted"):
+            removed[message["id"]] = None
+    for id, there in labels.items():
+        if not NOT_MAIL.isdisjoint(there):
+            added.pop(id, None)
+            removed[id] = None
+    known |= added.keys()
+    kept = {id: there for id, there in labels.items() if id not in removed and id not in gone}
+    return MailNews(
+        added=tuple(added),
+        removed=tuple(removed),
+        labels=kept,
+        restored=frozenset(restored & kept.keys()),
+        cursor=str(entries[-1]["id"]),
+    )
 
 
 def _named(entry: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:

@@ -19,11 +19,13 @@ from email.utils import getaddresses, quote
 from html import unescape
 from typing import Any
 
-from domain.mail import Message
+from domain.mail import UNREAD, Message
 
 MOST_BODY_BYTES = 200_000
 MOST_PART_BYTES = 1_000_000  # a longer text part is not fetched, nor is more of it read
 MOST_PARTS_DEEP = 20
+MOST_REFERENCES = 50
+MARK = re.compile(r"<[^<>\s]{1,250}>")  # a Message-ID, https://www.rfc-editor.org/rfc/rfc5322#section-3.6.4
 UNSEEN = frozenset({"script", "style", "title", "template", "noscript", "svg", "iframe"})
 BREAKS = frozenset(
     {"br", "p", "div", "tr", "li", "ul", "ol", "table", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "hr"}
@@ -46,7 +48,11 @@ def read(raw: Mapping[str, Any], fetch: Callable[[str], str] = lambda attachment
         subject=next((_decoded(value) for name, value in headers if name == "subject"), ""),
         snippet=_shown(raw.get("snippet", "")).strip(),  # Gmail escapes it for HTML
         body=_cut("\n".join(_texts(payload, fetch, MOST_PARTS_DEEP)).strip()),
-        unread="UNREAD" in raw.get("labelIds", ()),
+        unread=UNREAD in raw.get("labelIds", ()),
+        labels=tuple(raw.get("labelIds", ())),
+        reference=next(_marks(headers, "message-id"), ""),
+        references=tuple(_marks(headers, "references"))[-MOST_REFERENCES:],
+        answer_to=next(_people(headers, "reply-to"), ""),
     )
 
 
@@ -56,6 +62,11 @@ def _people(headers: list[tuple[str, str]], which: str) -> Iterator[str]:
     for name, address in getaddresses([value for key, value in headers if key == which]):
         if address:
             yield f'"{quote(shown)}" <{address}>' if (shown := _decoded(name)) else address
+
+
+def _marks(headers: list[tuple[str, str]], which: str) -> Iterator[str]:
+    """Yield the Message-IDs on a header."""
+    return (mark for name, value in headers if name == which for mark in MARK.findall(value))
 
 
 def _decoded(text: str) -> str:

@@ -25,7 +25,7 @@ The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts)
                     contacts/delete {user, resourceName | resourceNames}; contacts/rename {user, resourceName}
     GET  contacts   ?user=&other=
     POST mail       {user, from, to?, cc?, subject?, text?, html?, date?, headers?, labels?, attachments?, message_id?,
-                    in_reply_to?}; mail/delete {user, id}
+                    in_reply_to?}; mail/delete {user, id}; mail/labels {user, id, add?, remove?}
     GET  mail, sent, tokens             ?user=
     POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
     POST keys/rotate                    sign with a new key from now on

@@ -157,6 +157,13 @@ def install_events(app: Flask, world: World) -> None:
         mailbox.delete(mailbox.message(text(asked, "id")))
         return {}
 
+    @app.post("/_stage/mail/labels")
+    def mail_labelled() -> Json:
+        asked = body()
+        mailbox = user_of(world, asked).mailbox
+        mailbox.relabel(mailbox.message(text(asked, "id")), asked.get("add") or (), asked.get("remove") or ())
+        return {}
+
     @app.post("/_stage/contacts")
     def contacts_added() -> Json:
         asked = body()
