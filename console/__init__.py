@@ -25,6 +25,7 @@ from console import (
     holdings,
     keys,
     ledger,
+    mail,
     missed,
     numbers,
     overview,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 PAGES = (
-    *(session, overview, acting, panel, own, byhand, calls, callbacks, missed, texts, contacts, dialling),
+    *(session, overview, acting, panel, own, byhand, calls, callbacks, missed, texts, contacts, mail, dialling),
     *(connections, numbers, routing, keys, holdings, ledger, consent),
 )
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from flask import Blueprint, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from console import lines, owed, why, words
+from console import lines, mail, owed, why, words
 from console.call_forms import Calls
 from console.desk import Here, desk, here, page, read
 from console.forms import Back, Filled, Lead, Nothing, Person, RemarkForm, asked, filled
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 ROWS = 50
+MESSAGES = 10
 
 bp = Blueprint("calls", __name__, url_prefix="/console/calls")
 
@@ -136,6 +137,7 @@ def _page(call: UUID, form: Filled | None = None) -> str:
         names={user.id: user.name for user in services.tenants.users(at.tenant.id)},
         owed=owed.of_call(services, at.tenant.id, kept.id),
         recording=recording,
+        mail=mail.beside(at, kept.contact, MESSAGES) if kept.contact is not None else [],
         may_listen=_may_listen(at, kept),
         kept=kept,
         may_remark=may_remark(admin=at.admin, took_part=kept.user == at.user.id),

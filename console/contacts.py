@@ -10,12 +10,12 @@ from uuid import UUID
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from console import lines, texts
+from console import lines, mail, texts
 from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, Search, asked, filled
 from domain import phone
 from domain.errors import Malformed, Missing
-from jobs import dialling
+from jobs import dialling, letters
 from jobs import texts as stored
 from store.hub import Contact
 
@@ -79,7 +79,6 @@ def one(contact: UUID) -> ResponseReturnValue:
         raise Missing("There is no such contact.")
     read("read.contact", f"contacts:{found.id}")
     ties = services.connections.all(at.tenant.id)
-    mail = services.mail.of_contact(at.tenant.id, contact, MESSAGES)
     return page(
         "contact.html",
         contact=found,
@@ -94,7 +93,8 @@ def one(contact: UUID) -> ResponseReturnValue:
         dials=dialling.system_of(services, at.tenant.id) is not None,
         talks=texts.talks(services, at, stored.kept(services).recent(at.tenant.id, limit=TEXTS, contact=contact), ties),
         google=any(tie.kind == "workspace" and tie.state != "disconnected" for tie in ties),
-        mail=[(message, services.mail.gone_at(at.tenant.id, message.key)) for message in mail],
+        mail=mail.beside(at, contact, MESSAGES),
+        writes=bool(found.person.emails) and letters.own_mailbox(services, at.user, "send-mail") is not None,
     )
 
 
@@ -107,4 +107,4 @@ def message(message: str) -> ResponseReturnValue:
     if found is None:
         raise Missing("This message is not here (any more).")
     read("read.message", count=1)
-    return page("message.html", message=found, gone=desk().services.mail.gone_at(at.tenant.id, found.key))
+    return mail.opened(at, found)

@@ -20,6 +20,7 @@ from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, asked
 from console.lines import Line
 from domain import phone
+from domain.mail import threads
 from domain.pop import shows
 from domain.remark import ASKED_FOR, is_missing
 from jobs import dialling, steering
@@ -34,7 +35,8 @@ STILL_OFFERED = timedelta(minutes=5)  # after hanging up, where nobody asks for 
 MISSED_AMONG = 25  # the tenant's latest calls, among which missed ones are shown
 EARLIER = 4
 SHARED = ("several", "chosen", "account")  # what a number led to when more than one have it
-MESSAGES = 3
+MESSAGES = 3  # threads, the one that was written to last first
+AMONG = 12  # messages they are looked for in
 REMEMBERED = 10_000  # (user, call) pairs this process knows the ledger has
 LEDGER_ROWS = 200  # where else the ledger is looked through: another process, or an earlier one, may have noted it
 
@@ -205,14 +207,15 @@ def _earlier(at: Here, kept: Kept, ties: list[Tie]) -> list[dict[str, Any]]:
 
 
 def _mail(at: Here, person: Contact) -> list[dict[str, str]]:
+    found = threads(desk().services.mail.of_contact(at.tenant.id, person.id, AMONG))[:MESSAGES]
     return [
         {
-            "subject": message.subject or "(no subject)",
-            "sender": message.sender,
-            "when": at.times.ago(message.at),
-            "url": url_for("console.contacts.message", message=message.key),
+            "subject": thread[0].subject or "(no subject)",
+            "sender": thread[0].sender,
+            "when": at.times.ago(thread[0].at),
+            "url": url_for("console.contacts.message", message=thread[0].key),
         }
-        for message in desk().services.mail.of_contact(at.tenant.id, person.id, MESSAGES)
+        for thread in found
     ]
 
 

@@ -32,6 +32,7 @@ ALSO_FOR_AGENTS = frozenset(
         "console.byhand",
         "console.calls",
         "console.callbacks",
+        "console.mail",
         "console.missed",
         "console.texts",
         "console.contacts",

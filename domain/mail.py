@@ -7,13 +7,16 @@ the key dies MAIL_CACHE_SECONDS after the bucket began, so no message outlives t
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 HOUR_SECONDS = 3600
 LISTS = ("to", "labels", "references")
+WAITING = "letter-"  # before the mark of what is not sent yet; no id of Google's looks like that
+ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 UNREAD = "UNREAD"  # the label of a message nobody has read
 
 
@@ -41,6 +44,10 @@ class Message:
         """What it is called here: an id of Google's is unique in its mailbox only."""
         return f"{self.mailbox}.{self.id}" if self.mailbox else self.id
 
+    def labelled(self, labels: Sequence[str]) -> Message:
+        """The same message with other labels."""
+        return replace(self, labels=tuple(labels), unread=UNREAD in labels)
+
     @property
     def correspondents(self) -> frozenset[str]:
         """Every address on it, spelled the way we compare addresses."""
@@ -57,6 +64,62 @@ class Message:
         """Undo `as_data`."""
         lists = {name: tuple(data.get(name, ())) for name in LISTS}
         return cls(**{**data, "at": datetime.fromisoformat(data["at"]), **lists})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What a user wrote and nobody has sent yet. `mark` is ours: it finds the message again."""
+
+    mark: str
+    to: str
+    subject: str
+    text: str
+    thread: str = ""
+    references: tuple[str, ...] = ()  # the Message-IDs it answers, the latest last
+
+    def as_message(self, mailbox: str, at: datetime) -> Message:
+        """How it waits among cached mail, under the same keys and the same end."""
+        return Message(
+            id=f"{WAITING}{self.mark}",
+            thread=self.thread,
+            at=at,
+            sender="",
+            to=(self.to,),
+            subject=self.subject,
+            body=self.text,
+            mailbox=mailbox,
+            references=self.references,
+        )
+
+    @classmethod
+    def of_message(cls, waiting: Message) -> Letter:
+        """Undo `as_message`."""
+        return cls(
+            mark=waiting.id.removeprefix(WAITING),
+            to=waiting.to[0],
+            subject=waiting.subject,
+            text=waiting.body,
+            thread=waiting.thread,
+            references=waiting.references,
+        )
+
+
+def address_of(shown: str) -> str:
+    """The bare address of somebody as a header shows them; "" for none that could be written to.
+
+    >>> address_of('"Dana Dune" <dana@sol.example>')
+    'dana@sol.example'
+    """
+    address = email.utils.parseaddr(shown)[1]
+    return address if ADDRESS.fullmatch(address) else ""
+
+
+def threads(messages: Iterable[Message]) -> list[list[Message]]:
+    """Put messages into their threads: of the thread that was written to last first, each its newest first."""
+    found: dict[tuple[str, str], list[Message]] = {}
+    for message in sorted(messages, key=lambda one: one.at, reverse=True):
+        found.setdefault((message.mailbox, message.thread or message.id), []).append(message)
+    return list(found.values())
 
 
 def bucket_seconds(cache_seconds: int) -> int:

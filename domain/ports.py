@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from domain.call import CallEvent, Direction, Outcome, TextEvent
 from domain.contact import Gone, Person, Record
 from domain.gate import Ask, Entry, Limits, Told, Turn
-from domain.mail import Message
+from domain.mail import Letter, Message
 
 
 class Http(Protocol):
@@ -457,6 +457,18 @@ class Mailbox(Protocol):
 
     def message(self, id: str) -> Message | None:
         """Read one message with its body."""
+
+    def send(self, letter: Letter) -> str:
+        """Send a letter; return its id. Raises Unanswered when nobody knows."""
+
+    def find_sent(self, mark: str, since: datetime) -> str:
+        """Return the id of the letter with that mark if it was sent since then, else ""."""
+
+    def labels(self) -> list[tuple[str, str]]:
+        """Name the labels the user made: (id, name)."""
+
+    def relabel(self, id: str, add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...] | None:
+        """Put labels on a message and take others off; return those it has, None if it is not there any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from store.database import TenantId
 from store.footprint import Person
 from store.inbox import LANES
 from store.lanes import Lanes
+from store.mailbox import letters_to
 from store.tables import OF_A_TENANT, tenants
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def erase(
     profile = services.profiles.get(services.tenants.get(tenant).profile)
     with _lanes(services, tenant, patience), services.db.tenant(tenant) as database:
         found, counts = footprint.erase(database, services.vault, services.effects, tenant, person)
-        counts["mail"] = sum(services.mail.forget_contact(tenant, contact) for contact in found.contacts)
+        lists = [where for contact in found.contacts for where in (contact, letters_to(contact))]
+        counts["mail"] = sum(services.mail.forget_contact(tenant, where) for where in lists)
         issued = services.certificates.issue(
             database, tenant, "erase", profile=profile.name, counts=counts, actor=actor
         )

@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from domain.errors import Malformed, NotAllowed, Trouble
-from domain.mail import UNREAD, Message
+from domain.mail import Message
 from domain.ports import CursorLost, Mailbox, MailNews, in_batches
 from integrations.google.push import read_push
 from jobs.services import Services
@@ -111,10 +111,7 @@ def _take(services: Services, tie: Tie, mailbox: Mailbox, news: MailNews) -> Cou
     known = services.mail.some(tie.tenant, [key(tie, id) for id in news.labels])
     services.mail.renew(
         tie.tenant,
-        [
-            replace(message, labels=news.labels[message.id], unread=UNREAD in news.labels[message.id])
-            for message in known.values()
-        ],
+        [message.labelled(news.labels[message.id]) for message in known.values()],
     )
     back = [id for id in news.restored if key(tie, id) not in known and id not in news.added]
     return Counter(removed=len(news.removed), cached=_read(services, tie, mailbox, [*news.added, *back]))

@@ -18,7 +18,7 @@ import structlog
 from domain.errors import ConsentLost, NotAllowed, NotNow, Trouble, TryLater, Upstream
 from domain.plan import Held
 from domain.urgency import in_background
-from jobs import archive, buttons, connect, log_call, reconcile, recordings, sync_contacts, sync_mail
+from jobs import archive, buttons, connect, letters, log_call, reconcile, recordings, sync_contacts, sync_mail
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
@@ -87,7 +87,11 @@ def _contacts(services: Services, tenant: TenantId) -> int:
 
 
 def _mail(services: Services, tenant: TenantId) -> int:
-    return _deliveries(services, tenant, "mail", sync_mail.hear_mail) + _chores(services, tenant, "mail")
+    return (
+        letters.act(services, tenant)
+        + _deliveries(services, tenant, "mail", sync_mail.hear_mail)
+        + _chores(services, tenant, "mail")
+    )
 
 
 STEPS: dict[Lane, Callable[[Services, TenantId], int]] = {"calls": _calls, "contacts": _contacts, "mail": _mail}

@@ -49,6 +49,7 @@ class Grant:
     created_at: datetime
     access_until: datetime | None
     refresh_until: datetime | None
+    granted_by: UUID | None  # the user who consented
 
 
 class Grants:
@@ -154,6 +155,7 @@ class Grants:
             created_at=row.created_at,
             access_until=row.access_until,
             refresh_until=row.refresh_until,
+            granted_by=row.granted_by,
         )
 
     def _row(self, tenant: TenantId, tie: UUID) -> Any:

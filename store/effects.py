@@ -426,6 +426,14 @@ class Effects:
                 .values(result=case(results, value=effects.c.id, else_=effects.c.result), done_at=func.now())
             )
 
+    def standing(self, tenant: TenantId, key: str) -> tuple[str, str] | None:
+        """How what we owe under a key stands: (state, reason)."""
+        with self._db.tenant(tenant) as database:
+            row = database.execute(
+                select(effects.c.state, effects.c.reason).where(effects.c.tenant_id == tenant, effects.c.key == key)
+            ).one_or_none()
+        return None if row is None else (row.state, row.reason)
+
     @staticmethod
     def of_call(database: Connection, tenant: TenantId, call: UUID) -> list[dict[str, Any]]:
         """What a call, or a conversation, made us owe and how each stands, oldest first."""

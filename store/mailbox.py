@@ -380,6 +380,11 @@ def box(mailbox: UUID | str) -> str:
     return f"{BOX}{mailbox}"
 
 
+def letters_to(contact: UUID) -> str:
+    """Where letters to a contact are listed that are not sent yet."""
+    return f"{BOX}to-{contact}"
+
+
 def _message(tenant: TenantId, fingerprint: bytes) -> str:
     return f"mail:{tenant}:m:{fingerprint.hex()}"
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.mail import Message
+from domain.mail import Letter, Message
 from domain.ports import CursorLost, MailNews, in_batches
 from integrations.google import letter
 from integrations.google.discovery import batch_address, leaf
+from integrations.google.posting import MARK, drawn
 from integrations.google.remedy import NotThere
 from integrations.google.transport import UserHttp, execute, read_many
 
@@ -37,6 +38,7 @@ class GmailMailbox:
         self._users = leaf(root, "gmail", "v1", "users")
         self._history = leaf(root, "gmail", "v1", "users.history")
         self._messages = leaf(root, "gmail", "v1", "users.messages")
+        self._labels = leaf(root, "gmail", "v1", "users.labels")
         self._attachments = leaf(root, "gmail", "v1", "users.messages.attachments")
         self._batch = batch_address(root, "gmail", "v1")
 
@@ -121,6 +123,44 @@ class GmailMailbox:
         except NotThere:
             return None
         return letter.read(raw, lambda attachment: self._attachment(id, attachment))
+
+    def send(self, letter: Letter) -> str:
+        """Send a letter; return its id. Raises Unanswered when nobody knows. A thread that is gone is begun anew."""
+        try:
+            sent = execute(self._messages.send(userId=ME, body=drawn(letter)), self._user)
+        except NotThere:
+            sent = execute(self._messages.send(userId=ME, body=drawn(letter, threaded=False)), self._user)
+        return str(sent.get("id", ""))
+
+    def find_sent(self, mark: str, since: datetime) -> str:
+        """Return the id of the letter with that mark among the latest sent since then, else ""."""
+        wanted = f"in:sent after:{int(since.timestamp()) - 60}"
+        listed = execute(self._messages.list(userId=ME, q=wanted, maxResults=BATCH_SIZE), self._user)
+        asked = {
+            message["id"]: self._messages.get(
+                userId=ME, id=message["id"], format="metadata", metadataHeaders=[MARK], fields="id,payload(headers)"
+            )
+            for message in listed.get("messages", ())
+        }
+        found = read_many(asked, self._user, self._batch) if asked else {}
+        marks = {
+            id: header["value"] for id, one in found.items() for header in one.get("payload", {}).get("headers", ())
+        }
+        return next((id for id, value in marks.items() if value == mark), "")
+
+    def labels(self) -> list[tuple[str, str]]:
+        """Name the labels the user made: (id, name)."""
+        listed = execute(self._labels.list(userId=ME), self._user).get("labels", ())
+        return [(label["id"], label["name"]) for label in listed if label.get("type") == "user"]
+
+    def relabel(self, id: str, add: Sequence[str], remove: Sequence[str]) -> tuple[str, ...] | None:
+        """Put labels on a message and take others off; return those it has, None if it is not there any more."""
+        body = {"addLabelIds": list(add), "removeLabelIds": list(remove)}
+        try:
+            told = execute(self._messages.modify(userId=ME, id=id, body=body), self._user, repeatable=True)
+        except NotThere:
+            return None
+        return tuple(told.get("labelIds", ()))
 
     def _attachment(self, id: str, attachment: str) -> str:
         """Fetch a part that was too long to come with its message, still in base64."""

@@ -58,6 +58,14 @@ FEATURES = (
         without="Writing to a caller opens your own mail program instead.",
         optional=True,
     ),
+    Feature(
+        slug="label-mail",
+        title="Mark mail",
+        purpose="Marks a message read or unread and changes its labels when you press the button for it.",
+        scopes=frozenset({AUTH + "gmail.modify"}),
+        without="Messages are marked and labelled in Gmail itself.",
+        optional=True,
+    ),
 )
 
 
