@@ -10,9 +10,10 @@ gmail.v1 and people.v1.
     api, quota, masks, batch            what all methods share: the gate, the price, `fields`, multipart batches
     gmail, mailbox, query, mime, push   mail and the notifications about it
     people, phonebook, persons          contacts and their sync
+    hosts, workspace, drawing           add-on hosts: events, one file, one's own calendar, cards as people see them
     frontdoor, faults, knobs, control   the stage's side: what goes wrong, what can be turned, `/_stage/`
 
-Not played here: service accounts, uploads and drafts, the add-on host, RISC, the Marketplace.
+Not played here: service accounts, uploads and drafts, RISC, the Marketplace.
 
 The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts):
 
@@ -27,6 +28,11 @@ The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts)
     POST mail       {user, from, to?, cc?, subject?, text?, html?, date?, headers?, labels?, attachments?, message_id?,
                     in_reply_to?}; mail/delete {user, id}; mail/labels {user, id, add?, remove?}
     GET  mail, sent, tokens             ?user=
+    POST addon      {client_id, service_account}; whose tokens the hosts bring
+    POST addon/event {user, host, endpoint, scopes, message?, parameters?, formInputs?, on?, ...}: a request to post
+    POST addon/answers {name, answer}: what Google would not show of it; DELETE; GET addon/cards draws them all
+    POST files      {user, id, kind, text}; a file the user lets us see
+    GET  appointments ?user=
     POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
     POST keys/rotate                    sign with a new key from now on
     POST knobs      {name: value}; GET  see `knobs.py`
@@ -41,7 +47,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from . import accounts, api, batch, control, gmail, people
+from . import accounts, api, batch, control, gmail, people, workspace
 from .frontdoor import FrontDoor
 from .world import World
 
@@ -56,6 +62,7 @@ def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time
     accounts.install(app, world)
     gmail.install(app, world)
     people.install(app, world)
+    workspace.install(app, world)
     batch.install(app)
     control.install(app, world)
     app.wsgi_app = FrontDoor(app, world)  # type: ignore[method-assign]  # Flask documents wrapping it in place

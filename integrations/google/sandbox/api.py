@@ -20,7 +20,7 @@ from .quota import Cost
 from .world import User, World
 
 Json = dict[str, Any]
-View = Callable[..., Json | None]
+View = Callable[..., Json | Response | None]
 GZIP_LEVEL = 1
 TRUTH = {"true": True, "false": False}
 
@@ -105,10 +105,12 @@ class Api:
         return register
 
 
-def dress(answer: Json | None) -> Response:
-    """Turn an answer into bytes: cut by `fields`, compressed when both headers ask for it."""
+def dress(answer: Json | Response | None) -> Response:
+    """Turn an answer into bytes: cut by `fields`, compressed when both headers ask for it. A file goes as it is."""
     if answer is None:
         return Response(status=204)
+    if isinstance(answer, Response):
+        return answer
     if selection := request.args.get("fields"):
         answer = masks.select(answer, masks.parse(selection))
     response = Response(World.json(answer), mimetype="application/json")

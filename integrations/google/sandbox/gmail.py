@@ -10,9 +10,9 @@ from email import message_from_bytes
 from email.policy import SMTP
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 
-from . import scopes
+from . import hosts, scopes
 from .api import Api, Call, Json
 from .errors import GoogleError, bad, failed_precondition, not_found
 from .knobs import DAY
@@ -48,10 +48,14 @@ def install_messages(api: Api) -> None:
         shown, next_page = cut(call, found)
         return listing("messages", [message.reference() for message in shown], next_page, len(found))
 
-    @api.method("GET", "/messages/<message_id>", scopes.READ_MAIL, Cost(5, 20))
+    @api.method("GET", "/messages/<message_id>", scopes.READ_MAIL | scopes.READ_OPEN, Cost(5, 20))
     def get_message(call: Call, message_id: str) -> Json:
-        form = read_format(call)
-        return call.user.mailbox.message(message_id).draw(form, call.texts("metadataHeaders"))
+        message = hosts.find(call.user.mailbox, message_id)
+        token = request.headers.get("X-Goog-Gmail-Access-Token", "")
+        opened = call.world.hosts.may_read(token, call.user.email, message.id)
+        if scopes.READ_MAIL.isdisjoint(call.scopes) and not opened:  # the host's scopes reach the open message only
+            raise GoogleError(403, "Missing access token for per message authorization.", "forbidden")
+        return message.draw(read_format(call, opened), call.texts("metadataHeaders"))
 
     @api.method("GET", "/messages/<message_id>/attachments/<attachment_id>", scopes.READ_BODIES, Cost(5, 20))
     def get_attachment(call: Call, message_id: str, attachment_id: str) -> Json:
@@ -246,12 +250,13 @@ def search(call: Call) -> list[Message]:
     return call.user.mailbox.search(query, labels, hidden=call.flag("includeSpamTrash"))
 
 
-def read_format(call: Call) -> str:
-    """Read `format`; the metadata scope shows no bodies."""
+def read_format(call: Call, opened: bool = False) -> str:
+    """Read `format`; the metadata scopes show no bodies."""
     form = call.text("format").lower() or "full"
     if form not in FORMATS:
         raise bad(f"Invalid value at 'format': \"{form}\"")
-    if form in ("full", "raw") and scopes.READ_BODIES.isdisjoint(call.scopes):
+    bodies = scopes.READ_BODIES | scopes.OPEN_BODIES if opened else scopes.READ_BODIES
+    if form in ("full", "raw") and bodies.isdisjoint(call.scopes):
         raise GoogleError(403, f"Metadata scope doesn't allow format {form.upper()}", "forbidden")
     return form
 

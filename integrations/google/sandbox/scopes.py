@@ -1,7 +1,7 @@
 """What may be asked for and what it opens: Google's scopes and the sets of them that API methods accept.
 
-The sets are the `scopes` arrays of the discovery documents gmail.v1 (20261005) and people.v1 (20251117), without the
-`gmail.addons.current.*` scopes: those work only together with the per-message token an add-on host hands out.
+The sets are the `scopes` arrays of the discovery documents gmail.v1 (20261005) and people.v1 (20251117). The
+`gmail.addons.current.*` scopes stand apart: they work only together with the token an add-on host hands out.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ def scopes(*names: str) -> frozenset[str]:
 MODIFY_MAIL = scopes("gmail.modify", FULL_MAIL)
 READ_BODIES = MODIFY_MAIL | scopes("gmail.readonly")
 READ_MAIL = READ_BODIES | scopes("gmail.metadata")
+OPEN_METADATA = scopes("gmail.addons.current.message.metadata")
+OPEN_BODIES = scopes("gmail.addons.current.message.readonly", "gmail.addons.current.message.action")
+READ_OPEN = OPEN_METADATA | OPEN_BODIES  # with the token of the open message, and for that message alone
 READ_PROFILE = READ_MAIL | scopes("gmail.compose")
 READ_LABELS = READ_MAIL | scopes("gmail.labels")
 MODIFY_LABELS = MODIFY_MAIL | scopes("gmail.labels")

@@ -16,6 +16,7 @@ from typing import Any
 from . import scopes as known
 from .faults import Faults
 from .grants import Access, Client, Grants
+from .hosts import Hosts
 from .knobs import Knobs
 from .mailbox import Change, Mailbox
 from .phonebook import Groups, Register
@@ -99,6 +100,9 @@ class World:
         self.clients: dict[str, Client] = {}
         self.users: dict[str, User] = {}
         self.requests = RequestLog()
+        self.hosts = Hosts()
+        self.files: dict[tuple[str, str], tuple[str, str]] = {}  # (user, id) -> (kind, text): those they let us see
+        self.appointments: dict[str, dict[str, Any]] = {}  # user -> id -> event
 
     def reset(self) -> None:
         """Empty the stage; only the signing keys stay, because making new ones takes a second."""
@@ -111,6 +115,9 @@ class World:
         self.clients.clear()
         self.users.clear()
         self.requests = RequestLog()
+        self.hosts = Hosts()
+        self.files.clear()
+        self.appointments.clear()
 
     def now(self) -> float:
         """Tell the stage's time in seconds since 1970."""
