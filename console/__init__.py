@@ -35,6 +35,7 @@ from console import (
     session,
     texts,
     words,
+    workspace,
 )
 from console.desk import EXTENSION, Connect, Desk, OpenMessage
 from domain.errors import Missing
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 PAGES = (
-    *(session, overview, acting, panel, own, byhand, calls, callbacks, missed, texts, contacts, mail, dialling),
+    *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
+    *(mail, dialling),
     *(connections, numbers, routing, keys, holdings, ledger, consent),
 )
 

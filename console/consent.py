@@ -46,7 +46,9 @@ def callback(provider: str) -> ResponseReturnValue:
         user=found.user if found is not None else None,
     )
     if completed.purpose == "sign_in":
-        answer = redirect(url_for("console.overview.index"), 303)
+        answer = redirect(url_for(session.then("console.overview.index")), 303)
+    elif completed.purpose == "link":
+        answer = redirect(url_for("console.workspace.index"), 303)
     else:
         answer = redirect(url_for("console.connections.index"), 303)
     stays = found is not None and completed.user is not None and found.user.id == completed.user.id

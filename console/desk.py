@@ -54,7 +54,7 @@ class Connect(Protocol):
         services: Services,
         *,
         provider: str,
-        purpose: Literal["install", "sign_in", "connect"],
+        purpose: Literal["install", "sign_in", "connect", "link"],
         browser: str,
         features: Sequence[str] = (),
         user: User | None = None,

@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from console import words
@@ -18,7 +17,7 @@ from console.words import Word
 from domain import phone
 from domain.contact import Person
 from domain.matching import MODULES
-from settings import LOOPBACK
+from jobs.crm_pages import likeliest, page_of
 from store.calls import Kept
 from store.connections import Tie
 from store.database import TenantId
@@ -80,18 +79,13 @@ def record_link(
 ) -> Link | None:
     """The page of a record in the CRM, when we know where its pages are."""
     tie = next((tie for tie in ties if tie.id == connection), None)
-    web = str(tie.facts.get("web", "")).rstrip("/") if tie is not None else ""
-    parts = urlsplit(web)
-    if tie is None or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
-        return None
-    address = f"{web}/tab/{quote(module, safe='')}/{quote(remote_id, safe='')}"
-    return Link(text=text.format(words.vendor(tie.vendor)), url=address)
+    address = page_of(ties, connection, module, remote_id)
+    return Link(text=text.format(words.vendor(tie.vendor)), url=address) if tie is not None and address else None
 
 
 def record_links(ties: Collection[Tie], places: Sequence[Whereabouts], order: Sequence[str] = MODULES) -> list[Link]:
     """The pages of a person's records, the likeliest first."""
-    known = [place for place in places if place.module in order]
-    ordered = sorted(known, key=lambda place: (order.index(place.module), place.remote_id))
+    ordered = likeliest(places, order)
     links = [(place, record_link(ties, place.connection, place.module, place.remote_id)) for place in ordered]
     return [Link(text=f"{link.text} ({place.module[:-1]})", url=link.url) for place, link in links if link is not None]
 

@@ -29,6 +29,7 @@ ALSO_FOR_AGENTS = frozenset(
     {
         "console.panel",
         "console.own",
+        "console.workspace",
         "console.byhand",
         "console.calls",
         "console.callbacks",
@@ -50,6 +51,7 @@ WITHOUT_SESSION = frozenset(
         "console.consent.callback",
     }
 )
+COME_BACK = frozenset({"console.workspace.index"})  # where a card sends people: they go on there once signed in
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 bp = Blueprint("session", __name__, url_prefix="/console")
@@ -182,6 +184,12 @@ def seat() -> Here | None:
     return at
 
 
+def then(usual: str) -> str:
+    """The page somebody wanted before they were asked to sign in."""
+    wanted = session.get("then", "")
+    return wanted if wanted in COME_BACK else usual
+
+
 def wants_json() -> bool:
     return request.endpoint == "console.panel.state" or request.accept_mimetypes.best == "application/json"
 
@@ -194,6 +202,8 @@ def gate() -> ResponseReturnValue | None:
     if request.endpoint not in WITHOUT_SESSION:
         if at is None:
             if request.method in SAFE and not wants_json():
+                if request.endpoint in COME_BACK:
+                    session["then"] = request.endpoint
                 return redirect(url_for("console.session.sign_in"))
             raise Unauthentic("Please sign in.", code="session.none")
         if not at.admin and request.blueprint not in ALSO_FOR_AGENTS:

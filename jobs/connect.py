@@ -22,7 +22,7 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs import buttons, country, numbers, reconcile, recordings
+from jobs import buttons, country, numbers, reconcile, recordings, workspace
 from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
@@ -33,7 +33,7 @@ from store.tenants import User
 
 log = structlog.get_logger()
 
-Purpose = Literal["install", "sign_in", "connect"]
+Purpose = Literal["install", "sign_in", "connect", "link"]
 GOOGLE_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 DAY = 86_400
 RENEW_SECONDS = 1_800
@@ -75,7 +75,7 @@ def begin(
 ) -> str:
     """Return the address of the consent page. No `features`: every feature that is not optional, and at Zoho all."""
     asked = _provider(services, provider)
-    if purpose == "sign_in":
+    if purpose in ("sign_in", "link"):
         scopes: Sequence[str] = asked.sign_in_scopes
     else:
         wanted = [feature for feature in asked.features if _wanted(feature, features, everything=purpose == "install")]
@@ -118,7 +118,25 @@ def complete(
         return _install(services, asked, granted)
     if user is None or granted.tenant != user.tenant or granted.ticket["user"] != str(user.id):
         raise Forbidden("Whoever began this consent has to finish it.", code="oauth.other_user")
+    if purpose == "link":
+        return _link_google(services, asked, granted, user)
     return _connect_google(services, asked, granted, user)
+
+
+def _link_google(services: Services, provider: OAuthProvider, granted: Granted, user: User) -> Completed:
+    """Remember that a Google account is this user's, so that Google's applications may show them cards.
+
+    Nothing else of the consent is kept. It is not withdrawn either: at Google that would end all the user allowed us
+    (https://developers.google.com/identity/protocols/oauth2/web-server#tokenrevoke).
+    """
+    who = _google_account(services, provider, granted)
+    workspace.link(services, user, who.subject)
+    return Completed(purpose="link", user=user, connection=None, standings=[])
+
+
+def _google_account(services: Services, provider: OAuthProvider, granted: Granted) -> SignedIn:
+    claims = services.google_keys.verify(granted.answer.id_token, audience=provider.client.id, issuers=GOOGLE_ISSUERS)
+    return google_signed_in(claims)
 
 
 def _sign_in(services: Services, provider: OAuthProvider, granted: Granted) -> Completed:
@@ -210,8 +228,7 @@ def _choose_writer(services: Services, tenant: TenantId, connection: UUID, *, br
 
 def _connect_google(services: Services, provider: OAuthProvider, granted: Granted, user: User) -> Completed:
     """Tie a Google user to the tenant. Which features are on is what was really ticked."""
-    claims = services.google_keys.verify(granted.answer.id_token, audience=provider.client.id, issuers=GOOGLE_ISSUERS)
-    who: SignedIn = google_signed_in(claims)
+    who = _google_account(services, provider, granted)
     tie = services.connections.of_subject(user.tenant, provider.slug, who.subject)
     if granted.connection is not None and (tie is None or tie.id != granted.connection):
         raise Forbidden("That is another Google account than the one that was connected.", code="oauth.other_account")
@@ -223,6 +240,7 @@ def _connect_google(services: Services, provider: OAuthProvider, granted: Grante
         )
     )
     standings = _keep(services, provider, granted, user.tenant, connection, user)
+    workspace.learn(services, user, who.subject)
     on = {item.feature.slug for item in standings if item.on}
     duties = [("renew", "contacts", RENEW_SECONDS)]
     if "contacts" in on:

@@ -31,25 +31,40 @@ def ask(services: Services, user: User, call: UUID, *, family: str, given: str =
 
     Raises Missing, Malformed for a call without a number or a CRM, Forbidden for somebody who was erased.
     """
-    tenant = user.tenant
-    kept = services.calls.get(tenant, call)
-    crm = services.connections.first(tenant, "crm")
+    kept = services.calls.get(user.tenant, call)
     if kept is None:
         raise Missing("There is no such call.")
-    if not kept.e164 or crm is None:
+    return ask_for(services, user, kept.e164, call=call, family=family, given=given, company=company)
+
+
+def ask_for(
+    services: Services,
+    user: User,
+    number: str,
+    *,
+    call: UUID | None = None,
+    family: str,
+    given: str = "",
+    company: str = "",
+) -> bool:
+    """The same for a number in E.164, whether it was ever called or not."""
+    tenant = user.tenant
+    crm = services.connections.first(tenant, "crm")
+    if not number or crm is None:
         raise Malformed("A lead needs a number, and a CRM to make it in.", code="lead.impossible")
-    if services.hub.who(tenant, kept.e164):
+    if services.hub.who(tenant, number):
         return False
-    if services.hub.forgotten(tenant, [Person(lines=(Line(e164=kept.e164),))]):
+    if services.hub.forgotten(tenant, [Person(lines=(Line(e164=number),))]):
         raise Forbidden("Somebody with this number asked to be forgotten.", code="lead.forgotten")
-    key = f"lead.create:{services.vault.of(tenant).fingerprint('number', kept.e164).hex()}"
-    said = {"number": kept.e164, "family": family, "given": given, "company": company, "owner": user.remote_id}
+    key = f"lead.create:{services.vault.of(tenant).fingerprint('number', number).hex()}"
+    said = {"number": number, "family": family, "given": given, "company": company, "owner": user.remote_id}
     with services.db.tenant(tenant) as database:
         new = services.effects.plan(
             database, tenant, "lead.create", key, connection=crm.id, lane="calls", payload=said, call=call
         ) or services.effects.renew(database, tenant, key, payload=said, call=call)
         if new:
-            services.ledger.write(database, tenant, "lead.asked", actor=f"user:{user.id}", subject=f"calls:{call}")
+            subject = f"calls:{call}" if call is not None else f"connections:{crm.id}"
+            services.ledger.write(database, tenant, "lead.asked", actor=f"user:{user.id}", subject=subject)
     services.ring(tenant, "calls")
     return new
 

@@ -24,6 +24,7 @@ from domain.ports import AddressBook, CallBridge, Crm, Http, Mailbox, PhoneSyste
 from domain.profile import Profiles
 from integrations import google, guard
 from integrations.gated import Gated, one_credit
+from integrations.google.lent import Lent
 from integrations.google.provider import provider as google_provider
 from integrations.google.tokens import GoogleKeys
 from integrations.google.units import Budgeted
@@ -162,6 +163,15 @@ class Services:
             tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
             root=self.settings.google_api_root,
             timeout=self.settings.request_timeout_seconds,
+        )
+
+    def lent(self, token: str, timeout: float) -> Lent:
+        """Google, asked with a token that one of its hosts lent us for this one call."""
+        return Lent(
+            http=self._kept("google sessions", google.open_sessions),
+            token=token,
+            root=self.settings.google_api_root,
+            timeout=timeout,
         )
 
     def phone_system(self, tie: Tie) -> PhoneSystem:

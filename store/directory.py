@@ -18,7 +18,7 @@ from store.database import Database, TenantId
 from store.tables import directory
 from store.vault import Vault
 
-Kind = Literal["door", "organisation", "login", "mailbox", "session", "api_key"]
+Kind = Literal["door", "organisation", "login", "mailbox", "session", "api_key", "workspace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,19 @@ class Directory:
                     directory.c.kind == kind, directory.c.fingerprint == self._vault.own_fingerprint(kind, value)
                 )
             )
+
+    def strike_user(self, kind: Kind, tenant: TenantId, user: UUID) -> int:
+        """Strike out everything of one kind that is a user's."""
+        mine = (directory.c.kind == kind, directory.c.tenant_id == tenant, directory.c.user_id == user)
+        with self._db.anyone() as database:
+            return database.execute(delete(directory).where(*mine)).rowcount
+
+    def users(self, kind: Kind, tenant: TenantId, user: UUID) -> int:
+        """How many of one kind are a user's."""
+        mine = (directory.c.kind == kind, directory.c.tenant_id == tenant, directory.c.user_id == user)
+        with self._db.anyone() as database:
+            total: int = database.execute(select(func.count()).select_from(directory).where(*mine)).scalar_one()
+        return total
 
     def strike_all(self, tenant: TenantId, *, connection: UUID | None = None) -> int:
         """Strike out everything of a tenant, or of one of its connections."""

@@ -27,6 +27,7 @@ from domain.consent import Feature
 from domain.ports import Traits
 from domain.profile import Profiles
 from integrations import telephony_vendors
+from integrations.google.hosts import FEATURES as WORKSPACE
 from integrations.google.provider import FEATURES as GOOGLE
 from integrations.zoho.provider import FEATURES as ZOHO
 from store.holdings import HOLDINGS
@@ -199,14 +200,18 @@ def _holdings() -> str:
 
 
 def _permissions() -> str:
-    both: Sequence[tuple[str, Sequence[Feature]]] = (("Zoho", ZOHO), ("Google", GOOGLE))
+    both: Sequence[tuple[str, Sequence[Feature]]] = (
+        ("Zoho", ZOHO),
+        ("Google", GOOGLE),
+        ("Google's applications", WORKSPACE),
+    )
     rows = [
         [who, feature.title, feature.purpose, " ".join(f"`{_short(scope)}`" for scope in sorted(feature.scopes))]
         for who, features in both
         for feature in features
         if not feature.by_name  # no page offers it, so no administrator reads it
     ]
-    return table(["where", "feature", "what the administrator reads", "scopes"], rows)
+    return table(["where", "feature", "what whoever allows it reads", "scopes"], rows)
 
 
 def _short(scope: str) -> str:

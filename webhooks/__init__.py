@@ -11,8 +11,8 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_smorest import Api
 
 from jobs.services import Services
+from webhooks import addon, google, health, hints, problem, recordings, telephony, zoho
 from webhooks import api as own_programs
-from webhooks import google, health, hints, problem, recordings, telephony, zoho
 from webhooks.doorkeeper import Doorkeeper
 
 TITLE = "Linekeeper"
@@ -42,6 +42,7 @@ def init_app(app: Flask, services: Services) -> Api:
     problem.init_app(app)
     recordings.init_app(app, services)
     hints.init_app(app)
-    for door in (telephony, zoho, google, recordings, own_programs, hints, health):
+    addon.init_app(app)
+    for door in (telephony, zoho, google, addon, recordings, own_programs, hints, health):
         api.register_blueprint(door.bp)
     return api

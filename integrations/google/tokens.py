@@ -45,13 +45,21 @@ class GoogleKeys:
         self._failed_at = float("-inf")
 
     def verify(
-        self, token: str, audience: str, issuers: Collection[str] = ISSUERS, email: str | None = None
+        self,
+        token: str,
+        audience: str | Collection[str],
+        issuers: Collection[str] = ISSUERS,
+        email: str | Collection[str] | None = None,
     ) -> dict[str, Any]:
         """Return the claims of a token meant for `audience`; with `email`, only if that verified account is its bearer.
 
+        Of several audiences or accounts any one will do.
+
         Raises Unauthentic, or TryLater when Google's keys are out of reach.
         """
-        if not audience or len(token) > MOST_TOKEN_CHARACTERS:
+        audiences = [audience] if isinstance(audience, str) else [*audience]
+        accounts = [email] if isinstance(email, str) else email
+        if not audiences or not all(audiences) or len(token) > MOST_TOKEN_CHARACTERS:
             raise Unauthentic
         try:
             header = jwt.get_unverified_header(token)
@@ -61,11 +69,17 @@ class GoogleKeys:
             claims = jwt.decode(token, key, algorithms=["RS256"], options=BELIEVED_LATER)  # type: ignore[arg-type]  # a plain dict
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Unauthentic from None
-        if not self._fits(claims, audience, issuers, email):
+        if not self._fits(claims, audiences, issuers, accounts):
             raise Unauthentic
         return claims
 
-    def _fits(self, claims: Mapping[str, Any], audience: str, issuers: Collection[str], email: str | None) -> bool:
+    def _fits(
+        self,
+        claims: Mapping[str, Any],
+        audiences: Collection[str],
+        issuers: Collection[str],
+        accounts: Collection[str] | None,
+    ) -> bool:
         now = self._now()
         times = [claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)]
         if not all(isinstance(time, int | float) and not isinstance(time, bool) for time in times):
@@ -76,8 +90,8 @@ class GoogleKeys:
             and issued < now + LEEWAY_SECONDS
             and begins < now + LEEWAY_SECONDS
             and claims.get("iss") in issuers
-            and claims.get("aud") == audience
-            and (email is None or _is_account(claims, email))
+            and claims.get("aud") in audiences
+            and (accounts is None or any(_is_account(claims, account) for account in accounts))
         )
 
     def _key(self, kid: Any) -> RSAPublicKey:

@@ -1,0 +1,28 @@
+"""Where a record's page is in the CRM, as far as the organisation's own address is known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+from domain.matching import MODULES
+from settings import LOOPBACK
+from store.connections import Tie
+from store.hub import Whereabouts
+
+
+def page_of(ties: Collection[Tie], connection: UUID, module: str, remote_id: str) -> str:
+    """The address of a record's page; "" where we do not know where its pages are."""
+    tie = next((tie for tie in ties if tie.id == connection), None)
+    web = str(tie.facts.get("web", "")).rstrip("/") if tie is not None else ""
+    parts = urlsplit(web)
+    if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+        return ""
+    return f"{web}/tab/{quote(module, safe='')}/{quote(remote_id, safe='')}"
+
+
+def likeliest(places: Sequence[Whereabouts], order: Sequence[str] = MODULES) -> list[Whereabouts]:
+    """A person's records where people are kept, in the order they are looked for."""
+    known = [place for place in places if place.module in order]
+    return sorted(known, key=lambda place: (order.index(place.module), place.remote_id))
