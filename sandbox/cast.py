@@ -14,13 +14,15 @@ from typing import Any
 
 import requests
 
-from sandbox import people
+from sandbox import cards, people
 
 ZOHO_CLIENT = "1000.LINEKEEPERONSTAGE"
 ZOHO_SECRETS = {"us": "stage-zoho-us", "eu": "stage-zoho-eu"}
 GOOGLE_CLIENT = "linekeeper-on-stage.apps.googleusercontent.com"
 GOOGLE_SECRET = "stage-google"
 TOPIC = "projects/linekeeper-on-stage/topics/gmail"
+ADDON_CLIENT = "linekeeper-cards-on-stage.apps.googleusercontent.com"
+ADDON_ACCOUNT = "service-1@gcp-sa-gsuiteaddons.iam.gserviceaccount.com"
 PUBSUB_ACCOUNT = "gmail-push@linekeeper-on-stage.iam.gserviceaccount.com"
 CONTROL_SECONDS = 30
 
@@ -158,7 +160,9 @@ def _set_up_google(google: Controls, base_url: str, books: people.Books) -> None
     google.post("reset")
     callback = f"{base_url}/oauth/google/callback"
     google.post("clients", client_id=GOOGLE_CLIENT, client_secret=GOOGLE_SECRET, redirect_uris=[callback])
-    for email, name in ((ALICE, "Alice Adler"), (CHARLIE, "Charlie Cole")):
+    google.post("addon", client_id=ADDON_CLIENT, service_account=ADDON_ACCOUNT)
+    for email, name in ((ALICE, "Alice Adler"), (BOB, "Bob Baker"), (CHARLIE, "Charlie Cole")):
         google.post("users", email=email, name=name, hd=email.partition("@")[2])
     google.post("contacts", user=ALICE, contacts=books.google)
+    cards.show(google.post)
     google.post("pubsub", topic=TOPIC, endpoint=f"{base_url}/webhooks/google/gmail", service_account=PUBSUB_ACCOUNT)

@@ -57,6 +57,8 @@ def environment(origins: Mapping[str, str], base_url: str) -> dict[str, str]:
         "GOOGLE_API_ROOT": google,
         "GOOGLE_PUBSUB_TOPIC": cast.TOPIC,
         "GOOGLE_PUBSUB_SERVICE_ACCOUNT": cast.PUBSUB_ACCOUNT,
+        "GOOGLE_ADDON_CLIENT_ID": cast.ADDON_CLIENT,
+        "GOOGLE_ADDON_SERVICE_ACCOUNT": cast.ADDON_ACCOUNT,
         "ALLOWED_PRIVATE_HOSTS": HOST,
         "MAIL_CACHE_SECONDS": str(MAIL_CACHE_SECONDS),
         "CONTACTS_SYNC_SECONDS": str(CONTACTS_SYNC_SECONDS),

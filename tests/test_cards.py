@@ -19,8 +19,9 @@ from integrations.google.cards.limits import MOST_WIDGETS, problems
 from integrations.google.cards.pages import forms
 from integrations.google.cards.pieces import Row
 from integrations.google.cards.words import END, ISOLATE, LANGUAGES, Words
+from sandbox.cards import DANA, DOOR, NOW, ZONE, pages, words
 from tests import card_views
-from tests.card_views import DANA, DOOR, GOLDEN, NOW, ZONE, pages, words
+from tests.card_views import GOLDEN
 
 HOUSE = Path(__file__).parent.parent
 

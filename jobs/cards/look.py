@@ -39,7 +39,6 @@ def number(reader: Reader, raw: str, label: str = "") -> Number:
 def home(reader: Reader, *, file: bool = False) -> Home:
     """A user's own calls, and the telephone that rings when they dial."""
     services, tenant, user = reader.services, reader.tenant, reader.user
-    recent = services.calls.recent(tenant.id, limit=RECENT, user=user.id)
     unanswered = [
         kept
         for outcome in ("missed", "voicemail")
@@ -50,6 +49,8 @@ def home(reader: Reader, *, file: bool = False) -> Home:
     after = follow_ups.missed(services).after(tenant.id, [kept.id for kept in unanswered])
     waiting = [kept for kept in unanswered if not any(later.spoke for later in after[kept.id])]
     waiting.sort(key=lambda kept: kept.call.started_at, reverse=True)
+    told = {kept.id for kept in waiting[:MISSED]}  # none stands on a card twice
+    recent = [kept for kept in services.calls.recent(tenant.id, limit=RECENT, user=user.id) if kept.id not in told]
     shown = past(reader, [*recent, *waiting])
     services.ledger.note(tenant.id, "read.calls", actor=reader.actor, count=len(shown))
     dials = dialling.system_of(services, tenant.id) is not None

@@ -44,7 +44,7 @@ class Words:
         return said.format(**gaps) if gaps else said
 
     def number(self, shown: str) -> str:
-        """A telephone number, which is read from the left in every language."""
+        """A telephone number, or a date in figures: read from the left in every language."""
         return f"{ISOLATE}{shown}{END}" if shown and self.language in FROM_THE_RIGHT else shown
 
     def local(self, at: datetime) -> datetime:
@@ -58,7 +58,7 @@ class Words:
             return self("today", time=clock)
         if there.date() == (self.now - timedelta(days=1)).date():
             return self("yesterday", time=clock)
-        return f"{there:%Y-%m-%d} {clock}"
+        return self.number(f"{there:%Y-%m-%d} {clock}")
 
     def lasted(self, seconds: int) -> str:
         minutes, rest = divmod(max(seconds, 0), 60)

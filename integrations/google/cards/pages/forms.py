@@ -43,7 +43,8 @@ def later(words: Words, *, who: str, number: str, at: datetime, key: str, title:
         Moment("at", words("later.when"), at),
         Field("title", words("later.what"), value=title or words("later.title", who=who), most=MOST_NAME * 2),
     ]
-    keep = Button(words("later.keep"), Press("later.keep", {"key": key, "number": number, "who": who}, ["at"]))
+    told = {"key": key, "number": number, "who": who}
+    keep = Button(words("later.keep"), Press("later.keep", told, ["at"]), look="FILLED")
     return _form("later", words("later"), who, fields, keep, trouble)
 
 
