@@ -26,6 +26,7 @@ from console import (
     keys,
     ledger,
     mail,
+    mailboxes,
     missed,
     numbers,
     overview,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
-    *(mail, dialling),
+    *(mail, mailboxes, dialling),
     *(connections, numbers, routing, keys, holdings, ledger, consent),
 )
 

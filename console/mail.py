@@ -19,7 +19,7 @@ from console.forms import MESSAGES, Filled, Form, Nothing, asked, filled, text
 from domain.contact import fold_email
 from domain.errors import Malformed, Missing, Upstream
 from domain.mail import Message, threads
-from jobs import letters
+from jobs import letters, privacy
 
 LONGEST = 20_000
 SUBJECT = 200
@@ -147,8 +147,8 @@ def label(message: str) -> ResponseReturnValue:
 
 def beside(at: Here, contact: UUID, limit: int) -> list[tuple[list[Message], datetime | None]]:
     """The threads of a contact that are cached, the latest first, and when the newest message of each goes."""
-    mail = desk().services.mail
-    found = threads(mail.of_contact(at.tenant.id, contact, limit))
+    services, mail = desk().services, desk().services.mail
+    found = threads(privacy.visible(services, at.user, mail.of_contact(at.tenant.id, contact, limit)))
     return [(thread, mail.gone_at(at.tenant.id, thread[0].key)) for thread in found]
 
 
@@ -173,7 +173,7 @@ def opened(at: Here, message: Message, form: Filled | None = None) -> str:
 def _cached(key: str) -> tuple[Here, Message]:
     at = here()
     found = desk().services.mail.get(at.tenant.id, key) if len(key) <= 128 else None
-    if found is None:
+    if found is None or not privacy.visible(desk().services, at.user, [found]):
         raise Missing("This message is not here (any more).")
     return at, found
 

@@ -23,7 +23,7 @@ from domain import phone
 from domain.mail import threads
 from domain.pop import shows
 from domain.remark import ASKED_FOR, is_missing
-from jobs import dialling, steering
+from jobs import dialling, privacy, steering
 from store.calls import Kept
 from store.connections import Tie
 from store.hub import Contact
@@ -207,7 +207,9 @@ def _earlier(at: Here, kept: Kept, ties: list[Tie]) -> list[dict[str, Any]]:
 
 
 def _mail(at: Here, person: Contact) -> list[dict[str, str]]:
-    found = threads(desk().services.mail.of_contact(at.tenant.id, person.id, AMONG))[:MESSAGES]
+    services = desk().services
+    cached = services.mail.of_contact(at.tenant.id, person.id, AMONG)
+    found = threads(privacy.visible(services, at.user, cached))[:MESSAGES]
     return [
         {
             "subject": thread[0].subject or "(no subject)",

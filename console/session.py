@@ -34,6 +34,7 @@ ALSO_FOR_AGENTS = frozenset(
         "console.calls",
         "console.callbacks",
         "console.mail",
+        "console.mailboxes",
         "console.missed",
         "console.texts",
         "console.contacts",

@@ -28,7 +28,7 @@ from oauth.flow import Granted
 from oauth.provider import OAuthProvider
 from store.connections import Tie
 from store.database import TenantId
-from store.tables import deliveries, effects, links
+from store.tables import deliveries, effects, links, mail_blocks
 from store.tenants import User
 
 log = structlog.get_logger()
@@ -375,6 +375,9 @@ def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
             delete(links).where(links.c.tenant_id == tenant, links.c.connection_id == tie)
         ).rowcount
         services.hub.remerge(database, tenant, touched)
+        counts["mail_blocks"] = database.execute(
+            delete(mail_blocks).where(mail_blocks.c.tenant_id == tenant, mail_blocks.c.connection_id == tie)
+        ).rowcount
         counts["deliveries"] = database.execute(
             update(deliveries)
             .where(deliveries.c.tenant_id == tenant, deliveries.c.connection_id == tie, deliveries.c.body.is_not(None))

@@ -18,11 +18,13 @@ from domain.errors import Malformed, NotAllowed, Trouble
 from domain.mail import Message
 from domain.ports import CursorLost, Mailbox, MailNews, in_batches
 from integrations.google.push import read_push
+from jobs import privacy
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
 from store.database import TenantId
 from store.inbox import Delivery, Inbox
+from store.kept_out import covered
 from store.mailbox import box
 from store.tenants import User
 
@@ -129,10 +131,11 @@ def _cache(services: Services, tie: Tie, messages: list[Message]) -> int:
     own = tie.label.strip().casefold()
     addresses = {address for message in messages for address in message.correspondents} - {own}
     known = services.hub.by_email(tie.tenant, addresses)
+    blocks = privacy.kept_out(services).of(tie.tenant, tie.id)
     kept: list[tuple[Message, list[UUID | str]]] = []
     for message in messages:
         contacts = sorted({contact for address in message.correspondents for contact in known.get(address, [])})
-        if contacts:
+        if contacts and not covered(blocks, message.correspondents):
             kept.append((replace(message, mailbox=tie.id.hex), [*contacts, box(tie.id.hex)]))
     return services.mail.put(tie.tenant, kept)
 
@@ -183,7 +186,7 @@ def open_message(services: Services, *, user: User, message_id: str) -> Message 
     """Fetch a cached message's body for somebody who opens it. What is no longer cached cannot be opened."""
     cached = services.mail.get(user.tenant, message_id)
     tie = mailbox_of(services, user.tenant, cached) if cached is not None else None
-    if cached is None or tie is None:
+    if cached is None or tie is None or not privacy.visible(services, user, [cached]):
         return None
     whole = services.mailbox(tie).message(cached.id)
     return None if whole is None else replace(whole, mailbox=cached.mailbox)

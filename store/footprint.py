@@ -35,6 +35,7 @@ from store.tables import (
     deliveries,
     effects,
     links,
+    mail_blocks,
     number_rules,
     recordings,
     set_apart,
@@ -74,6 +75,7 @@ class Footprint:
     deliveries: frozenset[UUID]
     users: frozenset[UUID]
     set_apart: frozenset[UUID]
+    mail_blocks: frozenset[UUID]
 
 
 def mentions(person: Person) -> re.Pattern[str] | None:
@@ -147,12 +149,15 @@ def find(database: Connection, vault: Vault, tenant: TenantId, person: Person) -
         effects=owed,
         deliveries=_reading(database, keys, deliveries, ("body",), named),
         users=workers,
-        set_apart=frozenset(
-            database.execute(
-                select(set_apart.c.id).where(set_apart.c.tenant_id == tenant, set_apart.c.fingerprint.in_(prints))
-            ).scalars()
-        ),
+        set_apart=_marked(database, set_apart, tenant, prints),
+        mail_blocks=_marked(database, mail_blocks, tenant, prints),
     )
+
+
+def _marked(database: Connection, table: Table, tenant: TenantId, prints: Collection[bytes]) -> frozenset[UUID]:
+    """The rows that carry one of these fingerprints."""
+    wanted = select(table.c.id).where(table.c.tenant_id == tenant, table.c.fingerprint.in_(prints))
+    return frozenset(database.execute(wanted).scalars())
 
 
 def _reading(
@@ -234,6 +239,7 @@ def erase(
         (calls, found.calls, true()),  # and with them that somebody wanted to return them
         (texts, found.texts, true()),
         (set_apart, found.set_apart, true()),
+        (mail_blocks, found.mail_blocks, true()),
         (contacts, found.contacts, true()),  # their keys and links go with them
     ):
         where = (table.c.tenant_id == tenant, table.c.id.in_(ids), spare)
@@ -339,6 +345,7 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
         return (owner == tenant,)
     by_id = {"contacts": only.contacts, "calls": only.calls, "effects": only.effects, "deliveries": only.deliveries}
     by_id |= {"recordings": only.calls, "callbacks": only.calls, "set_apart": only.set_apart, "texts": only.texts}
+    by_id |= {"mail_blocks": only.mail_blocks}
     if table.name in by_id:
         return (owner == tenant, table.c.id.in_(by_id[table.name]))
     if table.name in ("links", "number_rules"):

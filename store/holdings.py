@@ -163,6 +163,14 @@ HOLDINGS: tuple[Holding, ...] = (
         google=True,
     ),
     Holding(
+        name="mail kept out",
+        purpose="Keep the mail of people and domains out of here, because the mailbox's owner said so.",
+        basis="consent",
+        what=("mail_blocks.whom", "mail_blocks.fingerprint"),
+        clock="",  # until its owner lets them in, or the mailbox is disconnected
+        keep="mail_blocks",
+    ),
+    Holding(
         name="users",
         purpose="Know who works here: who may sign in, whose extension rings.",
         basis="contract",
@@ -280,7 +288,7 @@ HOLDINGS: tuple[Holding, ...] = (
         name="queue",
         purpose="Wake a worker: ids of tenants and lanes, nothing else.",
         basis="legitimate_interest",
-        what=("key:rq:*", "key:linekeeper:rung:*", "key:linekeeper:gate:*", "key:linekeeper:gates:*"),
+        what=("key:rq:*", "key:linekeeper:rung:*", "key:linekeeper:gate:*", "key:linekeeper:gates:*", "key:linekeeper:units:*"),
         clock="",
         keep="queue",
     ),

@@ -373,6 +373,19 @@ set_apart = Table(  # numbers that are never a customer's
     UniqueConstraint("tenant_id", "fingerprint"),
 )
 
+mail_blocks = Table(  # people and domains whose mail a mailbox's owner keeps out
+    "mail_blocks",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("connection_id", Uuid, nullable=False),
+    _sealed("whom"),
+    _blind("fingerprint", nullable=False),
+    _when("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "connection_id", "fingerprint"),
+)
+
 callbacks = Table(  # calls somebody wants to return; one row a call, with the call's id
     "callbacks",
     metadata,

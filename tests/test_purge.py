@@ -243,6 +243,7 @@ def test_one_person_goes_everywhere_and_nobody_else(
         "effects": 2,
         "links": 1,
         "mail": 1,
+        "mail_blocks": 0,
         "number_rules": 0,
         "phonebook removals": 1,
         "recording deletions": 0,

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from domain.errors import NotNow
+from domain.errors import Malformed, Missing, NotNow
 from domain.urgency import in_background
 from integrations.google.units import units
-from jobs import sync_mail
+from jobs import privacy, sync_mail
+from jobs.erase import erase
 from jobs.services import Services
 from store.database import TenantId
 from store.embedded import Postgres
@@ -142,6 +143,47 @@ def test_a_watch_that_is_about_to_end_is_said_and_asked_for_again(office: Office
     office.look()
     assert "" == connections.get(tenant, tie).reason
     assert connections.get(tenant, tie).facts["watched_until"] > soon.isoformat()
+
+
+def test_who_is_kept_out_stays_out_and_goes_at_once(office: Office) -> None:
+    """A person or a domain with all below it; in that mailbox alone; its owner's word alone; forgotten with them."""
+    services, alice, tie = office.services, office.alice, office.tie.id
+    office.mail()
+    office.mail(f"Erin <{ERIN}>")
+    office.look()
+    privacy.keep_out(services, alice, tie, "SOL.example ")
+    assert ([], 1) == (office.beside(office.dana), len(office.beside(office.erin)))
+
+    office.mail()
+    office.mail("Dana <dana@mail.sol.example>", to=[ALICE, ERIN])
+    assert {"cached": 0, "removed": 0} == office.look()
+    privacy.keep_out(services, alice, tie, ERIN)
+    assert [] == office.beside(office.erin)
+    with pytest.raises(Missing):
+        privacy.keep_out(services, office.bob, tie, "x.example")
+    with pytest.raises(Malformed):
+        privacy.keep_out(services, alice, tie, "not a domain")
+
+    erase(services, office.tenant, emails=[ERIN])
+    (block,) = privacy.kept_out(services).of(office.tenant, tie)
+    assert "sol.example" == block.whom
+    privacy.let_in(services, alice, tie, block.id)
+    office.mail()
+    assert 1 == office.look()["cached"]
+
+
+def test_a_mailbox_may_be_its_owners_alone(office: Office) -> None:
+    id = office.mail()
+    office.look()
+    services, message = office.services, office.beside(office.dana)
+
+    def opens(user: Any) -> bool:
+        return sync_mail.open_message(services, user=user, message_id=office.key(id)) is not None
+
+    assert (message, True) == (privacy.visible(services, office.bob, message), opens(office.bob))
+    privacy.show_to(services, office.alice, office.tie.id, owner_only=True)
+    assert ([], False) == (privacy.visible(services, office.bob, message), opens(office.bob))
+    assert (message, True) == (privacy.visible(services, office.alice, message), opens(office.alice))
 
 
 # ---- units --------------------------------------------------------------------------------------------------------
