@@ -50,7 +50,7 @@ def test_threads_stand_beside_the_contact_and_their_calls(stage: Stage) -> None:
     opened = bob.get("/console/messages/m2").get_data(as_text=True)
     assert "In the same conversation" in opened
     assert "/console/messages/m1" in opened
-    assert "Your answer" not in opened  # it is nobody's own mailbox
+    assert "in this conversation" not in opened  # it is nobody's own mailbox
 
 
 def test_whose_mailbox_it_is_not_may_neither_answer_nor_mark(stage: Stage) -> None:
