@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from bench import chaos, hangups, intake, lookup, mail, pops, vault
+from bench import cards, chaos, hangups, intake, lookup, mail, pops, vault
 from bench.house import House, house
 from bench.measure import Row, table
 
@@ -17,6 +17,7 @@ PARTS: Mapping[str, Callable[[House], Iterator[Row]]] = {
     "lookup": lookup.measure,
     "pops": pops.measure,
     "hangups": hangups.measure,
+    "cards": cards.measure,
     "vault": vault.measure,
     "mail": mail.measure,
     "chaos": chaos.measure,

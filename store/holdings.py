@@ -261,7 +261,7 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="directory",
-        purpose="Find the tenant behind a door, a sign-in, a mailbox or a session.",
+        purpose="Find the tenant behind a door, a sign-in, a mailbox, a Google account or a session.",
         basis="contract",
         what=("directory.fingerprint",),
         clock="directory.expires_at",
