@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 
 from sandbox import cast
-from sandbox.acts import calls, connecting, console, contacts, mail, reconciling
+from sandbox.acts import calls, cards, connecting, console, contacts, mail, reconciling
 from sandbox.browser import NoSuchThing
 from sandbox.people import ZOE
 from sandbox.scene import Amiss, House, Scene
@@ -39,6 +39,7 @@ ACTS = (
     Act("phones", "Both connect their phone systems", (connecting.connect_phones,), ("google",)),
     Act("contacts", "Contacts meet", (contacts.meet, contacts.again, contacts.change), ("phones",)),
     Act("calls", "The phone rings", (calls.ring, calls.next_door, calls.forged), ("contacts",)),
+    Act("cards", "Bob opens a message in Gmail", (cards.opens,), ("calls",)),
     Act("mail", "Mail beside the call", (mail.arrives,), ("calls",)),
     Act("crash", "The worker is killed at the worst moment", (calls.crash,), ("calls",)),
     Act("lost", "The phone system loses webhooks", (reconciling.lost,), ("calls",)),

@@ -19,7 +19,7 @@ from integrations.google.gmail import GmailMailbox
 from integrations.google.people import GoogleAddressBook
 from integrations.google.provider import AUTH
 from integrations.google.sandbox import create_apps
-from integrations.google.transport import Sessions
+from integrations.google.sessions import Sessions
 
 CLIENT, SECRET, REDIRECT = "linekeeper", "s3cret", "http://127.0.0.1:8000/oauth/google/callback"
 ALICE, BOB, CHARLIE = "alice@alice.example", "bob@alice.example", "charlie@next-door.example"

@@ -208,6 +208,13 @@ def test_several_on_a_message_are_a_list(here: Office) -> None:
     assert ("people", [str(here.dana), EVE]) == (shown["name"], names)
 
 
+def test_a_colleague_is_no_lead(here: Office) -> None:
+    """Alice works here."""
+    shown = card(here.open(message=here.mail("Alice <Alice@a.example>")))
+    assert ("Alice Admin", "Alice Ltd") == (shown["header"]["title"], shown["header"]["subtitle"])
+    assert "lead" not in [told["do"] for told in buttons(shown)]
+
+
 def test_a_message_that_may_not_be_read_is_asked_for(here: Office) -> None:
     """Nothing is read before."""
     asked = {"requesting_google_scopes": {"scopes": [MESSAGE]}}
@@ -370,6 +377,7 @@ def test_a_slow_google_leaves_the_bones_of_the_card(here: Office) -> None:
     whole = here.open(message=message, parameters=again)
 
     assert ("late", "1", "message") == (bones["name"], again["again"], again["what"])
+    assert ["updateCard"] == [*whole["renderActions"]["action"]["navigations"][0]], "in the place of the bones"
     assert "Dana Quince" == card(whole)["header"]["title"]
 
 

@@ -15,8 +15,8 @@ from werkzeug.wrappers import Request, Response
 
 from domain.errors import Malformed, Unauthentic
 from integrations.google.push import Push, read_push
+from integrations.google.sessions import Sessions
 from integrations.google.tokens import GoogleKeys
-from integrations.google.transport import Sessions
 from tests.google_stage import ALICE, running, serving
 
 SUBSCRIPTION = "projects/linekeeper/subscriptions/mail"

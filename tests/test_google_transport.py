@@ -18,7 +18,8 @@ from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered
 from domain.ports import CursorLost
 from integrations.google.discovery import leaf
 from integrations.google.remedy import NotThere, remedy
-from integrations.google.transport import Sessions, UserHttp, execute
+from integrations.google.sessions import Sessions
+from integrations.google.transport import UserHttp, execute
 from tests.google_stage import ALICE, BOB, HASTY, Stage, running, serving
 
 PROFILE = "GET /gmail/v1/users/{user_id}/profile"

@@ -1,7 +1,8 @@
 """Everything about Google and nothing about it anywhere else: consent, contacts, mail, its tokens and its pushes.
 
-`provider` says what is asked for, `people`, `writing` and `gmail` implement the sockets in `domain`, `tokens` and
-`push` read what Google sends us. `discovery`, `transport` and `remedy` are how a call travels and what a refusal means;
+`provider` and `hosts` say what is asked for, `people`, `writing` and `gmail` implement the sockets in `domain`,
+`tokens` and `push` read what Google sends us. `cards` draws what Google's applications show, `lent` asks with a token
+they lent us. `discovery`, `sessions`, `transport` and `remedy` are how a call travels and what a refusal means;
 `sandbox` is Google's understudy.
 """
 
@@ -50,6 +51,6 @@ def open_mailbox(*, http: Http, tokens: Tokens, root: str = "", timeout: float =
 
 def open_sessions() -> Http:
     """What Google is reached through: one `requests.Session` for each thread, so that no answer meets another user."""
-    from integrations.google.transport import Sessions
+    from integrations.google.sessions import Sessions
 
     return Sessions()

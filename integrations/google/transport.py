@@ -2,7 +2,7 @@
 
 googleapiclient's usual transport, httplib2, mixes up the answers of threads that share one
 (https://googleapis.github.io/google-api-python-client/docs/thread_safety.html) and silently re-sends a POST whose
-connection was cut. So `Sessions` shares nothing between threads, `UserHttp` puts a token on each request, keeping none,
+connection was cut. So `sessions` shares nothing between threads, `UserHttp` puts a token on each request, keeping none,
 and a request leaves once: it is repeated after a 401, which says that nothing was done, and, where that does no harm,
 after a connection was cut. Refusals are understood here, before googleapiclient sees them: it would write their bodies
 into the log.
@@ -10,12 +10,9 @@ into the log.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httplib2
@@ -31,28 +28,6 @@ from integrations.guard import dropped
 
 SMALLER_BATCH = 10
 UNREADABLE = "Google's answer could not be read."
-
-
-class Sessions:
-    """An `Http` that is safe to share: each thread of each process has a `requests.Session` to itself.
-
-    It keeps no cookie, so that nothing of one user travels with the next, and follows no redirect with a token.
-    """
-
-    def __init__(self) -> None:
-        self._mine = threading.local()
-
-    def request(self, method: str, url: str, **options: Any) -> requests.Response:
-        """Send one request and return its answer, whatever it is."""
-        return self._session().request(method, url, **{"allow_redirects": False} | options)
-
-    def _session(self) -> requests.Session:
-        if getattr(self._mine, "process", None) != os.getpid():  # a fork must not talk over its parent's connections
-            self._mine.process = os.getpid()
-            self._mine.session = requests.Session()
-            self._mine.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        session: requests.Session = self._mine.session
-        return session
 
 
 @dataclass(frozen=True, slots=True)

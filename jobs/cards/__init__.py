@@ -56,5 +56,4 @@ def wrong(reader: Reader, error: Trouble) -> Json:
 
 def late(reader: Reader) -> Json:
     """The bones of the card, and a button that asks for it again."""
-    place = "updateCard" if reader.event.told.get("again") else "pushCard"
-    return reader.envelope.show(asides.late(reader.words, reader.again), place=place)  # type: ignore[arg-type]  # one of two
+    return reader.envelope.show(asides.late(reader.words, reader.again))

@@ -18,6 +18,7 @@ from store.connections import Tie
 from store.effects import WAITING
 from store.hub import Contact
 from store.sieve import Wanted
+from store.tenants import User
 
 CALLS = 5  # of one person
 RECENT, MISSED = 15, 10
@@ -137,6 +138,12 @@ def some(reader: Reader, contacts: Collection[UUID]) -> list[Person]:
     found = reader.services.hub.people(reader.tenant.id, contacts)
     reader.services.ledger.note(reader.tenant.id, "read.contacts", actor=reader.actor, count=len(found))
     return [_person(reader, found[contact]) for contact in contacts if contact in found]
+
+
+def colleague(reader: Reader, user: User) -> Person:
+    """Somebody who works here: their inside line, and nothing to be sold to them."""
+    line = (number(reader, user.extension),) if user.extension else ()
+    return Person(name=user.name, role=reader.tenant.name, email=user.email, numbers=line)
 
 
 def find(reader: Reader, what: str) -> list[Person]:

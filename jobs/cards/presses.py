@@ -82,18 +82,22 @@ def person(reader: Reader) -> Json:
     if found is None and contact and not raw:
         raise Missing
     if found is None and raw:
-        (found, *others) = look.find(reader, raw) or [look.stranger(reader, raw=raw)]
-        found = (look.person(reader, id_of(found.id)) if found.id and not others else None) or found
+        return whoever(reader, raw)
     shown = found or look.stranger(reader, email=email, name=told(reader, "name"))
     return reader.envelope.show(who.person(shown, reader.words))
 
 
 def find(reader: Reader) -> Json:
     """Look for somebody by name, number or address."""
-    what, words = told(reader, "what", 200), reader.words
+    return whoever(reader, told(reader, "what", 200))
+
+
+def whoever(reader: Reader, what: str) -> Json:
+    """The one person that is, or all of them."""
+    words = reader.words
     found = look.find(reader, what)
-    if len(found) == 1 and found[0].id:
-        whole = look.person(reader, id_of(found[0].id))
+    if len(found) == 1:
+        whole = look.person(reader, id_of(found[0].id)) if found[0].id else None
         return reader.envelope.show(who.person(whole or found[0], words))
     title = words("found", what=what[:60])
     return reader.envelope.show(who.people(found, words, title, none=words("found.none", what=what[:60]), name="found"))
@@ -232,6 +236,8 @@ def insert(reader: Reader) -> Json:
 def ask_for_file(reader: Reader) -> Json:
     """Have the host ask whether we may see the file that is open."""
     file = reader.event.file
+    if reader.event.host not in triggers.WITH_FILES:
+        raise Missing
     return answers.ask_for_file(reader.event.host, file.id if file is not None else "")
 
 

@@ -71,7 +71,9 @@ def reading(services: Services, tenant: Tenant, user: User, event: Event, door: 
         tenant=tenant,
         user=user,
         event=event,
-        envelope=Envelope(door=door, pressed=pressed, chat=chat is not None, viewer=viewer),
+        envelope=Envelope(
+            door=door, pressed=pressed, chat=chat is not None, again=bool(event.told.get("again")), viewer=viewer
+        ),
         words=Words.of(event.locale, zone(event.zone, tenant.time_zone), services.now()),
         mine=frozenset({fold_email(user.email), fold_email(email)}),
     )

@@ -21,6 +21,7 @@ from jobs.cards.reader import Reader, id_of
 
 SPOTTED = 5  # numbers of an open message
 FILE_NUMBERS = 20
+MOST_PEOPLE = 50  # on a message or in a meeting, who are looked up
 WITH_FILES = frozenset({"DRIVE", "DOCS", "SHEETS", "SLIDES"})
 
 
@@ -83,20 +84,24 @@ def _with_numbers(reader: Reader, one: Person, numbers: Sequence[str]) -> Person
 
 
 def _by_address(reader: Reader, addresses: dict[str, str]) -> list[tuple[str, Person]]:
-    """Everybody with one of these addresses, known or not, in their order; not the reader."""
-    wanted = [address for address in addresses if address not in reader.mine]
-    whose = reader.services.hub.by_email(reader.tenant.id, wanted)
-    known = {one.id: one for one in look.some(reader, [ids[0] for ids in whose.values()])}
-    found = []
+    """Everybody with one of these addresses, known or not, in their order, each once; not the reader."""
+    services, tenant = reader.services, reader.tenant
+    wanted = [address for address in addresses if address not in reader.mine][:MOST_PEOPLE]
+    whose = services.hub.by_email(tenant.id, wanted)
+    known = {one.id: one for one in look.some(reader, {ids[0] for ids in whose.values()})}
+    colleagues = {fold_email(user.email): user for user in services.tenants.users(tenant.id) if user.active}
+    leads = services.connections.first(tenant.id, "crm") is not None
+    found: dict[str, tuple[str, Person]] = {}
     for address in wanted:
-        contact = str(whose[address][0]) if address in whose else ""
-        name = addresses[address]
-        found.append((address, known.get(contact) or Person(email=address, name=name, lead=_leads(reader))))
-    return found
-
-
-def _leads(reader: Reader) -> bool:
-    return reader.services.connections.first(reader.tenant.id, "crm") is not None
+        contact = known.get(str(whose[address][0])) if address in whose else None
+        colleague = colleagues.get(address) if contact is None else None
+        if contact is not None:
+            found.setdefault(contact.id, (address, contact))
+        elif colleague is not None:
+            found[address] = (address, look.colleague(reader, colleague))
+        else:
+            found[address] = (address, Person(email=address, name=addresses[address], lead=leads))
+    return list(found.values())
 
 
 def _some(reader: Reader, people: Sequence[Person], title: str) -> Json:
@@ -136,7 +141,8 @@ def file(reader: Reader) -> Json:
     found = spotting.spot(spotting.cells(text) if table else text, reader.tenant.region, FILE_NUMBERS)
     whose = reader.services.hub.whose(reader.tenant.id, found)
     people = {one.id: one for one in look.some(reader, {ids[0] for ids in whose.values()})}
-    rows = [(look.number(reader, e164), people[str(whose[e164][0])].name if e164 in whose else "") for e164 in found]
+    names = {e164: people[str(ids[0])].name for e164, ids in whose.items() if str(ids[0]) in people}
+    rows = [(look.number(reader, e164), names.get(e164, "")) for e164 in found]
     return reader.envelope.show(who.numbers(rows, words, words("file"), none=words("file.none"), name="numbers"))
 
 

@@ -1,4 +1,4 @@
-"""Acts 5 and 7: the phone rings, the agent sees who it is, one activity stands in Zoho; then a worker dies half-way."""
+"""Acts 5 and 8: the phone rings, the agent sees who it is, one activity stands in Zoho; then a worker dies half-way."""
 
 from __future__ import annotations
 

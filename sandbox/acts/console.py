@@ -1,4 +1,4 @@
-"""Act 10: what the console shows of all this, to each company its own."""
+"""Act 11: what the console shows of all this, to each company its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Acts 6 and 9: mail from a known contact stands beside the call, and is gone everywhere, on time and on request."""
+"""Acts 7 and 10: mail from a known contact stands beside the call, and is gone everywhere, on time and on request."""
 
 from __future__ import annotations
 

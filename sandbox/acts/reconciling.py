@@ -1,4 +1,4 @@
-"""Act 8: some of two hundred webhooks never arrive; one reconcile later every call stands in Zoho, once."""
+"""Act 9: some of two hundred webhooks never arrive; one reconcile later every call stands in Zoho, once."""
 
 from __future__ import annotations
 

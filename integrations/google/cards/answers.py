@@ -23,13 +23,14 @@ class Envelope:
     door: str
     pressed: bool = False  # somebody pressed something; else a host opened a card
     chat: bool = False
+    again: bool = False  # it was asked for once more, from the bones of this card
     viewer: str = ""  # in a conversation others read: who alone may see the answer
 
     def show(self, card: Card, *, place: Place = "pushCard", notice: str = "") -> Json:
         """Show a card; `notice`: a line that goes away by itself."""
         if self.chat:
             return self.say(notice, card)
-        action: Json = {"navigations": [{place: card.json(self.door)}]}
+        action: Json = {"navigations": [{"updateCard" if self.again else place: card.json(self.door)}]}
         return self._action(action | ({"notification": {"text": notice}} if notice else {}))
 
     def notify(self, notice: str) -> Json:

@@ -65,7 +65,7 @@ def _name(of: Person, words: Words) -> str:
 
 
 def _below(of: Person, words: Words) -> str:
-    if of.id:
+    if of.id or of.role:
         return of.role or (of.email if of.email != of.name else "")
     return words("unknown") if of.email or not of.numbers else words("unknown.number")
 
