@@ -23,6 +23,7 @@ from console import (
     errors,
     headers,
     holdings,
+    journal,
     keys,
     ledger,
     mail,
@@ -34,6 +35,8 @@ from console import (
     panel,
     routing,
     session,
+    sharing,
+    sync_words,
     texts,
     words,
     workspace,
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
     *(mail, mailboxes, dialling),
-    *(connections, numbers, routing, keys, holdings, ledger, consent),
+    *(connections, sharing, journal, numbers, routing, keys, holdings, ledger, consent),
 )
 
 
@@ -75,7 +78,7 @@ def create_console(
     def prepare(state: BlueprintSetupState) -> None:
         state.app.extensions[EXTENSION] = at_desk
         session.init_app(state.app)
-        state.app.jinja_env.globals["words"] = words
+        state.app.jinja_env.globals |= {"words": words, "sync": sync_words}
 
     @console.after_request
     def protect(response: Response) -> Response:

@@ -17,7 +17,7 @@ from domain.errors import Malformed, Missing
 from jobs import corrections
 from jobs.corrections import Correction, Entry
 from store.calls import Kept
-from store.hub import Contact
+from store.finding import Contact
 from store.sieve import NO_CUSTOMER
 
 FOUND = 20

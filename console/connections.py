@@ -18,6 +18,7 @@ from console.overview import titles
 from domain.consent import Standing
 from domain.errors import Malformed, Missing, Trouble
 from domain.ports import TelephonyVendor
+from domain.sharing import Sharing
 from jobs import who
 from store.connections import Tie
 
@@ -108,6 +109,8 @@ def _connections(regions: Mapping[UUID, Filled] | None = None) -> str:
         title=_title,
         vendors=desk().services.telephony,
         regions=regions or {},
+        sharing=lambda tie: Sharing.from_facts(tie.facts),
+        held={one.connection for one in desk().services.chores.all(here().tenant.id) if one.held},
     )
 
 

@@ -17,7 +17,7 @@ from domain import phone
 from domain.errors import Malformed, Missing
 from jobs import dialling, letters
 from jobs import texts as stored
-from store.hub import Contact
+from store.finding import Contact
 
 FOUND = 50
 CALLS = 20

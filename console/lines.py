@@ -22,7 +22,7 @@ from store.calls import Kept
 from store.connections import Tie
 from store.database import TenantId
 from store.effects import WAITING, Owed
-from store.hub import Contact, Whereabouts
+from store.finding import Contact, Whereabouts
 
 if TYPE_CHECKING:
     from jobs.services import Services

@@ -26,7 +26,7 @@ from domain.remark import ASKED_FOR, is_missing
 from jobs import dialling, privacy, steering
 from store.calls import Kept
 from store.connections import Tie
-from store.hub import Contact
+from store.finding import Contact
 from store.sieve import NO_CUSTOMER
 
 STALE = timedelta(hours=4)  # a call that began longer ago and never ended: its end was lost

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from domain.contact import Person, Record
 from domain.pairs import Pair, Seen, View, find_partner, followed, key_of, same_name, traits, unseen
-from domain.plan import REMOVE_ALWAYS, REMOVE_AT_MOST, Held, Key
+from domain.plan import REMOVE_ALWAYS, Held, Key
 from domain.telling import Change, Field, Told, agree
 from domain.threeway import SIDES, Conflict, Side, Terms, Why, judge, other, shown, taken_over
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)  # when somebody changed who does not say when
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +56,36 @@ class Settled:
     conflicts: tuple[Conflict, ...] = ()
 
 
-def plan(left: View, right: View, pairs: Sequence[Pair], terms: Terms, *, go_on: bool = False) -> Agreement:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many people a side has, how many of them are in a pair, and of those how many lost their partner."""
+
+    people: int
+    paired: int
+    bereft: int = 0
+
+
+def plan(
+    left: View,
+    right: View,
+    pairs: Sequence[Pair],
+    terms: Terms,
+    *,
+    go_on: bool = False,
+    sizes: Mapping[Side, Size] | None = None,
+) -> Agreement:
     """Decide what brings both sides to agree. Raises Held before the first step if that removes too much.
 
-    `go_on`: a person has read the count and said yes.
+    `go_on`: a person has read the count and said yes. `sizes`: of both sides, where the views show only a part.
     """
     views: dict[Side, View] = {"left": left, "right": right}
     remembered = {pair.id: pair for pair in pairs}
     for side in SIDES:
         pairs = followed(pairs, side, views[side], views[other(side)])
-        _guard_empty(views[side], [seen.key for pair in pairs if (seen := pair.at(side))], go_on)
+        known = len([pair for pair in pairs if pair.at(side)])
+        whole = sizes[side] if sizes else Size(len(views[side].records), known)
+        if not go_on and views[side].complete and known > 1 and whole.paired > 1 and not whole.people:
+            raise Held(whole.paired, whole.paired)  # yesterday it had people: that is never believed without asking
     found = Agreement()
     for pair in pairs:
         _decide(pair, views, terms, found, moved=_keys(pair) != _keys(remembered[pair.id]))
@@ -71,7 +94,10 @@ def plan(left: View, right: View, pairs: Sequence[Pair], terms: Terms, *, go_on:
     for side in SIDES:
         removing = sum(step.do == "delete" and step.side == side for step in found.steps)
         known = len(paired[side])
-        if not go_on and removing > max(REMOVE_ALWAYS, known * REMOVE_AT_MOST):
+        if sizes:  # what is decided now is a part of what will be
+            known = sizes[side].paired
+            removing = max(removing, sizes[side].bereft if terms.flows(side) else 0)
+        if not go_on and removing > max(REMOVE_ALWAYS, known * terms.remove_at_most):
             raise Held(removing, known)
     return found
 
@@ -169,7 +195,11 @@ def _compare(
     ):
         return  # nobody moved, whatever the etags say
     verdict = judge(
-        {"left": left.person, "right": right.person}, marks, {"left": left.module, "right": right.module}, terms
+        {"left": left.person, "right": right.person},
+        marks,
+        {"left": left.module, "right": right.module},
+        terms,
+        "right" if (right.changed_at or LONG_AGO) > (left.changed_at or LONG_AGO) else "left",
     )
     changes = {
         side: Change(
@@ -292,12 +322,6 @@ def _now(seen: Seen | None, view: View) -> Record | None:
     if unseen(seen, view):
         return Record(module=seen.key[0], remote_id=seen.key[1], person=seen.mark or Person())
     return view.records.get(seen.key)
-
-
-def _guard_empty(view: View, known: Sequence[Key], go_on: bool) -> None:
-    """A side that had people yesterday and has none today is never believed without asking."""
-    if not go_on and view.complete and len(known) > 1 and not view.records:
-        raise Held(len(known), len(known))
 
 
 def _about(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from domain import phone
 
 Side = str  # "zoho", "google", "standard", ...: the vendor of the connection that said it
 NAMES = ("given", "family", "company", "title")
+LONGEST_PREFIX = 8  # letters of a name's beginning that people are found by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Record:
     owner: str = ""  # the other side's id of the user who owns the record
     account: str = ""  # the other side's id of the company the person belongs to
     formerly: tuple[str, ...] = ()  # what the same record was called before, where the side says so
+    changed_at: datetime | None = field(default=None, compare=False)  # by the other side's clock, where it says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +141,7 @@ def fold_email(address: str) -> str:
     return address.strip().casefold()
 
 
-def prefixes(person: Person, longest: int = 8) -> frozenset[str]:
+def prefixes(person: Person, longest: int = LONGEST_PREFIX) -> frozenset[str]:
     """The beginnings of a person's names, for search as one types: two letters up to `longest`."""
     return frozenset(word[:size] for word in words(person) for size in range(2, min(len(word), longest) + 1))
 

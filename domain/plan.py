@@ -7,9 +7,9 @@ A side that is suddenly empty, or a plan that removes too much, raises `Held` be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from domain.contact import Gone, Person, Record, keys, one_person
 from domain.errors import Trouble
@@ -18,6 +18,7 @@ ContactId = str
 Key = tuple[str, str]  # (module, remote id)
 CROWD = 50  # a number that so many have says nothing of who anybody is
 REMOVE_AT_MOST = 0.3  # of a side's records in one run; more asks a person first
+NAMED = 5  # people somebody who is asked is shown
 REMOVE_ALWAYS = 10  # so many may go without asking, however small the side is
 
 
@@ -26,10 +27,11 @@ class Held(Trouble):
 
     code = "sync.held"
 
-    def __init__(self, removing: int, known: int) -> None:
+    def __init__(self, removing: int, known: int, some: Sequence[ContactId] = ()) -> None:
         super().__init__(f"This run would remove {removing} of {known} contacts. Nothing was changed.")
         self.removing = removing
         self.known = known
+        self.some = tuple(some)  # of those it is about, so that a person can tell what happened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +65,12 @@ def read_plan(
     *,
     complete: bool,
     go_on: bool = False,
+    known: int | None = None,
+    at_most: float = REMOVE_AT_MOST,
 ) -> Iterator[Step]:
     """Yield what `told` changes. `complete`: it is the whole side, so what is missing from it is gone.
 
+    `known`: how many records the side has, where `links` are a part of them; `at_most`: the part that may go unasked.
     `same_person` finds the contact a new record belongs to (by number or address, and name). `go_on`: a person has
     read the count and said yes, so nothing is held.
     """
@@ -73,7 +78,7 @@ def read_plan(
     gone = {key for key, item in latest.items() if isinstance(item, Gone) and key in links}
     if complete:
         gone |= links.keys() - {key for key, item in latest.items() if isinstance(item, Record)}
-    _guard(len(gone), len(links), go_on)
+    _guard(gone, links, go_on, known, at_most)
     fresh: dict[tuple[str, str], list[tuple[Record, Person]]] = {}  # whom this very plan adopts: new records may meet
     for key, item in latest.items():
         if isinstance(item, Gone):
@@ -89,8 +94,8 @@ def read_plan(
             twin = next((record for record, person in met if one_person(person, item.person)), None)
             yield Step(do="adopt", record=item) if twin is None else Step(do="join", record=item, link=_of(twin))
             for name in keys(item.person):
-                if len(known := fresh.setdefault(name, [])) < CROWD:
-                    known.append((twin or item, item.person))
+                if len(near := fresh.setdefault(name, [])) < CROWD:
+                    near.append((twin or item, item.person))
     for key in sorted(gone):
         yield Step(do="drop", contact=links[key].contact, link=links[key])
 
@@ -100,7 +105,7 @@ def write_plan(
 ) -> Iterator[Step]:
     """Yield what a side we write to has to be told so that it holds `wanted` and nothing else of ours."""
     gone = links.keys() - wanted.keys()
-    _guard(len(gone), len(links), go_on)
+    _guard(gone, links, go_on)
     for contact, person in sorted(wanted.items()):
         link = links.get(contact)
         if link is None or link.mark != person:
@@ -109,9 +114,16 @@ def write_plan(
         yield Step(do="remove", contact=contact, link=links[contact])
 
 
-def _guard(removing: int, known: int, go_on: bool) -> None:
-    if not go_on and removing > max(REMOVE_ALWAYS, known * REMOVE_AT_MOST):
-        raise Held(removing, known)
+def _guard(
+    gone: Collection[Any],
+    links: Mapping[Any, Link],
+    go_on: bool,
+    known: int | None = None,
+    at_most: float = REMOVE_AT_MOST,
+) -> None:
+    whole = len(links) if known is None else known
+    if not go_on and len(gone) > max(REMOVE_ALWAYS, whole * at_most):
+        raise Held(len(gone), whole, [links[key].contact for key in sorted(gone)[:NAMED]])
 
 
 def _of(record: Record) -> Link:

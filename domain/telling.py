@@ -7,6 +7,7 @@ telling twice does no harm; only a creation that nobody answered has to be looke
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -95,6 +96,12 @@ def said(person: Person, name: Field) -> str | frozenset[str]:
 def agree(one: Person, other: Person, fields: Sequence[Field] | frozenset[Field] = FIELDS) -> bool:
     """Say whether two people say the same in these fields."""
     return all(said(one, name) == said(other, name) for name in fields)
+
+
+def utterance(person: Person) -> str:
+    """All a person says as one text: equal exactly for people who agree."""
+    told = [said(person, name) for name in FIELDS]
+    return json.dumps([what if isinstance(what, str) else sorted(what) for what in told])
 
 
 def look(change: Change, record: Record | None) -> Told | None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from domain.contact import Person, fold_email
-from domain.plan import Key
+from domain.plan import REMOVE_AT_MOST, Key
 from domain.telling import FIELDS, MANY, Field, number_key, said
 
 Side = Literal["left", "right"]
 Direction = Literal["read", "write", "both"]
+Owner = Literal["left", "right", "newest"]
 Why = Literal[
     "both changed",  # on both sides, differently: the owner's value stands
     "first meeting",  # they never agreed before and differ: the owner's value stands
@@ -40,14 +41,20 @@ class Terms:
 
     left: Direction = "read"
     right: Direction = "read"
-    owner: Mapping[Field, Side] = field(default_factory=dict)  # a field nobody chose for belongs to the left
+    owner: Mapping[Field, Owner] = field(default_factory=dict)  # a field nobody chose for belongs to the left
     left_takes: Mapping[str, frozenset[Field]] = field(default_factory=dict)  # by module; see `Limits.takes`
     right_takes: Mapping[str, frozenset[Field]] = field(default_factory=dict)
+    remove_at_most: float = REMOVE_AT_MOST  # of a side's people in one run
 
     def flows(self, to: Side) -> bool:
         """Say whether changes travel to that side."""
         target, source = (self.left, self.right) if to == "left" else (self.right, self.left)
         return target in ("write", "both") and source in ("read", "both")
+
+    def owns(self, name: Field, newest: Side) -> Side:
+        """Whose value of a field wins a tie; `newest`: the record that was changed last."""
+        owner = self.owner.get(name, "left")
+        return newest if owner == "newest" else owner
 
     def takes(self, to: Side, module: str) -> frozenset[Field]:
         """The fields that can be written there."""
@@ -98,8 +105,12 @@ def judge(
     marks: Mapping[Side, Person | None],
     modules: Mapping[Side, str],
     terms: Terms,
+    newest: Side = "left",
 ) -> Verdict:
-    """Compare both sides with their marks; a pair without marks meets for the first time and loses no value."""
+    """Compare both sides with their marks; a pair without marks meets for the first time and loses no value.
+
+    `newest`: whose record was changed last, for fields that belong to whoever that is.
+    """
     verdict = Verdict(wanted=dict(now))
     first = None in marks.values()
     base = {side: Person() if first else marks[side] or Person() for side in SIDES}
@@ -107,7 +118,7 @@ def judge(
         if name in MANY:
             _many(name, now, base, modules, terms, verdict)
         else:
-            _single(name, now, base, modules, terms, verdict, first=first)
+            _single(name, now, base, modules, terms, verdict, first=first, owner=terms.owns(name, newest))
     return verdict
 
 
@@ -120,6 +131,7 @@ def _single(
     verdict: Verdict,
     *,
     first: bool,
+    owner: Side,
 ) -> None:
     if said(now["left"], name) == said(now["right"], name):
         return
@@ -132,7 +144,7 @@ def _single(
     elif len(filled := [side for side in SIDES if said(now[side], name)]) == 1:
         winner, why = filled[0], "a value beats none"
     else:
-        winner, why = terms.owner.get(name, "left"), "first meeting" if first else "both changed"
+        winner, why = owner, "first meeting" if first else "both changed"
     to = other(winner)
     if hindrance := _hindrance(name, to, modules, terms):
         verdict.conflicts.append(_lost(hindrance, name, now, None))

@@ -25,7 +25,7 @@ from jobs.services import Services
 from store.calls import Kept
 from store.connections import Tie
 from store.effects import Effect
-from store.hub import Contact
+from store.finding import Contact
 from store.tenants import User
 
 log = structlog.get_logger()

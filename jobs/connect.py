@@ -18,6 +18,7 @@ from sqlalchemy import delete, select, update
 from domain.consent import Feature, Standing, scopes_for, standing
 from domain.errors import ConsentLost, Forbidden, NotAllowed, Refused, TryLater, Upstream
 from domain.ports import SignedIn, Tokens
+from domain.sharing import WRITING, Sharing
 from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
@@ -245,6 +246,7 @@ def _connect_google(services: Services, provider: OAuthProvider, granted: Grante
     duties = [("renew", "contacts", RENEW_SECONDS)]
     if "contacts" in on:
         duties.append(("read.book", "contacts", services.settings.contacts_sync_seconds))
+        duties.append(("exchange", "contacts", services.settings.contacts_sync_seconds))
     if "mailbox" in on:
         if who.email:
             services.directory.put("mailbox", who.email.casefold(), user.tenant, connection=connection)
@@ -288,7 +290,8 @@ def features(services: Services, tenant: TenantId, tie: Tie) -> list[Standing]:
         return []
     grant = services.grants.get(tenant, tie.id)
     every = standing(services.providers[tie.vendor].features, grant.scopes if grant is not None else ())
-    return [item for item in every if item.on or not item.feature.by_name]
+    named = WRITING if Sharing.from_facts(tie.facts).writes else ""
+    return [item for item in every if item.on or not item.feature.by_name or item.feature.slug == named]
 
 
 def _only(token: str) -> Tokens:
@@ -378,6 +381,8 @@ def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
         counts["mail_blocks"] = database.execute(
             delete(mail_blocks).where(mail_blocks.c.tenant_id == tenant, mail_blocks.c.connection_id == tie)
         ).rowcount
+        counts["pairs"] = services.pairs.end(database, tenant, tie)
+        counts["journal"] = services.journal.end(database, tenant, tie)
         counts["deliveries"] = database.execute(
             update(deliveries)
             .where(deliveries.c.tenant_id == tenant, deliveries.c.connection_id == tie, deliveries.c.body.is_not(None))

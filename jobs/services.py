@@ -22,6 +22,7 @@ from domain.errors import ConsentLost
 from domain.gate import Limits, Turn
 from domain.ports import AddressBook, CallBridge, Crm, Http, Mailbox, PhoneSystem, TelephonyVendor
 from domain.profile import Profiles
+from domain.telling import PeopleWriter
 from integrations import google, guard
 from integrations.gated import Gated, one_credit
 from integrations.google.lent import Lent
@@ -30,6 +31,7 @@ from integrations.google.tokens import GoogleKeys
 from integrations.google.units import Budgeted
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.credits import credits
+from integrations.zoho.crm import open_people_writer
 from integrations.zoho.provider import provider as zoho
 from oauth.flow import Consent
 from oauth.grants import Grant, Grants
@@ -51,9 +53,11 @@ from store.effects import Effects
 from store.gate import Gates, Standing
 from store.hub import Hub
 from store.inbox import Inbox
+from store.journal import Journal
 from store.lanes import Lanes
 from store.ledger import Ledger
 from store.mailbox import MailCache
+from store.pairs import Pairs
 from store.routes import Routes
 from store.tenants import Tenants
 from store.units import Units
@@ -93,6 +97,8 @@ class Services:
     apart: SetApart
     callbacks: Callbacks
     hub: Hub
+    pairs: Pairs
+    journal: Journal
     changes: Changes
     devices: Devices
     routes: Routes
@@ -152,6 +158,23 @@ class Services:
             root=self.settings.google_api_root,
             region=self.tenants.get(tie.tenant).region,
             timeout=self.settings.request_timeout_seconds,
+        )
+
+    def people_writer(self, tie: Tie) -> PeopleWriter:
+        """The people a CRM or a Google user keeps, to be written. Raises ConsentLost."""
+        grant = self._grant(tie)
+        tokens = self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor])
+        region, timeout = self.tenants.get(tie.tenant).region, self.settings.request_timeout_seconds
+        if tie.kind == "crm":
+            api = grant.extra.get("api_domain", "")
+            http = self._zoho(tie)
+            return open_people_writer(http=http, api_domain=api, tokens=tokens, region=region, timeout=timeout)
+        return google.open_contacts_writer(
+            http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
+            tokens=tokens,
+            root=self.settings.google_api_root,
+            region=region,
+            timeout=timeout,
         )
 
     def mailbox(self, tie: Tie) -> Mailbox:
@@ -289,6 +312,8 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         apart=SetApart(db, vault),
         callbacks=Callbacks(db),
         hub=Hub(db, vault),
+        pairs=Pairs(db, vault),
+        journal=Journal(db, vault),
         changes=Changes(db, vault),
         devices=Devices(db, vault),
         routes=Routes(db, vault),

@@ -17,7 +17,9 @@ from domain.contact import Gone, Record, keys
 from domain.errors import Malformed, NotAllowed, Trouble, TryLater, Unanswered
 from domain.plan import read_plan, write_plan
 from domain.ports import Crm, CursorLost, in_batches
+from domain.sharing import Sharing
 from integrations.zoho.notifications import read_notification
+from jobs import both_ways, contact_writes
 from jobs.outage import postpone
 from jobs.services import Services
 from store.chores import Chore
@@ -30,10 +32,13 @@ log = structlog.get_logger()
 NOTHING: Mapping[str, int] = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
 READING = "read.crm.reading"  # the cursor that keeps how numbers were read, and from which columns
 WRITE_BATCH = 500  # contacts a phonebook request
+AT_ONCE = 20  # effects held in memory
 
 
 def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
     """Read what changed in the CRM since the last sweep, deletions too; the first time everything."""
+    if Sharing.from_facts(tie.facts).paused:
+        return {}
     crm = services.crm(tie)
     cursor = services.connections.cursor(tie.tenant, tie.id, "read.crm")
     reading = crm.reading()
@@ -63,6 +68,8 @@ def _of(
 
 def read_book(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
     """Read a user's contacts since the last position; a lost position heals by one full read and a comparison."""
+    if Sharing.from_facts(tie.facts).paused:
+        return {}
     book = services.address_book(tie)
     cursor = services.connections.cursor(tie.tenant, tie.id, "read.book")
     try:
@@ -79,6 +86,10 @@ def read_book(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False
 
 def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
     """A notification names records: re-read them and take over what they say now."""
+    if Sharing.from_facts(tie.facts).paused:  # the sweep after the pause reads all of it
+        with services.db.tenant(tie.tenant) as database:
+            Inbox.done(database, tie.tenant, [delivery.id for delivery in deliveries])
+        return
     crm = services.crm(tie)
     named: dict[str, set[str]] = {}
     understood: list[UUID] = []
@@ -112,17 +123,28 @@ def take(services: Services, tie: Tie, told: list[Record | Gone], *, complete: b
     records = [item for item in told if isinstance(item, Record)]
     new = [item.person for item in records if (item.module, item.remote_id) not in links]
     forgotten = hub.forgotten(tenant, new)
+    renamed = {(item.module, old): (item.module, item.remote_id) for item in records for old in item.formerly}
     kept = [item for item in told if isinstance(item, Gone) or not (keys(item.person) & forgotten)]
-    plan = read_plan(kept, links, hub.same_person(tenant, new), complete=complete, go_on=go_on)
+    plan = read_plan(
+        kept,
+        links,
+        hub.same_person(tenant, new),
+        complete=complete,
+        go_on=go_on,
+        known=hub.known(tenant, tie.id),
+        at_most=services.tenants.get(tenant).contacts.percent / 100,
+    )
     steps = list(plan)
     counts = dict(NOTHING)
     if steps:
         with services.db.tenant(tenant) as database:
+            services.pairs.renamed(database, tenant, tie.id, renamed)
             counts = hub.apply(database, tenant, tie.id, steps)
             services.ledger.write(
                 database, tenant, "contacts.read", subject=f"connections:{tie.id}", source=tie.vendor, counts=counts
             )
         services.chores.hurry(tenant, "write.phonebook")
+        services.chores.hurry(tenant, both_ways.CHORE, None if tie.kind == "crm" else tie.id)
     services.connections.ok(tenant, tie.id)
     log.info("contacts_read", tenant=str(tenant), connection=str(tie.id), told=len(told), **counts)
     return counts
@@ -161,10 +183,13 @@ def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool =
 
 
 def act(services: Services, tenant: TenantId) -> int:
-    """Do the writes a phone system is owed: people who were erased leave its phonebook."""
+    """Do the writes that are owed: people travel, and those who were erased leave the phonebook."""
     services.effects.orphans(tenant, "contacts")
-    waiting = services.effects.waiting(tenant, "contacts")
+    waiting = services.effects.waiting(tenant, "contacts", limit=AT_ONCE)
     for effect in waiting:
+        if effect.kind == both_ways.KIND:
+            contact_writes.write(services, tenant, effect)
+            continue
         tie = services.connections.get(tenant, effect.connection)
         try:
             services.effects.claim(tenant, [effect])

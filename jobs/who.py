@@ -14,7 +14,7 @@ from jobs.services import Services
 from store.calls import Heard
 from store.choices import Choices, NumberRule
 from store.connections import Tie
-from store.hub import Matched, Whereabouts
+from store.finding import Matched, Whereabouts
 from store.tenants import Tenant, User
 
 Agents = Callable[[str, str], User | None]

@@ -18,7 +18,19 @@ import structlog
 from domain.errors import ConsentLost, NotAllowed, NotNow, Trouble, TryLater, Upstream
 from domain.plan import Held
 from domain.urgency import in_background
-from jobs import archive, buttons, connect, letters, log_call, reconcile, recordings, sync_contacts, sync_mail
+from jobs import (
+    archive,
+    both_ways,
+    buttons,
+    connect,
+    holding,
+    letters,
+    log_call,
+    reconcile,
+    recordings,
+    sync_contacts,
+    sync_mail,
+)
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
@@ -130,13 +142,14 @@ def _users(services: Services, tie: Tie, chore: Chore) -> None:
     buttons.refresh(services, tie)
 
 
-CHORES: dict[str, Callable[[Services, Tie, Chore], Any]] = {
+CHORES: dict[str, Callable[..., Any]] = {
     "renew": _renew,
     "users": _users,
     "read.crm": sync_contacts.read_crm,
     "watch.crm": sync_contacts.watch_crm,
     "read.book": sync_contacts.read_book,
     "write.phonebook": sync_contacts.write_phonebook,
+    both_ways.CHORE: both_ways.exchange,
     "read.mail": sync_mail.read_mail,
     "watch.mail": sync_mail.watch_mail,
     recordings.ARCHIVE_CHORE: archive.archive,
@@ -146,13 +159,25 @@ CHORES: dict[str, Callable[[Services, Tie, Chore], Any]] = {
 }
 
 
+def _do(services: Services, tie: Tie, chore: Chore) -> Any:
+    """Do a chore; one that would remove more than it may goes on if a person said that so many may go."""
+    try:
+        return CHORES[chore.kind](services, tie, chore)
+    except Held as held:
+        if held.removing > chore.may_remove:
+            raise
+        return CHORES[chore.kind](services, tie, chore, go_on=True)
+
+
 def _chores(services: Services, tenant: TenantId, lane: Lane) -> int:
     due = services.chores.due(tenant, lane)
     for chore in due:
         tie = services.connections.get(tenant, chore.connection)
         try:
-            counts = CHORES[chore.kind](services, tie, chore)
-        except (ConsentLost, NotAllowed, Held) as error:
+            counts = _do(services, tie, chore)
+        except Held as held:
+            holding.hold(services, tie, chore, held)
+        except (ConsentLost, NotAllowed) as error:
             services.chores.went_badly(tenant, chore, error.code, wait=chore.every_seconds)
             services.connections.trouble(tenant, chore.connection, error.code)
         except Upstream as error:

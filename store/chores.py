@@ -34,6 +34,17 @@ class Chore:
     failures: int
     progress: dict[str, Any]
 
+    @property
+    def held(self) -> dict[str, Any]:
+        """What this chore would remove and has not, until a person says so; empty when nothing is held."""
+        found: dict[str, Any] = self.progress.get("held", {})
+        return found
+
+    @property
+    def may_remove(self) -> int:
+        """How many people a person said may go."""
+        return int(self.progress.get("may_remove", 0))
+
 
 class Chores:
     """Set them up, find what is due, say how it went."""
@@ -113,6 +124,15 @@ class Chores:
             reason=reason,
             failures=chore.failures + 1,
         )
+
+    def note(self, tenant: TenantId, chore: UUID, **progress: Any) -> None:
+        """Add to what is known of a chore's progress: counts and our own ids."""
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(chores)
+                .where(chores.c.tenant_id == tenant, chores.c.id == chore)
+                .values(progress=chores.c.progress.concat(progress))
+            )
 
     def _set(self, tenant: TenantId, chore: Chore, **values: Any) -> None:
         with self._db.tenant(tenant) as database:

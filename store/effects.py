@@ -263,6 +263,28 @@ class Effects:
             for row in rows
         ]
 
+    def open(self, tenant: TenantId, connection: UUID, kind: str) -> int:
+        """How many of a kind a connection is owed still."""
+        with self._db.tenant(tenant) as database:
+            many: int = database.execute(
+                select(func.count()).where(
+                    effects.c.tenant_id == tenant,
+                    effects.c.connection_id == connection,
+                    effects.c.kind == kind,
+                    effects.c.state.in_(WAITING),
+                )
+            ).scalar_one()
+        return many
+
+    @staticmethod
+    def stands(database: Connection, tenant: TenantId, effect: UUID) -> bool:
+        """Say whether an effect is there still, and keep it there until the caller's transaction ends.
+
+        One that is about somebody who was erased meanwhile is not.
+        """
+        same = (effects.c.tenant_id == tenant, effects.c.id == effect, effects.c.state.in_(WAITING))
+        return database.execute(select(effects.c.id).where(*same).with_for_update()).scalar_one_or_none() is not None
+
     def claim(self, tenant: TenantId, batch: Sequence[Effect]) -> None:
         """Commit that these are about to leave."""
         if not batch:

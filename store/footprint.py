@@ -34,9 +34,11 @@ from store.tables import (
     contacts,
     deliveries,
     effects,
+    journal,
     links,
     mail_blocks,
     number_rules,
+    pairs,
     recordings,
     set_apart,
     texts,
@@ -76,6 +78,8 @@ class Footprint:
     users: frozenset[UUID]
     set_apart: frozenset[UUID]
     mail_blocks: frozenset[UUID]
+    pairs: frozenset[UUID]
+    journal: frozenset[UUID]
 
 
 def mentions(person: Person) -> re.Pattern[str] | None:
@@ -151,6 +155,32 @@ def find(database: Connection, vault: Vault, tenant: TenantId, person: Person) -
         users=workers,
         set_apart=_marked(database, set_apart, tenant, prints),
         mail_blocks=_marked(database, mail_blocks, tenant, prints),
+        pairs=_in_step(database, tenant, people) | _reading(database, keys, pairs, ("left_mark", "right_mark"), named),
+        journal=_reading(database, keys, journal, ("entry",), _either(named, _records_of(database, tenant, people))),
+    )
+
+
+def _records_of(database: Connection, tenant: TenantId, people: frozenset[UUID]) -> re.Pattern[str] | None:
+    """Recognise the names these contacts' records have elsewhere, as an entry of the journal has them."""
+    mine = select(links.c.module, links.c.remote_id).where(links.c.tenant_id == tenant, links.c.contact_id.in_(people))
+    names = [rf'"{re.escape(row.module)}", ?"{re.escape(row.remote_id)}"' for row in database.execute(mine)]
+    return re.compile("|".join(names)) if names else None
+
+
+def _either(one: re.Pattern[str] | None, other: re.Pattern[str] | None) -> re.Pattern[str] | None:
+    parts = [f"(?:{pattern.pattern})" for pattern in (one, other) if pattern is not None]
+    return re.compile("|".join(parts), re.IGNORECASE) if parts else None
+
+
+def _in_step(database: Connection, tenant: TenantId, people: frozenset[UUID]) -> frozenset[UUID]:
+    """The pairs one of these contacts' records is in."""
+    either = or_(
+        and_(pairs.c.left_module == links.c.module, pairs.c.left_id == links.c.remote_id),
+        and_(pairs.c.right_module == links.c.module, pairs.c.right_id == links.c.remote_id),
+    )
+    joined = select(pairs.c.id).join(links, and_(links.c.tenant_id == pairs.c.tenant_id, either))
+    return frozenset(
+        database.execute(joined.where(pairs.c.tenant_id == tenant, links.c.contact_id.in_(people))).scalars()
     )
 
 
@@ -240,6 +270,8 @@ def erase(
         (texts, found.texts, true()),
         (set_apart, found.set_apart, true()),
         (mail_blocks, found.mail_blocks, true()),
+        (pairs, found.pairs, true()),
+        (journal, found.journal, true()),
         (contacts, found.contacts, true()),  # their keys and links go with them
     ):
         where = (table.c.tenant_id == tenant, table.c.id.in_(ids), spare)
@@ -346,6 +378,7 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
     by_id = {"contacts": only.contacts, "calls": only.calls, "effects": only.effects, "deliveries": only.deliveries}
     by_id |= {"recordings": only.calls, "callbacks": only.calls, "set_apart": only.set_apart, "texts": only.texts}
     by_id |= {"mail_blocks": only.mail_blocks}
+    by_id |= {"pairs": only.pairs, "journal": only.journal}
     if table.name in by_id:
         return (owner == tenant, table.c.id.in_(by_id[table.name]))
     if table.name in ("links", "number_rules"):

@@ -6,193 +6,42 @@ what a plan says and nothing else, so running it twice changes nothing the secon
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from domain import phone
-from domain.contact import Merged, Person, Record, fold_email, keys, merge, one_person, prefixes
-from domain.contact import words as words_of
+from domain.contact import Merged, Person, Record, keys, merge, one_person, prefixes
+from domain.pairs import key_of
 from domain.plan import CROWD, Key, Link, Step
 from domain.ports import in_batches
+from domain.telling import number_key, utterance
 from store.database import Database, TenantId
 from store.effects import Effects
+from store.finding import Finding
 from store.tables import connections, contact_keys, contacts, links, tombstones
 from store.vault import TenantVault, Vault
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contact:
-    """A person in the hub and where each of their fields came from."""
-
-    id: UUID
-    person: Person
-    source: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whereabouts:
-    """A contact's record on one side."""
-
-    connection: UUID
-    vendor: str
-    module: str
-    remote_id: str
-    owner: str
-    account: str = ""  # the company the record belongs to there
+LOOK = "look"  # the kind of a fingerprint of all a record says
+SPELT = "spelt"  # the kind of a key for a number that is known only as it is written
+SAID = ("contact_id", "owner", "account", "mark", "look", "changed_at")  # what a link learns from each reading
+INSERT_KEYS = text(  # one statement for a thousand people's keys: a row at a time costs more than the rest together
+    "INSERT INTO contact_keys (tenant_id, kind, fingerprint, contact_id) SELECT :tenant, kind, fingerprint, contact"
+    " FROM unnest(CAST(:kinds AS text[]), CAST(:prints AS bytea[]), CAST(:whose AS uuid[]))"
+    " AS told (kind, fingerprint, contact)"
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
-    """Whom a number led to: the spellings that were looked up, and the one under which somebody was found."""
-
-    tried: tuple[str, ...]
-    under: str = ""
-    contacts: tuple[UUID, ...] = ()
-
-
-class Hub:
+class Hub(Finding):
     """Find people, and take over what a plan says about them."""
 
     def __init__(self, db: Database, vault: Vault) -> None:
-        self._db = db
-        self._vault = vault
+        super().__init__(db, vault)
         self._effects = Effects(db, vault)
-
-    # -- finding
-
-    def who(self, tenant: TenantId, e164: str) -> list[UUID]:
-        """The contacts with that number, in a stable order. One index look-up, whatever the number of contacts."""
-        return self.whose(tenant, [e164]).get(e164, [])
-
-    def whose(self, tenant: TenantId, numbers: Iterable[str]) -> dict[str, list[UUID]]:
-        """The same for many numbers at once; a number that nobody has is left out."""
-        matched = self.match(tenant, numbers)
-        return {number: list(one.contacts) for number, one in matched.items() if one.contacts}
-
-    def match(self, tenant: TenantId, numbers: Iterable[str]) -> dict[str, Matched]:
-        """How each number was looked up; one that nobody has is tried in its country's other spellings."""
-        wanted = list(numbers)
-        found = self._by_key(tenant, "number", wanted)
-        others = {number: phone.variants(number) for number in wanted if number not in found}
-        spelt = self._by_key(tenant, "number", [other for variants in others.values() for other in variants])
-        matched = {}
-        for number in wanted:
-            under = number if number in found else next((other for other in others[number] if other in spelt), "")
-            contacts = found.get(number) or spelt.get(under, [])
-            tried = (number, *others.get(number, ()))
-            matched[number] = Matched(tried=tried, under=under, contacts=tuple(contacts))
-        return matched
-
-    def by_email(self, tenant: TenantId, addresses: Iterable[str]) -> dict[str, list[UUID]]:
-        """The contacts with each of these addresses; an unknown address is left out."""
-        return self._by_key(tenant, "email", [fold_email(address) for address in addresses])
-
-    def search(self, tenant: TenantId, beginning: str, limit: int = 50) -> list[Contact]:
-        """Contacts one of whose names begins so (two letters at least), or the latest ones for an empty text."""
-        words = beginning.casefold().split()
-        statement = select(contacts).where(contacts.c.tenant_id == tenant)
-        if not words:
-            statement = statement.order_by(contacts.c.updated_at.desc(), contacts.c.id)
-        for word in words:
-            fingerprint = self._vault.of(tenant).fingerprint("prefix", word[:8])
-            statement = statement.where(
-                contacts.c.id.in_(
-                    select(contact_keys.c.contact_id).where(
-                        contact_keys.c.tenant_id == tenant,
-                        contact_keys.c.kind == "prefix",
-                        contact_keys.c.fingerprint == fingerprint,
-                    )
-                )
-            )
-        with self._db.tenant(tenant) as database:
-            found = [self._contact(row) for row in database.execute(statement.limit(limit))]
-        long = [word for word in words if len(word) > 8]  # the index stops at eight letters; the rest is compared here
-        return [
-            contact
-            for contact in found
-            if all(any(name.startswith(word) for name in words_of(contact.person)) for word in long)
-        ]
-
-    def people(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, Contact]:
-        if not ids:
-            return {}
-        with self._db.tenant(tenant) as database:
-            rows = database.execute(
-                select(contacts).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(ids))
-            ).all()
-        return {row.id: self._contact(row) for row in rows}
-
-    def everybody(self, tenant: TenantId, page: int = 1_000) -> Iterator[Contact]:
-        """Every contact, in pages, in a stable order."""
-        after = UUID(int=0)
-        while True:
-            with self._db.tenant(tenant) as database:
-                rows = database.execute(
-                    select(contacts)
-                    .where(contacts.c.tenant_id == tenant, contacts.c.id > after)
-                    .order_by(contacts.c.id)
-                    .limit(page)
-                ).all()
-            yield from map(self._contact, rows)
-            if len(rows) < page:
-                return
-            after = rows[-1].id
-
-    def where(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, list[Whereabouts]]:
-        """The records each contact has on the sides we read, in a stable order."""
-        found: dict[UUID, list[Whereabouts]] = {}
-        if not ids:
-            return found
-        with self._db.tenant(tenant) as database:
-            rows = database.execute(
-                select(links, connections.c.vendor)
-                .join(
-                    connections,
-                    (connections.c.tenant_id == links.c.tenant_id) & (connections.c.id == links.c.connection_id),
-                )
-                .where(links.c.tenant_id == tenant, links.c.contact_id.in_(ids))
-                .order_by(links.c.module, links.c.remote_id)
-            ).all()
-        for row in rows:
-            found.setdefault(row.contact_id, []).append(
-                Whereabouts(
-                    connection=row.connection_id,
-                    vendor=row.vendor,
-                    module=row.module,
-                    remote_id=row.remote_id,
-                    owner=row.owner,
-                    account=row.account,
-                )
-            )
-        return found
-
-    def behind(self, tenant: TenantId, connection: UUID, module: str, ids: Collection[str]) -> dict[str, UUID]:
-        """Which contact each of these records is, as far as we have read them."""
-        if not ids:
-            return {}
-        with self._db.tenant(tenant) as database:
-            rows = database.execute(
-                select(links.c.remote_id, links.c.contact_id).where(
-                    links.c.tenant_id == tenant,
-                    links.c.connection_id == connection,
-                    links.c.module == module,
-                    links.c.remote_id.in_(ids),
-                )
-            )
-            return {row.remote_id: row.contact_id for row in rows}
-
-    def count(self, tenant: TenantId) -> int:
-        with self._db.tenant(tenant) as database:
-            total: int = database.execute(
-                select(func.count()).select_from(contacts).where(contacts.c.tenant_id == tenant)
-            ).scalar_one()
-        return total
 
     # -- links
 
@@ -218,9 +67,8 @@ class Hub:
         self, database: Connection, tenant: TenantId, connection: UUID, contact: str, person: Person
     ) -> None:
         """The side we write to holds this now."""
-        self._put_link(
-            database, tenant, connection, UUID(contact), Record(module="phonebook", remote_id=contact, person=person)
-        )
+        record = Record(module="phonebook", remote_id=contact, person=person)
+        self._put_links(database, tenant, connection, [(UUID(contact), record)])
 
     def unlink_written(
         self, database: Connection, tenant: TenantId, connection: UUID, contacts_gone: Sequence[str]
@@ -277,37 +125,34 @@ class Hub:
         database.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"hub {tenant}"})
         counts = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
         adopted = self._taken_over(database, tenant, connection, steps)
+        new: list[UUID] = []
+        told: dict[Key, tuple[UUID, Record]] = {}
+        dropped: list[UUID] = []
         touched: set[UUID] = set()
         for step in steps:
             counts[step.do] += 1
             record, link = step.record, step.link
-            if step.do in ("adopt", "join") and record is not None and (record.module, record.remote_id) in adopted:
-                contact = adopted[record.module, record.remote_id]
-                self._put_link(database, tenant, connection, contact, record)
+            if step.do in ("adopt", "join") and record is not None and key_of(record) in adopted:
+                contact = adopted[key_of(record)]
             elif step.do == "adopt" and record is not None:
-                contact = uuid.uuid4()
-                adopted[record.module, record.remote_id] = contact
-                database.execute(insert(contacts).values(id=contact, tenant_id=tenant))
-                self._put_link(database, tenant, connection, contact, record)
+                contact = adopted[key_of(record)] = uuid.uuid4()
+                new.append(contact)
             elif step.do == "join" and record is not None:
                 contact = UUID(step.contact) if step.contact else adopted[_twin(step)]
-                self._put_link(database, tenant, connection, contact, record)
-            elif step.do == "refresh" and record is not None and link is not None:
+            elif step.do in ("refresh", "drop") and link is not None:
                 contact = UUID(link.contact)
-                self._put_link(database, tenant, connection, contact, record)
-            elif step.do == "drop" and link is not None:
-                contact = UUID(link.contact)
-                database.execute(
-                    delete(links).where(
-                        links.c.tenant_id == tenant,
-                        links.c.connection_id == connection,
-                        links.c.module == link.module,
-                        links.c.remote_id == link.remote_id,
-                    )
-                )
             else:
                 raise ValueError(f"not a step of a read plan: {step.do}")
+            if record is not None:
+                told[key_of(record)] = contact, record
+            elif link is not None:
+                dropped.append(_row_of(connection, link.module, link.remote_id))
             touched.add(contact)
+        if new:
+            database.execute(insert(contacts), [{"id": contact, "tenant_id": tenant} for contact in new])
+        for batch in in_batches(dropped, 5_000):
+            database.execute(delete(links).where(links.c.tenant_id == tenant, links.c.id.in_(batch)))
+        self._put_links(database, tenant, connection, list(told.values()))
         self.remerge(database, tenant, touched)
         return counts
 
@@ -317,7 +162,7 @@ class Hub:
         """Whose the new records of a plan are already."""
         new = [step.record for step in steps if step.do in ("adopt", "join") and step.record is not None]
         found: dict[Key, UUID] = {}
-        for batch in in_batches((_link_row(connection, record) for record in new), 5_000):
+        for batch in in_batches((_row_of(connection, *key_of(record)) for record in new), 5_000):
             rows = database.execute(
                 select(links.c.module, links.c.remote_id, links.c.contact_id).where(
                     links.c.tenant_id == tenant, links.c.id.in_(batch)
@@ -345,9 +190,6 @@ class Hub:
             self._leave_phonebooks(database, tenant, gone)
             merged = {contact: merge(sides) for contact, sides in said.items() if sides}
             database.execute(delete(contacts).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(gone)))
-            database.execute(
-                delete(contact_keys).where(contact_keys.c.tenant_id == tenant, contact_keys.c.contact_id.in_(batch))
-            )
             if merged:
                 self._write(database, vault, merged)
             went += len(gone)
@@ -364,90 +206,72 @@ class Hub:
             self._effects.remove_from_phonebook(database, tenant, phonebook, contact)
 
     def _write(self, database: Connection, vault: TenantVault, merged: Mapping[UUID, Merged]) -> None:
-        rows = [
-            {
-                "id": contact,
-                "tenant_id": vault.tenant,
-                "person": vault.seal_json(
-                    "contacts", contact, "person", {"person": view.person.as_data(), "source": view.source}
-                ),
-            }
-            for contact, view in merged.items()
+        """Write what changed of these contacts. Keys are many and dear, so they stay where the person does."""
+        tenant = vault.tenant
+        rows = database.execute(
+            select(contacts.c.id, contacts.c.person).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(merged))
+        )
+        before = {row.id: vault.open_json("contacts", row.id, "person", row.person) or {} for row in rows}
+        now = {contact: {"person": view.person.as_data(), "source": view.source} for contact, view in merged.items()}
+        now = {contact: json.loads(json.dumps(data)) for contact, data in now.items()}  # as it is read back
+        changed = [
+            {"id": contact, "tenant_id": tenant, "person": vault.seal_json("contacts", contact, "person", data)}
+            for contact, data in now.items()
+            if data != before.get(contact)
         ]
+        if not changed:
+            return
         statement = upsert(contacts)
         database.execute(
             statement.on_conflict_do_update(
                 index_elements=["tenant_id", "id"],
                 set_={"person": statement.excluded.person, "updated_at": func.now()},
             ),
-            rows,
+            changed,
         )
-        found = [
-            {
-                "tenant_id": vault.tenant,
-                "kind": kind,
-                "fingerprint": vault.fingerprint(kind, value),
-                "contact_id": contact,
-            }
-            for contact, view in merged.items()
-            for kind, value in [
-                *keys(view.person),
-                *(("prefix", beginning) for beginning in prefixes(view.person)),
-            ]
-        ]
-        if found:
-            database.execute(insert(contact_keys), found)
-
-    def _put_link(
-        self, database: Connection, tenant: TenantId, connection: UUID, contact: UUID, record: Record
-    ) -> None:
-        row = _link_row(connection, record)
-        values = {
-            "contact_id": contact,
-            "owner": record.owner,
-            "account": record.account,
-            "mark": self._vault.of(tenant).seal_json("links", row, "mark", record.person.as_data()),
-            "seen_at": func.now(),
-        }
+        others = [contact for contact in now if now[contact]["person"] != before.get(contact, {}).get("person")]
         database.execute(
-            upsert(links)
-            .values(
-                id=row,
-                tenant_id=tenant,
-                connection_id=connection,
-                module=record.module,
-                remote_id=record.remote_id,
-                **values,
+            delete(contact_keys).where(contact_keys.c.tenant_id == tenant, contact_keys.c.contact_id.in_(others))
+        )
+        found = [(kind, value, contact) for contact in others for kind, value in _found_by(merged[contact].person)]
+        if found:
+            columns = {
+                "kinds": [kind for kind, _, _ in found],
+                "prints": [vault.fingerprint(kind, value) for kind, value, _ in found],
+                "whose": [contact for _, _, contact in found],
+            }
+            database.execute(INSERT_KEYS, {"tenant": tenant} | columns)
+
+    def _put_links(
+        self, database: Connection, tenant: TenantId, connection: UUID, told: Sequence[tuple[UUID, Record]]
+    ) -> None:
+        """Remember whose each record is and how it looks."""
+        if not told:
+            return
+        vault, rows = self._vault.of(tenant), []
+        for contact, record in told:
+            row = _row_of(connection, record.module, record.remote_id)
+            rows.append(
+                {
+                    "id": row,
+                    "tenant_id": tenant,
+                    "connection_id": connection,
+                    "module": record.module,
+                    "remote_id": record.remote_id,
+                    "contact_id": contact,
+                    "owner": record.owner,
+                    "account": record.account,
+                    "mark": vault.seal_json("links", row, "mark", record.person.as_data()),
+                    "look": vault.fingerprint(LOOK, utterance(record.person)),
+                    "changed_at": record.changed_at,
+                }
             )
-            .on_conflict_do_update(index_elements=["tenant_id", "id"], set_=values)
+        statement = upsert(links)
+        fresh = {name: statement.excluded[name] for name in SAID}
+        conflict = statement.on_conflict_do_update(
+            index_elements=["tenant_id", "id"], set_=fresh | {"seen_at": func.now()}
         )
-
-    def _by_key(self, tenant: TenantId, kind: str, values: Sequence[str]) -> dict[str, list[UUID]]:
-        vault = self._vault.of(tenant)
-        by_fingerprint = {vault.fingerprint(kind, value): value for value in values if value}
-        found: dict[str, list[UUID]] = {}
-        with self._db.tenant(tenant) as database:
-            for batch in in_batches(by_fingerprint, 5_000):
-                rows = database.execute(
-                    select(contact_keys.c.fingerprint, contact_keys.c.contact_id)
-                    .where(
-                        contact_keys.c.tenant_id == tenant,
-                        contact_keys.c.kind == kind,
-                        contact_keys.c.fingerprint.in_(batch),
-                    )
-                    .order_by(contact_keys.c.contact_id)
-                )
-                for fingerprint, contact in rows:
-                    found.setdefault(by_fingerprint[bytes(fingerprint)], []).append(contact)
-        return found
-
-    def _contact(self, row: Any) -> Contact:
-        data = self._vault.of(row.tenant_id).open_json("contacts", row.id, "person", row.person) or {}
-        return Contact(
-            id=row.id,
-            person=Person.from_data(data.get("person", {})),
-            source={name: tuple(sides) for name, sides in data.get("source", {}).items()},
-        )
+        database.execute(conflict, rows)
 
 
 def _link(vault: TenantVault, row: Any) -> Link:
@@ -461,9 +285,16 @@ def _link(vault: TenantVault, row: Any) -> Link:
     )
 
 
-def _link_row(connection: UUID, record: Record) -> UUID:
+def _row_of(connection: UUID, module: str, remote_id: str) -> UUID:
     """One row for one record."""
-    return uuid.uuid5(connection, f"{record.module}/{record.remote_id}")
+    return uuid.uuid5(connection, f"{module}/{remote_id}")
+
+
+def _found_by(person: Person) -> Iterator[tuple[str, str]]:
+    """Everything that leads to a person: numbers, addresses, numbers nobody can dial as they are spelt, beginnings."""
+    yield from keys(person)
+    yield from {(SPELT, number_key(line)) for line in person.lines if not line.e164 and number_key(line)}
+    yield from (("prefix", beginning) for beginning in prefixes(person))
 
 
 def _twin(step: Step) -> Key:

@@ -148,6 +148,7 @@ tenants = Table(
     _facts("pops"),  # when calls come up on screens (domain.pop.PopRules)
     _facts("follow_ups"),  # what becomes of calls nobody took (domain.follow_up.FollowUps)
     _facts("matching"),  # whose a shared number is, and which record comes first (domain.matching.Rules)
+    _facts("contacts"),  # how much one run may remove without asking (domain.sharing.Limit)
     _facts("wishes"),  # what is asked after a call and told of it (domain.remark.Wishes)
     _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
@@ -570,11 +571,74 @@ links = Table(
     _opaque("owner"),
     _opaque("account"),  # the company the record belongs to
     _sealed("mark"),  # how the record looked when last seen
+    _blind("look"),  # the same as one value, so that what moved is found without opening anything
+    _when("changed_at"),  # by the other side's clock
     _when("seen_at", nullable=False),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "connection_id", "module", "remote_id"),
     ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], ondelete="CASCADE"),
     Index(None, "tenant_id", "contact_id"),
+)
+
+pairs = (
+    Table(  # a record of the CRM and one of an address book that are one person, and how each looked when they agreed
+        "pairs",
+        metadata,
+        _row(),
+        _of_tenant(),
+        Column("crm_id", Uuid, nullable=False),  # connections
+        Column("book_id", Uuid, nullable=False),
+        _word(
+            "state", ""
+        ),  # why this record has no partner and waits for a person; "apart": it is left out of the sync
+        _word("left_module", ""),
+        _opaque("left_id"),
+        _sealed("left_mark"),
+        _blind("left_look"),
+        _word("right_module", ""),
+        _opaque("right_id"),
+        _sealed("right_mark"),
+        _blind("right_look"),
+        _when("agreed_at", nullable=False),
+        PrimaryKeyConstraint("tenant_id", "id"),
+        Index(
+            "one_left_partner",
+            "tenant_id",
+            "book_id",
+            "left_module",
+            "left_id",
+            unique=True,
+            postgresql_where=text("left_id <> ''"),
+        ),
+        Index(
+            "one_right_partner",
+            "tenant_id",
+            "book_id",
+            "right_module",
+            "right_id",
+            unique=True,
+            postgresql_where=text("right_id <> ''"),
+        ),
+    )
+)
+
+journal = Table(  # what was overwritten or deleted in somebody else's records, and where two sides disagreed
+    "journal",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("crm_id", Uuid, nullable=False),
+    Column("book_id", Uuid, nullable=False),
+    _word("why"),
+    _word("field"),
+    _word("side", ""),  # where a value was lost: left (the CRM), right; empty: nothing was
+    _word("state", "open"),  # open, asked (its undoing is under way), undone
+    _sealed("entry"),  # both records' names, what stood where, and what it takes to undo it
+    Column("undone_by", Uuid),
+    _when("at", nullable=False),
+    _when("undone_at"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    Index(None, "tenant_id", "at"),
 )
 
 number_rules = Table(  # whose a shared number is, because somebody here said so

@@ -24,6 +24,7 @@ from domain.pop import PopRules, Wish
 from domain.ports import CrmUser, Organisation
 from domain.recording import Rules
 from domain.remark import Wishes
+from domain.sharing import Limit
 from store.database import Database, TenantId
 from store.tables import devices, tenants, users
 from store.vault import Vault
@@ -48,6 +49,7 @@ class Tenant:
     follow_ups: FollowUps
     matching: matching.Rules
     wishes: Wishes
+    contacts: Limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class Tenants:
             follow_ups=FollowUps.from_data(row.follow_ups),
             matching=matching.Rules.from_data(row.matching),
             wishes=Wishes.from_data(row.wishes),
+            contacts=Limit.from_data(row.contacts),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:

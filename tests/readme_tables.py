@@ -209,7 +209,6 @@ def _permissions() -> str:
         [who, feature.title, feature.purpose, " ".join(f"`{_short(scope)}`" for scope in sorted(feature.scopes))]
         for who, features in both
         for feature in features
-        if not feature.by_name  # no page offers it, so no administrator reads it
     ]
     return table(["where", "feature", "what whoever allows it reads", "scopes"], rows)
 

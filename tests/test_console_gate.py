@@ -40,6 +40,7 @@ FOR_ADMINISTRATORS = (
     "/console/connections/google",
     "/console/connections/phone",
     "/console/connections/phone/standard",
+    "/console/changes",
     "/console/holdings",
     "/console/keys",
     "/console/routing",
@@ -58,7 +59,7 @@ def rules(stage: Stage) -> list[tuple[str, str, str]]:
     """Every (endpoint, method, path) the console answers, ids made up."""
     made_up = {"call": uuid4(), "contact": uuid4(), "tie": uuid4(), "message": "m1", "vendor": "standard"}
     made_up |= {"action": "hangup", "key": uuid4(), "route": uuid4(), "rule": uuid4(), "row": uuid4(), "text": uuid4()}
-    made_up |= {"token": uuid4()}
+    made_up |= {"token": uuid4(), "line": uuid4()}
     made_up |= {"provider": "zoho", "filename": "console.css", "rest": "nowhere"}
     with stage.app.test_request_context():
         adapter = stage.app.url_map.bind("localhost")

@@ -186,6 +186,19 @@ def test_search_as_one_types(
     assert found == names(hub.search(tenant, typed))
 
 
+def test_a_long_beginning_is_looked_for_before_any_limit(
+    hub: Hub, tenant: TenantId, crm: uuid.UUID, read: Read
+) -> None:
+    """Three whose names begin with the same eight letters: the limit counts those who fit."""
+    families = ("Rowanwood", "Rowanwoods", "Rowanwooden")
+    read(crm, *(record(str(place), Person(family=family)) for place, family in enumerate(families)))
+
+    assert ["Rowanwooden"] == names(hub.search(tenant, "rowanwoode", limit=1))
+    assert ["Rowanwooden", "Rowanwoods"] == sorted(
+        {*names(hub.search(tenant, "rowanwoods", limit=1)), *names(hub.search(tenant, "rowanwooden", limit=1))}
+    )
+
+
 def test_nothing_of_a_person_lies_open(hub: Hub, db: Database, tenant: TenantId, crm: uuid.UUID, read: Read) -> None:
     """Sealed and blind columns only."""
     read(crm, record("1", DORA))

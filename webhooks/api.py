@@ -22,7 +22,7 @@ from jobs import dialling, steering
 from store.api_keys import ApiKey
 from store.calls import Kept
 from store.changes import Kind, News, TooOld
-from store.hub import Contact
+from store.finding import Contact
 from store.tenants import User
 from webhooks.bearer import REFUSALS, SECURITY, knocking
 from webhooks.doorkeeper import doorkeeper, knock

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from domain import phone
@@ -22,7 +23,8 @@ MODULE = "contacts"
 PAGE_SIZE = 1000  # the most Google gives
 PERSON_FIELDS = "names,phoneNumbers,emailAddresses,organizations,metadata"  # a deletion is told in metadata
 FIELDS = (
-    "nextPageToken,nextSyncToken,connections(resourceName,etag,metadata(deleted,previousResourceNames),"
+    "nextPageToken,nextSyncToken,connections(resourceName,etag,"
+    "metadata(deleted,previousResourceNames,sources(updateTime)),"
     "names(metadata(primary),displayName,givenName,middleName,familyName),"
     "phoneNumbers(value,canonicalForm,type,formattedType),emailAddresses(value),"
     "organizations(metadata(primary),name,title))"
@@ -97,7 +99,18 @@ def record_of(entry: Mapping[str, Any], region: str) -> Record:
         person=_person(entry, region),
         etag=entry.get("etag", ""),
         formerly=tuple(former for former in before if former != name),
+        changed_at=changed_at(entry),
     )
+
+
+def changed_at(entry: Mapping[str, Any]) -> datetime | None:
+    """When a contact last changed, by Google's clock."""
+    for source in entry.get("metadata", {}).get("sources", ()):
+        try:
+            return datetime.fromisoformat(str(source.get("updateTime", ""))).astimezone(UTC)
+        except ValueError:
+            continue
+    return None
 
 
 def _person(entry: Mapping[str, Any], region: str) -> Person:

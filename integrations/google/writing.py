@@ -9,7 +9,7 @@ https://developers.google.com/people/v1/contacts
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.contact import Person, Record
@@ -18,7 +18,7 @@ from domain.ports import in_batches
 from domain.telling import FIELDS, Change, Limits, Told, look, same_newcomer
 from integrations.google.discovery import leaf
 from integrations.google.drawing import draw, mask_of
-from integrations.google.people import MODULE, PAGE_SIZE, PERSON_FIELDS, record_of
+from integrations.google.people import MODULE, PAGE_SIZE, PERSON_FIELDS, changed_at, record_of
 from integrations.google.remedy import NotThere, Stale
 from integrations.google.transport import UserHttp, execute
 
@@ -89,7 +89,7 @@ class GoogleContactsWriter:
                 self._user,
             )
             for entry in page.get("connections", ()):
-                if (changed := _changed_at(entry)) is not None and changed < since - CLOCKS:
+                if (changed := changed_at(entry)) is not None and changed < since - CLOCKS:
                     return found
                 record = record_of(entry, self._region)
                 place = next((at for at, who in enumerate(people) if not found[at] and same_newcomer(record, who)), -1)
@@ -194,13 +194,3 @@ def _person_in(answer: Any) -> Entry | None:
     """The person in one answer of many; None where there is none."""
     person = answer.get("person") if isinstance(answer, dict) else None
     return person if isinstance(person, dict) and person.get("resourceName") else None
-
-
-def _changed_at(entry: Mapping[str, Any]) -> datetime | None:
-    """When a contact last changed, by Google's clock."""
-    for source in entry.get("metadata", {}).get("sources", ()):
-        try:
-            return datetime.fromisoformat(str(source.get("updateTime", ""))).astimezone(UTC)
-        except ValueError:
-            continue
-    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.contact import Gone, Line, Person, Record
@@ -162,6 +162,7 @@ class People:
             etag=_text(row.get("Modified_Time")),
             owner=owner,
             account=_text(_part(account, "id")),
+            changed_at=_moment(row.get("Modified_Time")),
         )
 
     def _listing(self, module: str, *, converted: bool) -> dict[str, str]:
@@ -172,6 +173,13 @@ class People:
 
 def _text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(_text(value)).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def _part(value: Any, name: str) -> Any:

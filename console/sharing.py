@@ -1,0 +1,135 @@
+"""The contacts of one connection: which way changes travel, whose word counts, how far it is, and what waits.
+
+Nothing is read from the other side here but the labels there are to choose from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from console import words
+from console.desk import desk, here, page
+from console.forms import Filled, Nothing, asked, filled
+from console.overview import titles
+from console.sharing_forms import TIES, HeldForm, LimitForm, Pause, SharingForm
+from domain.errors import Malformed, Missing
+from domain.sharing import WRITING, Limit, Sharing
+from jobs import both_ways, holding, sharing
+from store.chores import Chore
+from store.connections import Tie
+
+bp = Blueprint("sharing", __name__, url_prefix="/console/connections/<uuid:tie>/contacts")
+KINDS = ("crm", "workspace")  # connections whose contacts can be written
+SHOWN = ("read.crm", "read.book", both_ways.CHORE)
+
+
+@bp.get("")
+def index(tie: UUID) -> ResponseReturnValue:
+    """Show the choice, and how things stand."""
+    asked(Nothing())
+    return _page(_tie(tie))
+
+
+@bp.post("")
+def choose(tie: UUID) -> ResponseReturnValue:
+    """Follow another choice from now on."""
+    found = _tie(tie)
+    form = filled(SharingForm(frozenset(_choices(found)), Sharing.from_facts(found.facts).paused))
+    if not form.good:
+        return _page(found, form), 400
+    sharing.choose(desk().services, found, form.value, actor=here().actor)
+    return redirect(url_for("console.sharing.index", tie=found.id), 303)
+
+
+@bp.post("/limit")
+def limit(tie: UUID) -> ResponseReturnValue:
+    """Say how much one run may remove without asking."""
+    found, at = _tie(tie), here()
+    form = filled(LimitForm())
+    if not form.good:
+        return _page(found, limits=form), 400
+    desk().services.tenants.set(at.tenant.id, contacts=Limit(form.value).as_data())
+    desk().services.ledger.note(at.tenant.id, "contacts.limit", actor=at.actor, percent=form.value)
+    return redirect(url_for("console.sharing.index", tie=found.id), 303)
+
+
+@bp.post("/pause")
+def pause(tie: UUID) -> ResponseReturnValue:
+    """Stop for a while, or go on."""
+    found = _tie(tie)
+    form = filled(Pause())
+    if not form.good:
+        raise Malformed("Pause or go on: there is nothing else.", code="field.invalid")
+    sharing.pause(desk().services, found, form.value["do"] == "pause", actor=here().actor)
+    return redirect(url_for("console.sharing.index", tie=found.id), 303)
+
+
+@bp.post("/held")
+def held(tie: UUID) -> ResponseReturnValue:
+    """Let a held run go on, or leave it."""
+    found = _tie(tie)
+    form = filled(HeldForm())
+    if not form.good:
+        raise Malformed("Continue or leave it: there is nothing else.", code="field.invalid")
+    go_on = form.value["do"] == "continue"
+    holding.decide(desk().services, found, form.value["chore"], go_on=go_on, actor=here().actor)
+    return redirect(url_for("console.sharing.index", tie=found.id), 303)
+
+
+def _tie(tie: UUID) -> Tie:
+    """A connection of this tenant that has contacts and is not ended. Raises Missing."""
+    found = desk().services.connections.get(here().tenant.id, tie)
+    if found.state == "disconnected" or found.kind not in KINDS:
+        raise Missing("This connection keeps no contacts.")
+    return found
+
+
+def _choices(tie: Tie) -> Mapping[str, str]:
+    """What can be chosen to take part, and what it is called."""
+    return {}
+
+
+def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) -> str:
+    services, at = desk().services, here()
+    chosen = Sharing.from_facts(tie.facts)
+    features = desk().connect.features(services, at.tenant.id, tie)
+    chores = [one for one in services.chores.all(at.tenant.id) if one.connection == tie.id and one.kind in SHOWN]
+    given = form.given if form else {}
+    return page(
+        "sharing.html",
+        tie=tie,
+        title=words.vendor(tie.vendor, titles()),
+        chosen=chosen,
+        direction=given.get("direction", chosen.direction),
+        owners={name: given.get(f"owner_{name}", chosen.owner.get(name, "left")) for name in TIES},
+        errors=form.errors if form else {},
+        choices=_choices(tie),
+        ticked=chosen.only,
+        writable=any(item.on and item.feature.slug == WRITING for item in features),
+        on=[item.feature.slug for item in features if item.on],
+        writing=next((item for item in features if item.feature.slug == WRITING), None),
+        limit=(limits.given.get("percent") if limits else None) or at.tenant.contacts.percent,
+        limit_errors=limits.errors if limits else {},
+        held=[_held(one) for one in chores if one.held],
+        running=next((one.progress for one in chores if one.progress.get("left")), None),
+        waiting=_waiting(tie),
+    )
+
+
+def _held(chore: Chore) -> dict[str, Any]:
+    """A held run as the page shows it, with some of those it is about."""
+    told = chore.held
+    people = desk().services.hub.people(here().tenant.id, [UUID(one) for one in told.get("some", ())])
+    names = sorted(one.person.name for one in people.values() if one.person.name)
+    return {**told, "chore": chore.kind, "names": names}
+
+
+def _waiting(tie: Tie) -> Mapping[str, int]:
+    """How many people wait for somebody to look, by reason."""
+    couple = both_ways.couple_of(desk().services, tie) if tie.kind == "workspace" else None
+    return desk().services.pairs.waiting(couple[0]) if couple else {}

@@ -1,0 +1,64 @@
+"""What an administrator fills in about contacts that are kept in step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, post_load, validate
+
+from console.forms import MESSAGES, Form, choice
+from domain.sharing import DIRECTIONS, OWNERS, Sharing
+from domain.telling import Field
+
+TIES: tuple[Field, ...] = ("name", "company", "title")  # numbers and addresses are added up, so nobody has to win
+MOST_CHOSEN = 200
+
+
+class SharingForm(Form):
+    """Which way changes travel, whose word counts where both changed, and what takes part."""
+
+    direction = choice(DIRECTIONS, required=True)
+    owner_name = choice(OWNERS, load_default="left")
+    owner_company = choice(OWNERS, load_default="left")
+    owner_title = choice(OWNERS, load_default="left")
+    labels = fields.List(fields.String(validate=validate.Length(min=1, max=200)), load_default=list)
+
+    def __init__(self, among: frozenset[str], paused: bool) -> None:
+        """`among`: the labels or modules there are; `paused` stays as it is."""
+        super().__init__()
+        self.among, self.paused = among, paused
+
+    @post_load
+    def to_sharing(self, data: dict[str, Any], **_: Any) -> Sharing:
+        only = tuple(dict.fromkeys(data["labels"]))
+        if len(only) > MOST_CHOSEN or not self.among.issuperset(only):
+            raise ValidationError("Please choose among these.", "labels")
+        owner = {name: data[f"owner_{name}"] for name in TIES if data[f"owner_{name}"] != "left"}
+        return Sharing(direction=data["direction"], owner=owner, only=only, paused=self.paused)
+
+
+class LimitForm(Form):
+    """How much one run may remove without asking."""
+
+    percent = fields.String(
+        required=True,
+        validate=validate.Regexp(r"^(100|[1-9]?[0-9])$", error="A whole number from 0 to 100."),
+        error_messages=MESSAGES,
+    )
+
+    @post_load
+    def to_percent(self, data: dict[str, Any], **_: Any) -> int:
+        return int(data["percent"])
+
+
+class HeldForm(Form):
+    """What becomes of a run that would remove too much."""
+
+    chore = fields.String(required=True, validate=validate.Regexp(r"^[a-z.]{1,40}$"), error_messages=MESSAGES)
+    do = choice(("continue", "leave"), required=True)
+
+
+class Pause(Form):
+    """Pause a connection's contacts, or go on."""
+
+    do = choice(("pause", "resume"), required=True)

@@ -1,0 +1,125 @@
+"""The page of a connection's contacts and the page of changes: what is chosen, what is held, what is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.contact import Person
+from domain.sharing import Sharing
+from jobs import both_ways
+from store.database import TenantId
+from store.embedded import Postgres
+from store.journal import Line
+from tests.console_desk import Stage, meet, person, post, running
+
+DANA = "+34600111222"
+
+
+@pytest.fixture
+def stage(db_urls: Postgres, mail_url: str, tenant: TenantId, neighbour: TenantId) -> Iterator[Stage]:
+    with running(db_urls.app_url, mail_url, tenant, neighbour) as stage:
+        yield stage
+
+
+@pytest.fixture
+def book(stage: Stage) -> UUID:
+    return stage.services.connections.add(stage.office.tenant, "workspace", "google", label="alice@alice.example")
+
+
+def chosen(stage: Stage, tie: UUID) -> Sharing:
+    return Sharing.from_facts(stage.services.connections.get(stage.office.tenant, tie).facts)
+
+
+def test_alice_chooses_which_way_changes_travel(stage: Stage, book: UUID) -> None:
+    """And whose word counts; the page then says which permission is missing, and the ledger who chose."""
+    alice, path = stage.browser("alice"), f"/console/connections/{book}/contacts"
+    page = alice.get(path).get_data(as_text=True)
+    assert "Only read" in page
+    assert "permission is missing" not in page
+
+    assert 303 == post(alice, path, direction="both", owner_title="newest").status_code
+
+    assert Sharing(direction="both", owner={"title": "newest"}) == chosen(stage, book)
+    assert "Keep Google contacts up to date: permission is missing" in alice.get(path).get_data(as_text=True)
+    assert "contacts.chosen" in stage.actions()
+    chores = {(chore.connection, chore.kind) for chore in stage.services.chores.all(stage.office.tenant)}
+    assert (book, both_ways.CHORE) in chores
+
+
+BAD: dict[str, tuple[str, dict[str, Any]]] = {
+    "no direction": ("", {}),
+    "another direction": ("", {"direction": "up"}),
+    "another owner": ("", {"direction": "both", "owner_name": "charlie"}),
+    "a label there is not": ("", {"direction": "both", "labels": ["contactGroups/x"]}),
+    "an unknown field": ("", {"direction": "both", "admin": "yes"}),
+    "twice": ("", {"direction": ["both", "read"]}),
+    "too much": ("/limit", {"percent": "101"}),
+    "no number": ("/limit", {"percent": "many"}),
+    "neither": ("/pause", {"do": "stop"}),
+    "nothing like that": ("/held", {"chore": "read.crm", "do": "delete"}),
+    "a huge chore": ("/held", {"chore": "x" * 4_000, "do": "leave"}),
+}
+
+
+@pytest.mark.parametrize(("place", "form"), BAD.values(), ids=BAD)
+def test_what_cannot_be_chosen_changes_nothing(stage: Stage, book: UUID, place: str, form: dict[str, Any]) -> None:
+    answer = post(stage.browser("alice"), f"/console/connections/{book}/contacts{place}", **form)
+
+    assert 400 == answer.status_code
+    assert Sharing() == chosen(stage, book)
+    assert 30 == stage.services.tenants.get(stage.office.tenant).contacts.percent
+
+
+def test_a_held_run_shows_whom_it_is_about_and_goes_on_once(stage: Stage) -> None:
+    services, office = stage.services, stage.office
+    (dana,) = meet(services, office.tenant, office.crm, [person("Dana", "Sol", "", DANA, "")])
+    services.chores.set_up(office.tenant, office.crm, "read.crm", lane="contacts", every_seconds=60)
+    (chore,) = services.chores.all(office.tenant)
+    alice, path = stage.browser("alice"), f"/console/connections/{office.crm}/contacts"
+    assert 404 == post(alice, f"{path}/held", chore="read.crm", do="continue").status_code
+    held = {"removing": 40, "known": 100, "some": [str(dana)], "left": False}
+    services.chores.note(office.tenant, chore.id, held=held)
+
+    page = alice.get(path).get_data(as_text=True)
+    assert "40 of 100 people are gone from Zoho" in page
+    assert "Among them: Dana Sol." in page
+    assert "Held: needs your word" in alice.get("/console/connections").get_data(as_text=True)
+    assert 303 == post(alice, f"{path}/held", chore="read.crm", do="leave").status_code
+    assert "Left as it is" in alice.get(path).get_data(as_text=True)
+    assert 303 == post(alice, f"{path}/held", chore="read.crm", do="continue").status_code
+    assert 40 == services.chores.all(office.tenant)[0].may_remove
+
+
+def test_pausing_and_the_limit(stage: Stage) -> None:
+    alice, path = stage.browser("alice"), f"/console/connections/{stage.office.crm}/contacts"
+
+    assert 303 == post(alice, f"{path}/pause", do="pause").status_code
+    assert chosen(stage, stage.office.crm).paused
+    assert "Paused" in alice.get(path).get_data(as_text=True)
+    assert 303 == post(alice, f"{path}/limit", percent="5").status_code
+    assert 5 == stage.services.tenants.get(stage.office.tenant).contacts.percent
+
+
+def test_charlie_sees_and_undoes_nothing_of_alices(stage: Stage, book: UUID) -> None:
+    """Her line is on her page; to him her ids are like any made-up ones."""
+    services, office = stage.services, stage.office
+    lost = Line(
+        why="overwritten", about="title", side="right", name="Dana Sol", before=("Boss",), lost=Person(title="Boss")
+    )
+    with services.db.tenant(office.tenant) as database:
+        services.journal.write(database, office.tenant, office.crm, book, [lost])
+    (kept,) = services.journal.lines(office.tenant)
+    alice, charlie = stage.browser("alice"), stage.browser("charlie")
+    assert "Dana Sol" in alice.get("/console/changes").get_data(as_text=True)
+
+    assert "Dana Sol" not in charlie.get("/console/changes").get_data(as_text=True)
+    assert 404 == post(charlie, f"/console/changes/{kept.id}/undo").status_code
+    for place in (book, office.crm, uuid4()):
+        assert 404 == charlie.get(f"/console/connections/{place}/contacts").status_code
+        assert 404 == post(charlie, f"/console/connections/{place}/contacts", direction="both").status_code
+    assert 403 == post(alice, f"/console/changes/{kept.id}/undo").status_code  # nobody gave the permission to write
+    assert "open" == services.journal.lines(office.tenant)[0].state
