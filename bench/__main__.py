@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
-from bench import cards, chaos, hangups, intake, lookup, mail, pops, vault
+from bench import cards, chaos, contacts, hangups, intake, lookup, mail, pops, vault
 from bench.house import House, house
 from bench.measure import Row, table
 
@@ -20,6 +21,7 @@ PARTS: Mapping[str, Callable[[House], Iterator[Row]]] = {
     "cards": cards.measure,
     "vault": vault.measure,
     "mail": mail.measure,
+    "contacts": contacts.measure,
     "chaos": chaos.measure,
 }
 
@@ -28,12 +30,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description="Print how fast Linekeeper is on this machine, now.")
     parser.add_argument("part", nargs="*", help=f"what to measure: {', '.join(PARTS)} (all of it when left out)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--people", type=int, default=contacts.PEOPLE, help="how many `contacts` brings in")
     chosen = parser.parse_args()
+    parts: dict[str, Callable[[House], Iterator[Row]]] = {**PARTS}
+    parts["contacts"] = partial(contacts.measure, people=chosen.people)
     if unknown := sorted({*chosen.part} - {*PARTS}):
         parser.error(f"nothing here is called {', '.join(unknown)}")
     load = os.getloadavg()[0]
     with house() as here:
-        rows = [row for name in chosen.part or PARTS for row in PARTS[name](here)]
+        rows = [row for name in chosen.part or parts for row in parts[name](here)]
     if chosen.json:
         json.dump([row.as_data() for row in rows], sys.stdout, indent=2)
         print()

@@ -189,7 +189,7 @@ REASONS = {
     "upstream.spent": "The requests the other side allows us in a day are used up. It is done when there are new ones.",
     "upstream.unanswered": "The other side did not answer. We check before anything is written again.",
     "upstream.refused": "The other side refused, and would again.",
-    "sync.held": "A reading would have removed too many contacts at once, so nothing was changed.",
+    "sync.held": "A run would have removed too many contacts at once, so nothing was removed. It needs your word.",
     "sync.paused": "Contacts of this connection are paused.",
     "undo.not_allowed": "The permission to write there is missing, so nothing can be put back.",
     "account.incomplete": "The connection has no complete address and key.",

@@ -28,7 +28,7 @@ class Held(Trouble):
     code = "sync.held"
 
     def __init__(self, removing: int, known: int, some: Sequence[ContactId] = ()) -> None:
-        super().__init__(f"This run would remove {removing} of {known} contacts. Nothing was changed.")
+        super().__init__(f"This run would remove {removing} of {known} contacts. Nothing was removed.")
         self.removing = removing
         self.known = known
         self.some = tuple(some)  # of those it is about, so that a person can tell what happened

@@ -1,21 +1,24 @@
 """Contacts in step: read each side since we last looked, let the plan decide, take it over, tell the phone system.
 
 Every function is one chore or one delivery of the tenant's `contacts` lane, whose caller holds it. A plan that would
-remove too much raises Held: nothing is changed and the chore says so until a person continues it.
+remove too much raises Held: nothing is removed and the chore says so until a person continues it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection
 
 from domain.contact import Gone, Record, keys
 from domain.errors import Malformed, NotAllowed, Trouble, TryLater, Unanswered
-from domain.plan import read_plan, write_plan
+from domain.pairs import key_of
+from domain.plan import Key, Step, read_plan, write_plan
 from domain.ports import Crm, CursorLost, in_batches
 from domain.sharing import Sharing
 from integrations.zoho.notifications import read_notification
@@ -32,7 +35,8 @@ log = structlog.get_logger()
 NOTHING: Mapping[str, int] = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
 READING = "read.crm.reading"  # the cursor that keeps how numbers were read, and from which columns
 WRITE_BATCH = 500  # contacts a phonebook request
-AT_ONCE = 20  # effects held in memory
+AT_ONCE = 1_000  # records held in memory
+OWED_AT_ONCE = 20  # effects, each with a hundred or two
 
 
 def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
@@ -49,7 +53,7 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
     if since is not None:
         gone = (_of(crm, module, crm.people_gone, since) for module in crm.modules)
         told = chain(told, chain.from_iterable(gone))
-    counts = take(services, tie, list(told), complete=since is None, go_on=go_on)
+    counts = take(services, tie, told, complete=since is None, go_on=go_on)
     services.connections.set_cursor(tie.tenant, tie.id, READING, reading)
     services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
     return counts
@@ -74,12 +78,10 @@ def read_book(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False
     cursor = services.connections.cursor(tie.tenant, tie.id, "read.book")
     try:
         reading = book.read(cursor)
-        told = list(reading.items)
     except CursorLost:
         log.info("cursor_lost", tenant=str(tie.tenant), connection=str(tie.id))
         reading = book.read("")
-        told = list(reading.items)
-    counts = take(services, tie, told, complete=reading.complete, go_on=go_on)
+    counts = take(services, tie, reading.items, complete=reading.complete, go_on=go_on)
     services.connections.set_cursor(tie.tenant, tie.id, "read.book", reading.cursor)
     return counts
 
@@ -113,40 +115,83 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
         Inbox.done(database, tie.tenant, understood)
 
 
-def take(services: Services, tie: Tie, told: list[Record | Gone], *, complete: bool, go_on: bool) -> dict[str, int]:
-    """Plan and apply, in one transaction; then have the phonebooks told."""
+def take(services: Services, tie: Tie, told: Iterable[Record | Gone], *, complete: bool, go_on: bool) -> dict[str, int]:
+    """Take over what a side tells, a thousand records at a time; what is gone goes last, and only if so many may.
+
+    `complete`: it is the whole side, so what is missing from it is gone. Raises Held, with nothing removed.
+    """
+    began = services.db.now() if complete else None
+    counts, many = Counter(NOTHING), 0
+    gone: dict[Key, Gone] = {}
+    for batch in in_batches(told, AT_ONCE):
+        latest = {(item.module, item.remote_id): item for item in batch}
+        records = [item for item in latest.values() if isinstance(item, Record)]
+        for key, item in latest.items():
+            if isinstance(item, Gone):
+                gone[key] = item
+            else:
+                gone.pop(key, None)
+        counts.update(_take_over(services, tie, records, seen=complete))
+        many += len(batch)
+    if began is not None:
+        gone = {key: Gone(module=key[0], remote_id=key[1]) for key in services.hub.unseen(tie.tenant, tie.id, began)}
+    counts.update(_let_go(services, tie, list(gone.values()), go_on=go_on))
+    if any(counts.values()):
+        services.chores.hurry(tie.tenant, "write.phonebook")
+        services.chores.hurry(tie.tenant, both_ways.CHORE, None if tie.kind == "crm" else tie.id)
+    services.connections.ok(tie.tenant, tie.id)
+    if many or any(counts.values()):
+        log.info("contacts_read", tenant=str(tie.tenant), connection=str(tie.id), told=many, **counts)
+    return dict(counts)
+
+
+def _take_over(services: Services, tie: Tie, records: list[Record], *, seen: bool) -> dict[str, int]:
+    """Plan and apply, in one transaction: whoever is new, and whoever says something else."""
     hub, tenant = services.hub, tie.tenant
-    only = None if complete else {(item.module, item.remote_id) for item in told}
-    if only is not None and not only:
-        return dict(NOTHING)
-    links = hub.links(tenant, tie.id, only)
-    records = [item for item in told if isinstance(item, Record)]
-    new = [item.person for item in records if (item.module, item.remote_id) not in links]
+    if not records:
+        return {}
+    links = hub.links(tenant, tie.id, {key_of(record) for record in records})
+    new = [record.person for record in records if key_of(record) not in links]
     forgotten = hub.forgotten(tenant, new)
-    renamed = {(item.module, old): (item.module, item.remote_id) for item in records for old in item.formerly}
-    kept = [item for item in told if isinstance(item, Gone) or not (keys(item.person) & forgotten)]
-    plan = read_plan(
-        kept,
+    kept = [record for record in records if not (keys(record.person) & forgotten)]
+    renamed = {(record.module, old): key_of(record) for record in records for old in record.formerly}
+    steps = list(read_plan(kept, links, hub.same_person(tenant, new), complete=False, go_on=True))
+    with services.db.tenant(tenant) as database:
+        services.pairs.renamed(database, tenant, tie.id, renamed)
+        if seen:
+            hub.seen(database, tenant, tie.id, kept)
+        return _apply(services, database, tie, steps)
+
+
+def _let_go(services: Services, tie: Tie, gone: list[Gone], *, go_on: bool) -> dict[str, int]:
+    """What a side no longer has goes here too, unless that is too much at once."""
+    hub, tenant = services.hub, tie.tenant
+    links = hub.links(tenant, tie.id, {(item.module, item.remote_id) for item in gone}) if gone else {}
+    if not links:
+        return {}
+    steps = read_plan(
+        gone,
         links,
-        hub.same_person(tenant, new),
-        complete=complete,
+        lambda _: None,
+        complete=False,
         go_on=go_on,
         known=hub.known(tenant, tie.id),
         at_most=services.tenants.get(tenant).contacts.percent / 100,
     )
-    steps = list(plan)
-    counts = dict(NOTHING)
-    if steps:
+    counts: Counter[str] = Counter()
+    for batch in in_batches(steps, AT_ONCE):
         with services.db.tenant(tenant) as database:
-            services.pairs.renamed(database, tenant, tie.id, renamed)
-            counts = hub.apply(database, tenant, tie.id, steps)
-            services.ledger.write(
-                database, tenant, "contacts.read", subject=f"connections:{tie.id}", source=tie.vendor, counts=counts
-            )
-        services.chores.hurry(tenant, "write.phonebook")
-        services.chores.hurry(tenant, both_ways.CHORE, None if tie.kind == "crm" else tie.id)
-    services.connections.ok(tenant, tie.id)
-    log.info("contacts_read", tenant=str(tenant), connection=str(tie.id), told=len(told), **counts)
+            counts.update(_apply(services, database, tie, batch))
+    return dict(counts)
+
+
+def _apply(services: Services, database: Connection, tie: Tie, steps: list[Step]) -> dict[str, int]:
+    if not steps:
+        return {}
+    counts = services.hub.apply(database, tie.tenant, tie.id, steps)
+    services.ledger.write(
+        database, tie.tenant, "contacts.read", subject=f"connections:{tie.id}", source=tie.vendor, counts=counts
+    )
     return counts
 
 
@@ -185,7 +230,7 @@ def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool =
 def act(services: Services, tenant: TenantId) -> int:
     """Do the writes that are owed: people travel, and those who were erased leave the phonebook."""
     services.effects.orphans(tenant, "contacts")
-    waiting = services.effects.waiting(tenant, "contacts", limit=AT_ONCE)
+    waiting = services.effects.waiting(tenant, "contacts", limit=OWED_AT_ONCE)
     for effect in waiting:
         if effect.kind == both_ways.KIND:
             contact_writes.write(services, tenant, effect)

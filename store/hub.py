@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.contact import Merged, Person, Record, keys, merge, one_person, prefixes
@@ -58,6 +59,20 @@ class Hub(Finding):
                     if only is None or (row.module, row.remote_id) in only:
                         found[row.module, row.remote_id] = _link(vault, row)
         return found
+
+    def seen(self, database: Connection, tenant: TenantId, connection: UUID, records: Iterable[Record]) -> None:
+        """These stand there still, in the caller's transaction."""
+        rows = [_row_of(connection, *key_of(record)) for record in records]
+        database.execute(
+            update(links).where(links.c.tenant_id == tenant, links.c.id.in_(rows)).values(seen_at=func.now())
+        )
+
+    def unseen(self, tenant: TenantId, connection: UUID, since: datetime) -> list[Key]:
+        """The records of a side that were not seen since then."""
+        late = (links.c.tenant_id == tenant, links.c.connection_id == connection, links.c.seen_at < since)
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(select(links.c.module, links.c.remote_id).where(*late))
+            return [(row.module, row.remote_id) for row in rows]
 
     def written(self, tenant: TenantId, connection: UUID) -> dict[str, Link]:
         """The same for a side we write to, by contact id."""

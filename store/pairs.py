@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.agreement import Size
@@ -79,6 +79,7 @@ class Pairs:
         vault = self._vault.of(couple.tenant)
         moved: dict[Side, set[Key]] = {"left": set(), "right": set()}
         with self._db.tenant(couple.tenant) as database:
+            _whole_sets(database)
             self._call_up(database, couple)
             rows = database.execute(_unquiet(couple).limit(limit)).all()
             for row in rows:
@@ -90,6 +91,7 @@ class Pairs:
                 fresh = database.execute(_strangers(couple, side).limit(room)).all() if room > 0 else []
                 alone += [(side, (row.module, row.remote_id)) for row in fresh]
                 moved[side].update((row.module, row.remote_id) for row in fresh)
+            _whole_sets(database, over=True)
             records = self._near(database, vault, couple, moved)
             known = list({row.id: row for row in (*rows, *self._of(database, couple, records))}.values())
             for side in SIDES:
@@ -110,6 +112,7 @@ class Pairs:
         """How many records and pairs moved."""
         total = 0
         with self._db.tenant(couple.tenant) as database:
+            _whole_sets(database)
             for statement in (_unquiet(couple), *(_strangers(couple, side) for side in SIDES)):
                 total += database.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
         return total
@@ -119,6 +122,7 @@ class Pairs:
         found: dict[Side, Size] = {}
         ends: dict[Side, Any] = {"left": (LEFT, pairs.c.left_id), "right": (RIGHT, pairs.c.right_id)}
         with self._db.tenant(couple.tenant) as database:
+            _whole_sets(database)
             for side in SIDES:
                 (here, mine), (there, theirs) = ends[side], ends[other(side)]
                 people = select(func.count()).select_from(links).where(*_of_side(couple, side, links))
@@ -312,6 +316,14 @@ class Pairs:
                 database.execute(
                     delete(pairs).where(*_of(couple), pairs.c.state.like(f"{WAITING}:%"), column.in_(batch))
                 )
+
+
+def _whole_sets(database: Connection, *, over: bool = False) -> None:
+    """Have PostgreSQL compare whole sets by hashing, row by row no more, until that is `over`.
+
+    During a first load it does not know yet how many rows there are, takes them for few, and compares each with each.
+    """
+    database.execute(text(f"SET LOCAL enable_nestloop = {'on' if over else 'off'}"))
 
 
 def _of(couple: Couple) -> tuple[ColumnElement[bool], ...]:
