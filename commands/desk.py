@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,12 +15,14 @@ import click
 from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
 from domain.errors import Missing, Upstream
-from jobs import connect, reconcile, worker
+from jobs import both_ways, connect, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
 
 of_tenant = click.option("--tenant", help="A tenant's id; without it, all of them.")
 OPERATOR = "operator"
+PATIENCE_SECONDS = 600.0
+PROGRESS_SECONDS = 2.0
 
 
 @cli.group()
@@ -219,19 +223,32 @@ def sync() -> None:
 @of_tenant
 @as_json
 def sync_contacts(tenant: str | None, json_: bool) -> None:
-    """Read every side and write the phonebooks now; a second run writes nothing."""
+    """Read every side, let changes travel and write the phonebooks now; a second run writes nothing."""
     with services() as opened:
         for one in tenants_of(opened, tenant):
-            for kind in ("read.crm", "read.book"):
+            for kind in ("read.crm", "read.book", both_ways.CHORE):
                 opened.chores.hurry(one, kind)
-            worker.visit(opened, one, "contacts", seconds=600)
+            for progress in _visits(opened, one):
+                click.echo(f"{one}: {progress['done']:,} of {progress['done'] + progress['left']:,}", err=True)
         reports = [
             {"tenant": one, "chore": chore.kind, "result": chore.progress, "reason": chore.reason}
             for one in tenants_of(opened, tenant)
             for chore in opened.chores.all(one)
-            if chore.kind in ("read.crm", "read.book", "write.phonebook")
+            if chore.kind in ("read.crm", "read.book", both_ways.CHORE, "write.phonebook")
         ]
     table(reports, json_=json_, nothing="Nothing to read.")
+
+
+def _visits(opened: Services, tenant: UUID) -> Iterator[dict[str, int]]:
+    """Work through a tenant's contacts; yield now and then how far the exchanges are."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < ends:
+        done = worker.visit(opened, tenant, "contacts", seconds=PROGRESS_SECONDS)
+        yield from (chore.progress for chore in opened.chores.all(tenant) if chore.progress.get("left"))
+        if (tenant, "contacts") not in opened.lanes.with_work():
+            return
+        if not done:  # somebody else is at it
+            time.sleep(PROGRESS_SECONDS)
 
 
 @sync.command("mail")

@@ -12,12 +12,12 @@ from uuid import UUID
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from console import words
+from console import sync_words, words
 from console.desk import desk, here, page
 from console.forms import Filled, Nothing, asked, filled
 from console.overview import titles
 from console.sharing_forms import TIES, HeldForm, LimitForm, Pause, SharingForm
-from domain.errors import Malformed, Missing
+from domain.errors import Malformed, Missing, Upstream
 from domain.sharing import WRITING, Limit, Sharing
 from jobs import both_ways, holding, sharing
 from store.chores import Chore
@@ -90,8 +90,13 @@ def _tie(tie: UUID) -> Tie:
 
 
 def _choices(tie: Tie) -> Mapping[str, str]:
-    """What can be chosen to take part, and what it is called."""
-    return {}
+    """What can be chosen to take part, and what it is called; while the other side does not answer, what was chosen."""
+    if tie.kind == "crm":
+        return sync_words.MODULES
+    try:
+        return desk().services.address_book(tie).labels()
+    except Upstream:
+        return dict.fromkeys(Sharing.from_facts(tie.facts).only, "A label you chose")
 
 
 def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) -> str:

@@ -18,6 +18,7 @@ WAYS = {  # the same, as an administrator chooses
         "What changes in {title} is taken over elsewhere, and what changes elsewhere is written here.",
     ),
 }
+MODULES = {"Contacts": "Contacts", "Leads": "Leads", "Accounts": "Companies with a number"}
 FIELDS = {  # domain.telling.Field
     "name": "Name",
     "company": "Company",

@@ -87,10 +87,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """A record the other side no longer has."""
+    """A record the other side no longer has; `apart`: it has it, and it takes no part by choice."""
 
     module: str
     remote_id: str
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

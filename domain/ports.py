@@ -423,6 +423,9 @@ class AddressBook(Protocol):
     def read(self, cursor: str) -> Reading:
         """Read since `cursor`, or everything when it is empty. Raises CursorLost before the first item."""
 
+    def labels(self) -> dict[str, str]:
+        """The labels people put contacts under, by the side's own name for each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailNews:

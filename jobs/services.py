@@ -22,6 +22,7 @@ from domain.errors import ConsentLost
 from domain.gate import Limits, Turn
 from domain.ports import AddressBook, CallBridge, Crm, Http, Mailbox, PhoneSystem, TelephonyVendor
 from domain.profile import Profiles
+from domain.sharing import Sharing
 from domain.telling import PeopleWriter
 from integrations import google, guard
 from integrations.gated import Gated, one_credit
@@ -151,8 +152,9 @@ class Services:
         )
 
     def address_book(self, tie: Tie) -> AddressBook:
-        """A Google user's contacts."""
+        """A Google user's contacts, as far as they take part."""
         return google.open_contacts(
+            only=Sharing.from_facts(tie.facts).only,
             http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
             tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
             root=self.settings.google_api_root,
@@ -169,7 +171,9 @@ class Services:
             api = grant.extra.get("api_domain", "")
             http = self._zoho(tie)
             return open_people_writer(http=http, api_domain=api, tokens=tokens, region=region, timeout=timeout)
+        only = Sharing.from_facts(tie.facts).only
         return google.open_contacts_writer(
+            label=only[0] if only else "",
             http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
             tokens=tokens,
             root=self.settings.google_api_root,

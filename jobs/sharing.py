@@ -29,7 +29,7 @@ READS: Mapping[str, str] = {"crm": "read.crm", "workspace": "read.book"}
 
 def choose(services: Services, tie: Tie, chosen: Sharing, *, actor: str) -> None:
     """Follow this choice from now on."""
-    tenant = tie.tenant
+    tenant, before = tie.tenant, Sharing.from_facts(tie.facts)
     services.connections.set_facts(tenant, tie.id, **chosen.as_facts())
     with services.db.tenant(tenant) as database:
         services.pairs.call_up_all(database, tenant)
@@ -44,6 +44,9 @@ def choose(services: Services, tie: Tie, chosen: Sharing, *, actor: str) -> None
             labels=len(chosen.only),
             paused=chosen.paused,
         )
+    if chosen.only != before.only:  # read from the beginning: who takes part now may have been there for years
+        services.connections.set_cursor(tenant, tie.id, READS[tie.kind], "")
+        services.chores.hurry(tenant, READS[tie.kind], tie.id)
     every = services.settings.contacts_sync_seconds
     for book in services.connections.all(tenant, kind="workspace", connected=True):
         services.chores.set_up(tenant, book.id, both_ways.CHORE, lane="contacts", every_seconds=every)

@@ -49,14 +49,24 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
     known = reading == services.connections.cursor(tie.tenant, tie.id, READING)  # a new column is in nobody's changes
     since = datetime.fromisoformat(cursor) if cursor and known else None
     started = services.db.now()
-    told: Iterable[Record | Gone] = chain.from_iterable(_of(crm, module, crm.people, since) for module in crm.modules)
-    if since is not None:
-        gone = (_of(crm, module, crm.people_gone, since) for module in crm.modules)
+    modules = _modules(crm, tie)
+    told: Iterable[Record | Gone] = chain.from_iterable(_of(crm, module, crm.people, since) for module in modules)
+    if since is None:
+        left_out = services.hub.known_keys(tie.tenant, tie.id, besides=modules)
+        told = chain((Gone(module=module, remote_id=id, apart=True) for module, id in left_out), told)
+    else:
+        gone = (_of(crm, module, crm.people_gone, since) for module in modules)
         told = chain(told, chain.from_iterable(gone))
     counts = take(services, tie, told, complete=since is None, go_on=go_on)
     services.connections.set_cursor(tie.tenant, tie.id, READING, reading)
     services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
     return counts
+
+
+def _modules(crm: Crm, tie: Tie) -> tuple[str, ...]:
+    """The modules that take part."""
+    only = Sharing.from_facts(tie.facts).only
+    return tuple(module for module in crm.modules if not only or module in only)
 
 
 def _of(
@@ -102,7 +112,7 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
             services.inbox.failed(tie.tenant, delivery, error.code)
             continue
         understood.append(delivery.id)
-        if notification.module in crm.modules:
+        if notification.module in _modules(crm, tie):
             named.setdefault(notification.module, set()).update(notification.ids)
     told = [
         item
@@ -123,16 +133,21 @@ def take(services: Services, tie: Tie, told: Iterable[Record | Gone], *, complet
     began = services.db.now() if complete else None
     counts, many = Counter(NOTHING), 0
     gone: dict[Key, Gone] = {}
+    apart: list[Gone] = []
     for batch in in_batches(told, AT_ONCE):
         latest = {(item.module, item.remote_id): item for item in batch}
         records = [item for item in latest.values() if isinstance(item, Record)]
         for key, item in latest.items():
-            if isinstance(item, Gone):
+            if isinstance(item, Gone) and item.apart:
+                apart.append(item)
+            elif isinstance(item, Gone):
                 gone[key] = item
             else:
                 gone.pop(key, None)
         counts.update(_take_over(services, tie, records, seen=complete))
         many += len(batch)
+        counts.update(_let_go(services, tie, apart, go_on=True))
+        apart.clear()
     if began is not None:
         gone = {key: Gone(module=key[0], remote_id=key[1]) for key in services.hub.unseen(tie.tenant, tie.id, began)}
     counts.update(_let_go(services, tie, list(gone.values()), go_on=go_on))
@@ -158,6 +173,8 @@ def _take_over(services: Services, tie: Tie, records: list[Record], *, seen: boo
     steps = list(read_plan(kept, links, hub.same_person(tenant, new), complete=False, go_on=True))
     with services.db.tenant(tenant) as database:
         services.pairs.renamed(database, tenant, tie.id, renamed)
+        back = [key_of(record) for record in records if key_of(record) not in links]
+        services.pairs.set_apart(database, tenant, tie.id, back, apart=False)
         if seen:
             hub.seen(database, tenant, tie.id, kept)
         return _apply(services, database, tie, steps)
@@ -181,6 +198,8 @@ def _let_go(services: Services, tie: Tie, gone: list[Gone], *, go_on: bool) -> d
     counts: Counter[str] = Counter()
     for batch in in_batches(steps, AT_ONCE):
         with services.db.tenant(tenant) as database:
+            apart = {(item.module, item.remote_id) for item in gone if item.apart}
+            services.pairs.set_apart(database, tenant, tie.id, apart, apart=True)
             counts.update(_apply(services, database, tie, batch))
     return dict(counts)
 

@@ -74,6 +74,13 @@ class Hub(Finding):
             rows = database.execute(select(links.c.module, links.c.remote_id).where(*late))
             return [(row.module, row.remote_id) for row in rows]
 
+    def known_keys(self, tenant: TenantId, connection: UUID, *, besides: Collection[str]) -> list[Key]:
+        """The records we know of a side in other modules than these."""
+        mine = (links.c.tenant_id == tenant, links.c.connection_id == connection, links.c.module.not_in(besides))
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(select(links.c.module, links.c.remote_id).where(*mine))
+            return [(row.module, row.remote_id) for row in rows]
+
     def written(self, tenant: TenantId, connection: UUID) -> dict[str, Link]:
         """The same for a side we write to, by contact id."""
         return {link.contact: link for link in self.links(tenant, connection).values()}

@@ -287,6 +287,21 @@ class Pairs:
         ).rowcount
 
     @staticmethod
+    def set_apart(database: Connection, tenant: TenantId, tie: UUID, keys: Collection[Key], *, apart: bool) -> None:
+        """These take no part any more: their partners are left alone. Or they do again, and meet as if for the first
+        time."""
+        for batch in in_batches(keys, 1_000):
+            names = [key[1] for key in batch]
+            mine = or_(
+                and_(pairs.c.crm_id == tie, pairs.c.left_id.in_(names)),
+                and_(pairs.c.book_id == tie, pairs.c.right_id.in_(names)),
+            )
+            if apart:
+                database.execute(update(pairs).where(pairs.c.tenant_id == tenant, mine).values(state=APART))
+            else:
+                database.execute(delete(pairs).where(pairs.c.tenant_id == tenant, mine, pairs.c.state == APART))
+
+    @staticmethod
     def end(database: Connection, tenant: TenantId, tie: UUID) -> int:
         """A connection ended: forget its pairs."""
         either = or_(pairs.c.crm_id == tie, pairs.c.book_id == tie)

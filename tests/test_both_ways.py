@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from domain.errors import Missing
+from domain.sharing import Sharing
 from jobs import connect, holding, sharing
 from jobs.erase import erase
 from jobs.services import Services
@@ -293,3 +294,53 @@ def test_who_is_erased_is_in_no_pair_and_no_journal(office: Office) -> None:
     office.work()
     assert {} == office.written()
     assert 0 == office.services.hub.count(office.tenant)
+
+
+# ---- who takes part -----------------------------------------------------------------------------------------------
+
+
+def test_who_is_left_out_stays_out_and_nobody_is_deleted_for_it(office: Office) -> None:
+    """Only a label takes part: the others leave the hub, stand where they stood, and are not made a second time; who is
+    new from Zoho gets the label; and who gets it again is the same person as before."""
+    office.both_ways()
+    group = office.label("Customers")
+    labelled = {"memberships": [{"contactGroupMembership": {"contactGroupResourceName": group}}]}
+    (carol,) = office.add(CAROL)
+    office.work()
+    sharing.choose(
+        office.services,
+        office.services.connections.get(office.tenant, office.book.id),
+        Sharing(direction="both", only=(group,)),
+        actor="user:alice",
+    )
+    office.seed(ERIN)
+    office.written()
+    office.work()
+
+    assert {CREATES["google"]: 1} == office.written()
+    assert (2, 2) == (len(office.rows()), len(office.people()))
+    known = office.services.hub.links(office.tenant, office.book.id)
+    (new,) = (key[1] for key in known)
+    assert group in {
+        one["contactGroupMembership"]["contactGroupResourceName"] for one in office.people()[new]["memberships"]
+    }
+
+    office.change(carol, **labelled)
+    office.work()
+    assert {} == office.written()
+    assert {carol, new} == {key[1] for key in office.services.hub.links(office.tenant, office.book.id)}
+    assert {"Diaz": "", "Roe": "Buyer"} == titles(office)
+
+
+def test_a_module_that_is_left_out_is_not_read(office: Office) -> None:
+    office.seed(ERIN)
+    office.seed({"Last_Name": "Lead", "Phone": "+34600777888", "Company": "L"}, module="Leads")
+    office.work()
+    assert 2 == office.services.hub.count(office.tenant)
+
+    sharing.choose(office.services, office.crm, Sharing(only=("Contacts",)), actor="user:alice")
+    office.edit(office.rows("Leads")[0]["id"], module="Leads", Phone="+34600777999")
+    office.work()
+
+    assert 1 == office.services.hub.count(office.tenant)
+    assert [] == office.services.hub.who(office.tenant, "+34600777999")

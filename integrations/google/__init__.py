@@ -8,6 +8,7 @@ they lent us. `discovery`, `sessions`, `transport` and `remedy` are how a call t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from domain.ports import Http, Tokens
@@ -22,23 +23,30 @@ if TYPE_CHECKING:
 
 
 def open_contacts(
-    *, http: Http, tokens: Tokens, root: str = "", region: str = "US", timeout: float = 20.0
+    *,
+    http: Http,
+    tokens: Tokens,
+    root: str = "",
+    region: str = "US",
+    timeout: float = 20.0,
+    only: Collection[str] = (),
 ) -> GoogleAddressBook:
-    """Open a user's contacts; `region` is where numbers without a country code are dialled from."""
+    """Open a user's contacts, or `only` those with these labels; `region`: where numbers without a country code are
+    dialled from."""
     from integrations.google.people import GoogleAddressBook
     from integrations.google.transport import UserHttp
 
-    return GoogleAddressBook(UserHttp(tokens, http, timeout), root, region)
+    return GoogleAddressBook(UserHttp(tokens, http, timeout), root, region, only)
 
 
 def open_contacts_writer(
-    *, http: Http, tokens: Tokens, root: str = "", region: str = "US", timeout: float = 20.0
+    *, http: Http, tokens: Tokens, root: str = "", region: str = "US", timeout: float = 20.0, label: str = ""
 ) -> GoogleContactsWriter:
-    """Open a user's contacts for writing; the consent has to reach that far."""
+    """Open a user's contacts for writing; the consent has to reach that far. `label`: somebody new gets it."""
     from integrations.google.transport import UserHttp
     from integrations.google.writing import GoogleContactsWriter
 
-    return GoogleContactsWriter(UserHttp(tokens, http, timeout), root, region)
+    return GoogleContactsWriter(UserHttp(tokens, http, timeout), root, region, label)
 
 
 def open_mailbox(*, http: Http, tokens: Tokens, root: str = "", timeout: float = 20.0) -> GmailMailbox:

@@ -7,7 +7,7 @@ https://developers.google.com/people/v1/contacts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,7 @@ from integrations.google.transport import UserHttp, execute
 MODULE = "contacts"
 PAGE_SIZE = 1000  # the most Google gives
 PERSON_FIELDS = "names,phoneNumbers,emailAddresses,organizations,metadata"  # a deletion is told in metadata
+LABELS = "memberships(contactGroupMembership(contactGroupResourceName))"
 FIELDS = (
     "nextPageToken,nextSyncToken,connections(resourceName,etag,"
     "metadata(deleted,previousResourceNames,sources(updateTime)),"
@@ -32,12 +33,27 @@ FIELDS = (
 
 
 class GoogleAddressBook:
-    """The contacts of one Google user."""
+    """The contacts of one Google user; `only`: those with one of these labels."""
 
-    def __init__(self, user: UserHttp, root: str = "", region: str = "US") -> None:
+    def __init__(self, user: UserHttp, root: str = "", region: str = "US", only: Collection[str] = ()) -> None:
         self._user = user
         self._connections = leaf(root, "people", "v1", "people.connections")
+        self._groups = leaf(root, "people", "v1", "contactGroups")
         self._region = region  # where numbers without a country code are dialled from
+        self._only = frozenset(only)
+
+    def labels(self) -> dict[str, str]:
+        """The labels the user gave, by Google's name for each."""
+        found: dict[str, str] = {}
+        following: dict[str, str] = {}
+        while True:
+            page = execute(self._groups.list(pageSize=PAGE_SIZE, **following), self._user)
+            for group in page.get("contactGroups", ()):
+                if group.get("groupType") == "USER_CONTACT_GROUP":
+                    found[group["resourceName"]] = str(group.get("name", ""))
+            if not page.get("nextPageToken"):
+                return found
+            following = {"pageToken": page["nextPageToken"]}
 
     def read(self, cursor: str) -> Reading:
         """Read since `cursor`, or everything when it is empty. Raises CursorLost before the first item."""
@@ -50,7 +66,7 @@ class GoogleAddressBook:
         again = False
         while True:
             for entry in page.get("connections", ()):
-                yield from understood(entry, self._region)
+                yield from understood(entry, self._region, self._only)
             following = page.get("nextPageToken")
             if not following:
                 break
@@ -68,25 +84,35 @@ class GoogleAddressBook:
         tokens = {key: value for key, value in (("syncToken", cursor), ("pageToken", following)) if value}
         request = self._connections.list(
             resourceName="people/me",
-            personFields=PERSON_FIELDS,
+            personFields=f"{PERSON_FIELDS},memberships" if self._only else PERSON_FIELDS,
             pageSize=PAGE_SIZE,
             requestSyncToken=True,
-            fields=FIELDS,
+            fields=FIELDS.replace("connections(", f"connections({LABELS},") if self._only else FIELDS,
             **tokens,
         )
         return execute(request, self._user)
 
 
-def understood(entry: Mapping[str, Any], region: str) -> Iterator[Record | Gone]:
-    """Say what one entry means. A contact that joined a profile has a new name; its old ones are gone."""
+def understood(entry: Mapping[str, Any], region: str, only: Collection[str] = ()) -> Iterator[Record | Gone]:
+    """Say what one entry means. A contact that joined a profile has a new name; its old ones are gone.
+
+    One without any of the labels in `only` takes no part, and nothing more is said of it.
+    """
     name, metadata = entry["resourceName"], entry.get("metadata", {})
     for previous in metadata.get("previousResourceNames", ()):
         if previous != name:
             yield Gone(module=MODULE, remote_id=previous)
     if metadata.get("deleted"):
         yield Gone(module=MODULE, remote_id=name)
+    elif only and not _labels(entry) & set(only):
+        yield Gone(module=MODULE, remote_id=name, apart=True)
     else:
         yield record_of(entry, region)
+
+
+def _labels(entry: Mapping[str, Any]) -> set[str]:
+    groups = (one.get("contactGroupMembership", {}) for one in entry.get("memberships", ()))
+    return {str(group.get("contactGroupResourceName", "")) for group in groups}
 
 
 def record_of(entry: Mapping[str, Any], region: str) -> Record:

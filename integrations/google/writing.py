@@ -23,6 +23,7 @@ from integrations.google.remedy import NotThere, Stale
 from integrations.google.transport import UserHttp, execute
 
 ROUNDS = 3  # how often a batch that came too late is looked at again; live etags sometimes change by themselves
+EVERYBODY = "contactGroups/myContacts"  # where Google itself puts somebody new
 LOOKED_AT = 200  # the most people:batchGet reads
 CLOCKS = timedelta(minutes=10)  # how far Google's clock and ours may be apart
 
@@ -31,7 +32,7 @@ Open = dict[int, Change]  # by place in the question
 
 
 class GoogleContactsWriter:
-    """The contacts of one Google user who allowed us to write them."""
+    """The contacts of one Google user who allowed us to write them; somebody new gets the `label`, if there is one."""
 
     limits = Limits(
         create=200,
@@ -43,8 +44,9 @@ class GoogleContactsWriter:
         newcomers=MODULE,
     )
 
-    def __init__(self, user: UserHttp, root: str = "", region: str = "US") -> None:
+    def __init__(self, user: UserHttp, root: str = "", region: str = "US", label: str = "") -> None:
         self._user = user
+        self._labelled = {"memberships": [_member(name) for name in (EVERYBODY, label)]} if label else {}
         self._people = leaf(root, "people", "v1", "people")
         self._connections = leaf(root, "people", "v1", "people.connections")
         self._region = region
@@ -53,7 +55,8 @@ class GoogleContactsWriter:
         """Add new people. After Unanswered ask `find` before asking again."""
         if not people:
             return []
-        wrapped = [{"contactPerson": draw(person, FIELDS, {}, self._region)} for person in people]
+        drawn = [draw(person, FIELDS, {}, self._region) | self._labelled for person in people]
+        wrapped = [{"contactPerson": person} for person in drawn]
         request = self._people.batchCreateContacts(body={"contacts": wrapped, "readMask": PERSON_FIELDS})
         try:
             made = execute(request, self._user).get("createdPeople")
@@ -184,6 +187,10 @@ class GoogleContactsWriter:
                 elif entry is not None:
                     ready[at] = entry
         return ready
+
+
+def _member(label: str) -> Entry:
+    return {"contactGroupMembership": {"contactGroupResourceName": label}}
 
 
 def _written(record: Record) -> Told:
