@@ -29,7 +29,7 @@ from jobs import lost
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
-from store.pairs import Couple, Moved
+from store.moved import Couple, Moved
 
 log = structlog.get_logger()
 

@@ -33,7 +33,7 @@ from store.connections import Tie
 from store.database import TenantId
 from store.effects import Effect
 from store.journal import Line
-from store.pairs import Couple
+from store.moved import Couple
 
 log = structlog.get_logger()
 
