@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.matching import MODULES
 from settings import LOOPBACK
 from store.connections import Tie
-from store.hub import Whereabouts
+from store.finding import Whereabouts
 
 
 def page_of(ties: Collection[Tie], connection: UUID, module: str, remote_id: str) -> str:

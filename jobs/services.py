@@ -168,9 +168,16 @@ class Services:
         tokens = self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor])
         region, timeout = self.tenants.get(tie.tenant).region, self.settings.request_timeout_seconds
         if tie.kind == "crm":
-            api = grant.extra.get("api_domain", "")
-            http = self._zoho(tie)
-            return open_people_writer(http=http, api_domain=api, tokens=tokens, region=region, timeout=timeout)
+            return self._kept(  # it learns which columns an organisation added
+                ("people writer", tie.tenant, grant.id, region),
+                lambda: open_people_writer(
+                    http=self._zoho(tie),
+                    api_domain=grant.extra.get("api_domain", ""),
+                    tokens=tokens,
+                    region=region,
+                    timeout=timeout,
+                ),
+            )
         only = Sharing.from_facts(tie.facts).only
         return google.open_contacts_writer(
             label=only[0] if only else "",

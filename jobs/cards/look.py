@@ -16,7 +16,7 @@ from jobs.services import Services
 from store.calls import Kept
 from store.connections import Tie
 from store.effects import WAITING
-from store.hub import Contact
+from store.finding import Contact
 from store.sieve import Wanted
 from store.tenants import User
 
