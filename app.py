@@ -28,6 +28,7 @@ COMMANDS = {  # name -> the room that tells it
     **dict.fromkeys(("sync", "reconcile"), "commands.desk"),
     "apikeys": "commands.apikeys",
     **dict.fromkeys(("purge", "erase", "keys", "certificate"), "commands.forget"),
+    "manifests": "commands.manifests",
     **dict.fromkeys(("ledger", "db", "doctor", "scan", "openapi"), "commands.prove"),
 }
 

@@ -15,7 +15,7 @@ import click
 from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
 from domain.errors import Missing, Upstream
-from jobs import both_ways, connect, reconcile, worker
+from jobs import both_ways, connect, passages, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
 
@@ -197,9 +197,11 @@ def contacts() -> None:
 @contacts.command("find")
 @click.argument("number_or_name")
 @click.option("--tenant", required=True)
+@click.option("--reason", default="", help="Why staff may read what came from Google: the profile lists the reasons.")
 @as_json
-def contacts_find(number_or_name: str, tenant: str, json_: bool) -> None:
-    """Say who a number or a name is. The tenant's ledger records that an operator looked."""
+def contacts_find(number_or_name: str, tenant: str, reason: str, json_: bool) -> None:
+    """Say who a number or a name is, without what only Google told us unless there is a reason. The tenant's ledger
+    records that an operator looked, and why."""
     with services() as opened:
         (one,) = tenants_of(opened, tenant)
         read = phone.read(number_or_name, opened.tenants.get(one).region)
@@ -207,6 +209,7 @@ def contacts_find(number_or_name: str, tenant: str, json_: bool) -> None:
             found = list(opened.hub.people(one, opened.hub.who(one, read.e164)).values())
         else:
             found = opened.hub.search(one, number_or_name)
+        found = passages.let_out(opened, one, "operator", found, actor=OPERATOR, reason=reason)
         opened.ledger.note(one, "read.contact", actor=OPERATOR, count=len(found))
         rows = [
             {"id": contact.id, "name": contact.person.name, "numbers": len(contact.person.lines)} for contact in found

@@ -42,6 +42,7 @@ from console import (
     workspace,
 )
 from console.desk import EXTENSION, Connect, Desk, OpenMessage
+from domain import limited_use
 from domain.errors import Missing
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def create_console(
     def prepare(state: BlueprintSetupState) -> None:
         state.app.extensions[EXTENSION] = at_desk
         session.init_app(state.app)
-        state.app.jinja_env.globals |= {"words": words, "sync": sync_words}
+        state.app.jinja_env.globals |= {"words": words, "sync": sync_words, "limited_use": limited_use}
 
     @console.after_request
     def protect(response: Response) -> Response:

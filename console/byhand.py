@@ -14,12 +14,13 @@ from console.desk import Here, desk, here, page, read
 from console.forms import Filled, Nothing, Search, asked, filled
 from domain import phone
 from domain.errors import Malformed, Missing
-from jobs import corrections
+from jobs import corrections, passages
 from jobs.corrections import Correction, Entry
 from store.calls import Kept
 from store.finding import Contact
 from store.sieve import NO_CUSTOMER
 
+EXIT = "correcting"  # the gate's name for whom these pages offer (`domain.limited_use`)
 FOUND = 20
 FIELD_OF = {"call.in_future": "started", "call.too_old": "started", "call.too_long": "talk"}  # else: the number
 
@@ -118,7 +119,7 @@ def _contact(at: Here, wanted: str) -> UUID:
         contact = UUID(wanted)
     except ValueError:
         raise Missing("There is no such contact.") from None
-    if contact not in desk().services.hub.people(at.tenant.id, [contact]):
+    if contact not in passages.people(desk().services, at.tenant.id, EXIT, [contact], actor=at.actor):
         raise Missing("There is no such contact.")
     return contact
 
@@ -135,13 +136,14 @@ def _known(call: UUID) -> Kept:
 def _find(at: Here, wanted: str) -> list[Contact]:
     """Whoever has this number, or a name that begins so."""
     if phone.read(wanted, at.tenant.region).kind == "number":
-        return lines.same_number(desk().services, at.tenant.id, wanted, at.tenant.region)[:FOUND]
-    return desk().services.hub.search(at.tenant.id, wanted, limit=FOUND)
+        return lines.same_number(desk().services, at, wanted, EXIT)[:FOUND]
+    by_name = desk().services.hub.search(at.tenant.id, wanted, limit=FOUND)
+    return passages.let_out(desk().services, at.tenant.id, EXIT, by_name, actor=at.actor)
 
 
 def _correct(kept: Kept, form: Filled, found: list[Contact] | None = None, looked_for: str = "") -> str:
     services, at = desk().services, here()
-    same = lines.same_number(services, at.tenant.id, kept.call.customer, at.tenant.region)
+    same = lines.same_number(services, at, kept.call.customer, EXIT)
     choice: dict[UUID, Contact] = {one.id: one for one in (*(found or ()), *same) if one.id != kept.contact}
     talk = kept.call.talk_seconds
     given: dict[str, Any] = {

@@ -15,10 +15,11 @@ from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, Search, asked, filled
 from domain import phone
 from domain.errors import Malformed, Missing
-from jobs import dialling, letters
+from jobs import dialling, letters, passages
 from jobs import texts as stored
 from store.finding import Contact
 
+EXIT = "people"  # the gate's name for these pages (`domain.limited_use`)
 FOUND = 50
 CALLS = 20
 TEXTS = 10
@@ -58,11 +59,13 @@ def _find(at: Here, wanted: str) -> list[Contact]:
     services = desk().services
     if "@" in wanted:
         ids = services.hub.by_email(at.tenant.id, [wanted])
-        return list(services.hub.people(at.tenant.id, {one for many in ids.values() for one in many}).values())
+        found = {one for many in ids.values() for one in many}
+        return list(passages.people(services, at.tenant.id, EXIT, found, actor=at.actor).values())
     number = phone.read(wanted, at.tenant.region)
     if number.kind == "number":
-        return lines.same_number(services, at.tenant.id, wanted, at.tenant.region)[:FOUND]
-    return services.hub.search(at.tenant.id, wanted, limit=FOUND)
+        return lines.same_number(services, at, wanted, EXIT)[:FOUND]
+    by_name = services.hub.search(at.tenant.id, wanted, limit=FOUND)
+    return passages.let_out(services, at.tenant.id, EXIT, by_name, actor=at.actor)
 
 
 def _all_sides(contact: Contact) -> list[str]:
@@ -74,7 +77,9 @@ def one(contact: UUID) -> ResponseReturnValue:
     """Show one person: how to reach them, who says so, their calls and the mail beside them."""
     asked(Nothing())
     services, at = desk().services, here()
-    found = services.hub.people(at.tenant.id, [contact]).get(contact)
+    found = passages.people(services, at.tenant.id, EXIT, [contact], actor=at.actor, subject=f"contacts:{contact}").get(
+        contact
+    )
     if found is None:
         raise Missing("There is no such contact.")
     read("read.contact", f"contacts:{found.id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from flask import Blueprint, redirect, url_for
@@ -10,8 +11,11 @@ from flask.typing import ResponseReturnValue
 from console.desk import desk, here, page, read
 from console.forms import Nothing, Older, asked, filled
 from domain.errors import Malformed
-from jobs import sharing
-from store.journal import PAGE
+from domain.limited_use import NotForThat
+from jobs import passages, sharing
+from store.journal import PAGE, Kept
+
+EXIT = "changes"  # the gate's name for it (`domain.limited_use`)
 
 bp = Blueprint("journal", __name__, url_prefix="/console/changes")
 
@@ -20,12 +24,25 @@ bp = Blueprint("journal", __name__, url_prefix="/console/changes")
 def index() -> ResponseReturnValue:
     """List them, newest first."""
     before = asked(Older())
-    found = desk().services.journal.lines(here().tenant.id, before, limit=PAGE + 1)
-    lines = found[:PAGE]
+    lines, older = _lines(before)
     read("read.journal", count=len(lines))
-    return page(
-        "journal.html", lines=lines, before=before, older=lines[-1].at.isoformat() if len(found) > PAGE else None
-    )
+    return page("journal.html", lines=lines, before=before, older=older.isoformat() if older else None)
+
+
+def _lines(before: datetime | None) -> tuple[list[Kept], datetime | None]:
+    """A page of them, and where an older one begins; only those whose Google account still lets us show its word."""
+    services, at = desk().services, here()
+    found = services.journal.lines(at.tenant.id, before, limit=PAGE + 1)
+    shut = set()
+    for book in {one.book for one in found}:
+        try:
+            passages.whole(services, at.tenant.id, EXIT, book, len(found), actor=at.actor)
+        except NotForThat:
+            shut.add(book)
+    lines = [one for one in found[:PAGE] if one.book not in shut]
+    if lines:
+        passages.note_whole(services, at.tenant.id, EXIT, [one.id for one in lines], actor=at.actor)
+    return lines, found[PAGE - 1].at if len(found) > PAGE else None
 
 
 @bp.post("/<uuid:line>/undo")

@@ -15,6 +15,7 @@ ROWS = 100
 PREFIXES = {  # the beginnings of actions an administrator looks for
     "": "Everything",
     "read.": "Who read what",
+    "google.": "Where Google’s data went",
     "signed": "Sign-ins",
     "consent": "Consent",
     "connection": "Connections",

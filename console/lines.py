@@ -17,10 +17,10 @@ from console.words import Word
 from domain import phone
 from domain.contact import Person
 from domain.matching import MODULES
+from jobs import passages
 from jobs.crm_pages import likeliest, page_of
 from store.calls import Kept
 from store.connections import Tie
-from store.database import TenantId
 from store.effects import WAITING, Owed
 from store.finding import Contact, Whereabouts
 
@@ -93,7 +93,8 @@ def record_links(ties: Collection[Tie], places: Sequence[Whereabouts], order: Se
 def lines(services: Services, here: Here, calls: Sequence[Kept], ties: Collection[Tie] = ()) -> list[Line]:
     """Say of each call what a list shows, with one reading of the people and one of the users."""
     tenant = here.tenant.id
-    people = services.hub.people(tenant, {kept.contact for kept in calls if kept.contact is not None})
+    known = {kept.contact for kept in calls if kept.contact is not None}
+    people = passages.people(services, tenant, "calls", known, actor=here.actor)
     names = {user.id: user.name for user in services.tenants.users(tenant)} if calls else {}
     open_ones = [kept.id for kept in calls if kept.writer and not kept.activity]
     owed = services.effects.of_calls(tenant, open_ones)
@@ -152,15 +153,15 @@ def _line(
     )
 
 
-def same_number(services: Services, tenant: TenantId, raw: str, region: str) -> list[Contact]:
-    """Everybody who has this number."""
-    return with_number(services, tenant, phone.read(raw, region).e164)
+def same_number(services: Services, here: Here, raw: str, way: str) -> list[Contact]:
+    """Everybody who has this number; `way`: the exit they are shown through (`domain.limited_use`)."""
+    return with_number(services, here, phone.read(raw, here.tenant.region).e164, way)
 
 
-def with_number(services: Services, tenant: TenantId, e164: str) -> list[Contact]:
+def with_number(services: Services, here: Here, e164: str, way: str) -> list[Contact]:
     """The same for a number that is understood already."""
-    found = services.hub.who(tenant, e164) if e164 else []
-    people = services.hub.people(tenant, found)
+    found = services.hub.who(here.tenant.id, e164) if e164 else []
+    people = passages.people(services, here.tenant.id, way, found, actor=here.actor)
     return [people[contact] for contact in found if contact in people]
 
 

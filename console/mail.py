@@ -19,8 +19,9 @@ from console.forms import MESSAGES, Filled, Form, Nothing, asked, filled, text
 from domain.contact import fold_email
 from domain.errors import Malformed, Missing, Upstream
 from domain.mail import Message, threads
-from jobs import letters, privacy
+from jobs import letters, passages, privacy
 
+EXIT = "mail"  # the gate's name for these pages (`domain.limited_use`)
 LONGEST = 20_000
 SUBJECT = 200
 THREAD = 50  # of a contact's messages, among which a thread is looked for
@@ -109,7 +110,7 @@ def compose(contact: UUID) -> ResponseReturnValue:
 def composing(at: Here, contact: UUID, form: Filled | None = None) -> str:
     """The page a letter is written on, or what was filled in and is wrong."""
     services = desk().services
-    found = services.hub.people(at.tenant.id, [contact]).get(contact)
+    found = passages.people(services, at.tenant.id, EXIT, [contact], actor=at.actor).get(contact)
     if found is None:
         raise Missing("There is no such contact.")
     return page(
@@ -147,9 +148,11 @@ def label(message: str) -> ResponseReturnValue:
 
 def beside(at: Here, contact: UUID, limit: int) -> list[tuple[list[Message], datetime | None]]:
     """The threads of a contact that are cached, the latest first, and when the newest message of each goes."""
-    services, mail = desk().services, desk().services.mail
-    found = threads(privacy.visible(services, at.user, mail.of_contact(at.tenant.id, contact, limit)))
-    return [(thread, mail.gone_at(at.tenant.id, thread[0].key)) for thread in found]
+    services = desk().services
+    cached = privacy.visible(services, at.user, services.mail.of_contact(at.tenant.id, contact, limit))
+    subject = f"contacts:{contact}"
+    found = threads([*passages.let_out_mail(services, at.tenant.id, EXIT, cached, actor=at.actor, subject=subject)])
+    return [(thread, services.mail.gone_at(at.tenant.id, thread[0].key)) for thread in found]
 
 
 def opened(at: Here, message: Message, form: Filled | None = None) -> str:
@@ -175,6 +178,7 @@ def _cached(key: str) -> tuple[Here, Message]:
     found = desk().services.mail.get(at.tenant.id, key) if len(key) <= 128 else None
     if found is None or not privacy.visible(desk().services, at.user, [found]):
         raise Missing("This message is not here (any more).")
+    passages.let_out_mail(desk().services, at.tenant.id, EXIT, [found], actor=at.actor)
     return at, found
 
 
@@ -195,4 +199,5 @@ def _thread(at: Here, message: Message) -> list[Message]:
     contacts = {contact for found in people.values() for contact in found}
     near = {one.key: one for contact in contacts for one in services.mail.of_contact(at.tenant.id, contact, THREAD)}
     mine = (message.mailbox, message.thread)
-    return next((found for found in threads(near.values()) if (found[0].mailbox, found[0].thread) == mine), [])
+    passing = passages.let_out_mail(services, at.tenant.id, EXIT, [*near.values()], actor=at.actor)
+    return next((found for found in threads([*passing]) if (found[0].mailbox, found[0].thread) == mine), [])

@@ -15,7 +15,7 @@ from console.forms import ORDERS, AfterCall, Country, Filled, Matching, Nothing,
 from domain import phone
 from domain.errors import Malformed
 from domain.pop import BUDGET_MS
-from jobs import choosing, country, recordings, remarks, who
+from jobs import choosing, country, passages, recordings, remarks, who
 from store.budget import pop_times
 from store.inbox import LANES
 
@@ -159,7 +159,7 @@ def _settings(
     rules = who.choices(services).all(tenant.id)
     if rules:
         read("read.contacts", count=len(rules))
-    people = services.hub.people(tenant.id, {rule.contact for rule in rules})
+    people = passages.people(services, tenant.id, "choices", {rule.contact for rule in rules}, actor=here().actor)
     recorded = {name: value or "" for name, value in tenant.recordings.as_data().items()}
     wishes = {**tenant.wishes.as_data(), "dispositions": "\n".join(tenant.wishes.dispositions)}
     return page(
@@ -174,7 +174,10 @@ def _settings(
         order=matching.given.get("order") if matching else "-".join(tenant.matching.order),
         matching_errors=matching.errors if matching else {},
         orders=ORDERS,
-        rules=[(rule, people[rule.contact].person.name, phone.shown(rule.number)) for rule in rules],
+        rules=[
+            (rule, people[rule.contact].person.name if rule.contact in people else "", phone.shown(rule.number))
+            for rule in rules
+        ],
         wishes=after.given if after else wishes,
         wish_errors=after.errors if after else {},
     )

@@ -23,12 +23,13 @@ from domain import phone
 from domain.mail import threads
 from domain.pop import shows
 from domain.remark import ASKED_FOR, is_missing
-from jobs import dialling, privacy, steering
+from jobs import dialling, passages, privacy, steering
 from store.calls import Kept
 from store.connections import Tie
 from store.finding import Contact
 from store.sieve import NO_CUSTOMER
 
+EXIT = "panel"  # the gate's name for what it shows (`domain.limited_use`)
 STALE = timedelta(hours=4)  # a call that began longer ago and never ended: its end was lost
 RECENT = 8
 STILL_OFFERED = timedelta(minutes=5)  # after hanging up, where nobody asks for more
@@ -133,12 +134,13 @@ def _ask(kept: Kept, line: Line) -> dict[str, Any]:
 def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
     """A call that rings or is spoken on, with everything an agent wants before saying hello."""
     services = desk().services
-    person = services.hub.people(at.tenant.id, [kept.contact]).get(kept.contact) if kept.contact else None
+    known = passages.people(services, at.tenant.id, EXIT, [kept.contact] if kept.contact else [], actor=at.actor)
+    person = known.get(kept.contact) if kept.contact else None
     if _noted.first_time(at, kept.id):
         subject = f"contacts:{person.id}" if person is not None else f"calls:{kept.id}"
         read("read.contact" if person is not None else "read.calls", subject, panel=str(kept.id), count=1)
     e164 = kept.e164 or phone.read(kept.call.customer, at.tenant.region).e164
-    others = lines.with_number(services, at.tenant.id, e164) if kept.match in SHARED else []
+    others = lines.with_number(services, at, e164, EXIT) if kept.match in SHARED else []
     return {
         "id": str(kept.id),
         "ringing": kept.seats[at.user.id] == "ringing",
@@ -208,8 +210,8 @@ def _earlier(at: Here, kept: Kept, ties: list[Tie]) -> list[dict[str, Any]]:
 
 def _mail(at: Here, person: Contact) -> list[dict[str, str]]:
     services = desk().services
-    cached = services.mail.of_contact(at.tenant.id, person.id, AMONG)
-    found = threads(privacy.visible(services, at.user, cached))[:MESSAGES]
+    cached = privacy.visible(services, at.user, services.mail.of_contact(at.tenant.id, person.id, AMONG))
+    found = threads([*passages.let_out_mail(services, at.tenant.id, EXIT, cached, actor=at.actor)])[:MESSAGES]
     return [
         {
             "subject": thread[0].subject or "(no subject)",

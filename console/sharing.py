@@ -19,11 +19,12 @@ from console.overview import titles
 from console.sharing_forms import TIES, HeldForm, LimitForm, Pause, SharingForm
 from domain.errors import Malformed, Missing, Upstream
 from domain.sharing import WRITING, Limit, Sharing
-from jobs import both_ways, holding, sharing
+from jobs import both_ways, holding, passages, sharing
 from store.chores import Chore
 from store.connections import Tie
 
 bp = Blueprint("sharing", __name__, url_prefix="/console/connections/<uuid:tie>/contacts")
+EXIT = "held run"  # the gate's name for it (`domain.limited_use`)
 KINDS = ("crm", "workspace")  # connections whose contacts can be written
 SHOWN = ("read.crm", "read.book", both_ways.CHORE)
 
@@ -129,7 +130,8 @@ def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) ->
 def _held(chore: Chore) -> dict[str, Any]:
     """A held run as the page shows it, with some of those it is about."""
     told = chore.held
-    people = desk().services.hub.people(here().tenant.id, [UUID(one) for one in told.get("some", ())])
+    some, at = [UUID(one) for one in told.get("some", ())], here()
+    people = passages.people(desk().services, at.tenant.id, EXIT, some, actor=at.actor)
     names = sorted(one.person.name for one in people.values() if one.person.name)
     return {**told, "chore": chore.kind, "names": names}
 

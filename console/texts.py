@@ -21,7 +21,7 @@ from console.forms import Nothing, Older, asked
 from domain import phone
 from domain.call import TextEvent
 from domain.errors import Missing
-from jobs import texts
+from jobs import passages, texts
 from store.connections import Tie
 from store.texts import Conversation
 
@@ -101,7 +101,7 @@ def one(text: UUID) -> ResponseReturnValue:
 def talks(services: Services, at: Here, found: Sequence[Conversation], ties: Sequence[Tie]) -> list[Talk]:
     """Say of each conversation what a list shows, with one reading of the people."""
     ids = {day.contact for day in found if day.contact is not None}
-    people = services.hub.people(at.tenant.id, ids)
+    people = passages.people(services, at.tenant.id, "texts", ids, actor=at.actor)
     return [_talk(at, day, people[day.contact].person.name if day.contact in people else "", ties) for day in found]
 
 

@@ -11,7 +11,7 @@ from console import lines, words
 from console.desk import Here
 from console.lines import Link
 from domain import phone
-from jobs import who
+from jobs import passages, who
 from store.calls import Kept
 from store.choices import NumberRule
 from store.connections import Tie
@@ -60,7 +60,7 @@ def why(services: Services, at: Here, kept: Kept, ties: Sequence[Tie]) -> Why:
     now = services.hub.who(tenant, e164) if looked_up else []
     then = [one.contact for one in trace.found] if trace is not None else []
     ids = list(dict.fromkeys([*now, *then, *([kept.contact] if kept.contact is not None else [])]))
-    known = services.hub.people(tenant, ids)
+    known = passages.people(services, tenant, "why", ids, actor=at.actor)
     places = services.hub.where(tenant, known)
     rule = who.choices(services).of(tenant, [e164]).get(e164) if looked_up else None
     sayer = services.tenants.user(tenant, rule.user) if rule is not None and rule.user is not None else None

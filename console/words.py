@@ -175,6 +175,17 @@ VENDORS = {"zoho": "Zoho", "google": "Google"}
 KINDS = {"crm": "CRM", "workspace": "Workspace", "telephony": "Telephone system"}
 REASONS = {
     "consent.lost": "Permission was withdrawn or has run out. Give it again and the waiting work goes on.",
+    "consent.scope": "A permission this connection was given is none any more. Give permission again.",
+    "consent.policy": "An administrator at the other side has switched off what this connection may use.",
+    "consent.testing_mode": "Google ended this permission after seven days, for the second time: Linekeeper is still "
+    "in testing there. Whoever runs it has to publish it; until then every permission ends in a week.",
+    "google.tokens_revoked": "Google says that the user has withdrawn the permission, so it stopped at once.",
+    "google.token_revoked": "Google says that this permission was withdrawn, so it stopped at once.",
+    "google.account_disabled": "Google has closed this account for now, so its permission stopped at once.",
+    "google.account_hijacked": "Google closed this account because somebody else may have got into it. Its permission "
+    "stopped at once, and whoever connected it was signed out here.",
+    "google.account_purged": "Google has deleted this account, and with it went everything it brought.",
+    "google.account_enabled": "Google has opened this account again. Give permission again and its work goes on.",
     "feature.off": "The other side says this connection may not use that feature (edition, role or permission).",
     "upstream.busy": "The other side is busy or out of reach. We keep trying.",
     "upstream.waits": "The way there is closed for now. It is done once it is open again.",

@@ -12,13 +12,14 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection
 
 from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
 from domain.matching import Place
 from domain.ports import Activity, in_batches
 from domain.said import words_of
-from jobs import journeys, recordings, who
+from jobs import journeys, passages, recordings, who
 from jobs.abreast import abreast, handfuls
 from jobs.outage import postpone
 from jobs.services import Services
@@ -30,6 +31,7 @@ from store.tenants import User
 
 log = structlog.get_logger()
 
+EXIT = "activities"  # the gate's name for what is said here of a caller (`domain.limited_use`)
 WAITS = timedelta(minutes=1)  # for another effect of the same call
 MOST = 100  # activities a request
 AROUND = timedelta(minutes=2)  # calls whose rows may be mistaken for each other; the CRM's times may differ from ours
@@ -39,12 +41,13 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Write activities ourselves, up to a hundred a request; read back what is unknown before writing it again."""
     with services.db.reading(tie.tenant):
         crm = services.crm(tie)
-        told = of_effects(services, tie, batch)
+        subjects = stories(services, tie, batch)
+        told = _told(services, tie, subjects)
     services.effects.drop(tie.tenant, [one for one in batch if one.id not in told], "call.gone", state="dropped")
     doubtful = [one for one in batch if one.state == "unknown" and one.id in told]
     rows = crm.find_calls([told[one.id] for one in doubtful]) if doubtful else {}
     there = {one: rows[told[one.id].marker] for one in doubtful if told[one.id].marker in rows}
-    _logged(services, tie, there, read_back=True)
+    _logged(services, tie, there, read_back=True, named=[subjects[one.id].contact for one in there])
     due = [one for one in batch if one.id in told and one not in there]
     _remember(services, tie, due, told)
     services.effects.claim(tie.tenant, due)
@@ -56,7 +59,12 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
         if not isinstance(answer, Upstream)
         for one, result in zip(some, answer, strict=True)
     }
-    _logged(services, tie, {one: result.remote_id for one, result in written.items() if result.remote_id})
+    _logged(
+        services,
+        tie,
+        {one: result.remote_id for one, result in written.items() if result.remote_id},
+        named=[subjects[one.id].contact for one in written],
+    )
     for one, result in written.items():
         if not result.remote_id:
             services.effects.drop(tie.tenant, [one], result.refused or "upstream.refused")
@@ -141,8 +149,15 @@ def beside(services: Services, tie: Tie, effect: Effect) -> list[Activity]:
     return [*of(services, tie, there).values()]
 
 
-def _logged(services: Services, tie: Tie, results: Mapping[Effect, str], *, read_back: bool = False) -> None:
-    """The CRM has these: commit it, with a row in the ledger for the whole batch."""
+def _logged(
+    services: Services,
+    tie: Tie,
+    results: Mapping[Effect, str],
+    *,
+    read_back: bool = False,
+    named: Sequence[Contact | None] = (),
+) -> None:
+    """The CRM has these: commit it, with a row in the ledger for the whole batch. `named`: who was named to it."""
     if not results:
         return
     with services.db.tenant(tie.tenant) as database:
@@ -157,9 +172,22 @@ def _logged(services: Services, tie: Tie, results: Mapping[Effect, str], *, read
             calls=[str(effect.call) for effect in results],
             read_back=read_back,
         )
+        named_to(services, tie, named, database)
         services.connections.went_well(database, tie.tenant, tie.id)
     for effect in results:
         log.info("call_logged", tenant=str(tie.tenant), call=str(effect.call), read_back=read_back)
+
+
+def named_to(services: Services, tie: Tie, named: Collection[Contact | None], database: Connection) -> None:
+    """Note, where something was written, whom of Google's contacts it named to the CRM."""
+    passages.note(
+        services,
+        tie.tenant,
+        EXIT,
+        [one for one in named if one is not None],
+        subject=f"connections:{tie.id}",
+        database=database,
+    )
 
 
 # ---- what it says -------------------------------------------------------------------------------------------------
@@ -180,7 +208,10 @@ class Story:
 
 def of_effects(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
     """The activity of each effect; a call that is gone (erased) has none."""
-    told = stories(services, tie, batch)
+    return _told(services, tie, stories(services, tie, batch))
+
+
+def _told(services: Services, tie: Tie, told: Mapping[UUID, Story]) -> dict[UUID, Activity]:
     links = recordings.crm_links(services, tie, [story.kept for story in told.values()])
     return {effect: activity_of(story, links.get(story.kept.id, "")) for effect, story in told.items()}
 
@@ -206,7 +237,8 @@ def about(services: Services, tie: Tie, ids: Collection[UUID]) -> dict[UUID, Sto
 def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Story]:
     users = {user.id: user for user in services.tenants.users(tie.tenant)} if kept else {}
     ids = {call.contact for call in kept if call.contact is not None}
-    contacts = services.hub.people(tie.tenant, ids)
+    known = services.hub.people(tie.tenant, ids).values()
+    contacts = {one.id: one for one in passages.allowed(services, tie.tenant, EXIT, known)}
     records = services.hub.where(tie.tenant, ids)
     tenant = services.tenants.get(tie.tenant)
     ways = journeys.lines(services.calls.told(tie.tenant, [call.id for call in kept]), users.values())

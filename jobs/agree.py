@@ -249,5 +249,8 @@ def _write_down(services: Services, crm: Tie, owed: Mapping[UUID, Owed], finding
                 amended=[str(call) for call in findings.amended],
                 removed=[str(call) for call in findings.removed],
             )
+        if findings.amended:
+            told = activities.about(services, crm, findings.amended)
+            activities.named_to(services, crm, [story.contact for story in told.values()], database)
     if lost:
         services.ring(crm.tenant, "calls")

@@ -23,7 +23,7 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs import buttons, country, numbers, reconcile, recordings, workspace
+from jobs import buttons, country, google_accounts, numbers, reconcile, recordings, workspace
 from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
@@ -242,12 +242,15 @@ def _connect_google(services: Services, provider: OAuthProvider, granted: Grante
     )
     standings = _keep(services, provider, granted, user.tenant, connection, user)
     workspace.learn(services, user, who.subject)
+    google_accounts.listen(services, user.tenant, connection, subject=who.subject, refresh=granted.answer.refresh)
     on = {item.feature.slug for item in standings if item.on}
     duties = [("renew", "contacts", RENEW_SECONDS)]
     if "contacts" in on:
         duties.append(("read.book", "contacts", services.settings.contacts_sync_seconds))
         duties.append(("exchange", "contacts", services.settings.contacts_sync_seconds))
-    if "mailbox" in on:
+    if "mailbox" not in on:
+        services.mail.disconnect(user.tenant)  # unticked this time: what was read before goes with the consent
+    else:
         if who.email:
             services.directory.put("mailbox", who.email.casefold(), user.tenant, connection=connection)
         duties.append(("watch.mail", "mail", WATCH_SECONDS))
@@ -354,12 +357,16 @@ def rotate_secret(services: Services, *, user: User, tie: UUID) -> str:
 
 
 def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
+    """End a connection because somebody of the tenant says so; return the certificate."""
+    return end(services, services.connections.get(user.tenant, tie), actor=f"user:{user.id}")
+
+
+def end(services: Services, connection: Tie, *, actor: str) -> dict[str, Any]:
     """End a connection: destroy what it brought, forget how to reach it, withdraw at the provider, certify it.
 
     Returns the certificate. The provider is asked last; its answer is in the certificate, it decides nothing.
     """
-    connection = services.connections.get(user.tenant, tie)
-    tenant = user.tenant
+    tenant, tie = connection.tenant, connection.id
     counts: dict[str, int] = {}
     if connection.kind == "workspace":
         counts["messages"] = services.mail.disconnect(tenant)
@@ -415,13 +422,13 @@ def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
             "disconnect",
             profile=services.tenants.get(tenant).profile,
             counts=counts,
-            actor=f"user:{user.id}",
+            actor=actor,
         )
         services.ledger.write(
             database,
             tenant,
             "consent.withdrawn",
-            actor=f"user:{user.id}",
+            actor=actor,
             subject=f"connections:{tie}",
             provider=connection.vendor,
             at_provider=revoked,

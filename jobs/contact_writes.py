@@ -25,7 +25,7 @@ from domain.plan import Step as Taken
 from domain.sharing import Sharing
 from domain.telling import PeopleWriter, Told
 from domain.threeway import SIDES, Side, other
-from jobs import lost
+from jobs import lost, passages
 from jobs.both_ways import CHORE, KIND, MODULES
 from jobs.outage import postpone
 from jobs.services import Services
@@ -37,6 +37,7 @@ from store.moved import Couple
 
 log = structlog.get_logger()
 
+EXIT = "contacts in step"  # the gate's name for what goes from Google into the CRM (`domain.limited_use`)
 PAUSED = "sync.paused"
 ENDED = "disconnected"
 LOOK_AGAIN = timedelta(minutes=1)
@@ -86,6 +87,9 @@ def _tell(services: Services, tie: Tie, side: Side, effect: Effect, errand: Erra
     mine = [place for place, step in enumerate(errand.steps) if side in told_by(step)]
     if not mine:
         return
+    carried = [str(errand.steps[place].pair or place) for place in mine if errand.steps[place].do != "delete"]
+    if side == "left" and carried:
+        passages.whole(services, tie.tenant, EXIT, effect.connection, len(carried))
     writer, do = services.people_writer(tie), errand.steps[mine[0]].do
     if do == "create":
         people = [person for place in mine if (person := errand.steps[place].person) is not None]
@@ -103,6 +107,8 @@ def _tell(services: Services, tie: Tie, side: Side, effect: Effect, errand: Erra
     for place, answer in zip(mine, answers, strict=True):
         if answer is not None:
             told[place][side] = answer
+    if side == "left" and carried:
+        passages.note_whole(services, tie.tenant, EXIT, carried, subject=f"connections:{tie.id}")
     services.connections.ok(tie.tenant, tie.id)
 
 

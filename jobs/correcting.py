@@ -25,7 +25,9 @@ PARTS: tuple[Part, ...] = ("person", "course", "owner")
 def correct(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Write what was put right into activities, and nothing else of them."""
     crm = services.crm(tie)
-    told = activities.of(services, tie, _calls(services, tie, batch))
+    calls = _calls(services, tie, batch)
+    told = activities.of(services, tie, calls)
+    subjects = activities.about(services, tie, [call.id for call in calls])
     written = services.effects.of_calls(tie.tenant, {effect.call for effect in batch if effect.call is not None})
     for position, effect in enumerate(batch):
         activity = told.get(effect.call) if effect.call is not None else None
@@ -53,6 +55,8 @@ def correct(services: Services, tie: Tie, batch: list[Effect]) -> None:
             raise
         with services.db.tenant(tie.tenant) as database:
             services.effects.done(database, tie.tenant, {effect.id: there})
+            if effect.call in subjects and "person" in effect.payload.get("parts", ()):
+                activities.named_to(services, tie, [subjects[effect.call].contact], database)
         log.info("call_corrected", tenant=str(tie.tenant), call=str(effect.call))
 
 

@@ -20,10 +20,10 @@ from domain.errors import Refused, Unanswered, Upstream
 from domain.follow_up import FollowUps, due_on, told_at
 from domain.phone import Number
 from domain.ports import Task
-from jobs.activities import Story, about
+from jobs.activities import Story, about, named_to
 from jobs.outage import postpone
 from jobs.services import Services
-from store.calls import Heard, Kept
+from store.calls import Heard
 from store.connections import Tie
 from store.database import TenantId
 from store.effects import WAITING, Effect
@@ -165,7 +165,8 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
         if first is None:
             services.effects.drop(tie.tenant, [effect], "call.gone", state="dropped")
             continue
-        task = _task(effect, told[waiting[-1]] if waiting else first, tenant, people, len(waiting))
+        latest = told[waiting[-1]] if waiting else first
+        task = _task(effect, latest, tenant, people, len(waiting))
         try:
             there = crm.find_task(task) if effect.state == "unknown" else ""
             if not there and talking:
@@ -191,18 +192,29 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
         except Upstream:
             del batch[:position]  # what went before is settled; the rest shares this one's fate
             raise
-        _written(services, tie, effect, there, first.kept, read_back=effect.state == "unknown", reached=not waiting)
+        _written(
+            services, tie, effect, there, (first, latest), read_back=effect.state == "unknown", reached=not waiting
+        )
 
 
 def _written(
-    services: Services, tie: Tie, effect: Effect, there: str, call: Kept, *, read_back: bool, reached: bool
+    services: Services,
+    tie: Tie,
+    effect: Effect,
+    there: str,
+    about_calls: tuple[Story, Story],
+    *,
+    read_back: bool,
+    reached: bool,
 ) -> None:
     """The task stands: commit it. If somebody spoke with them while nobody knew, it is owed its end at once."""
+    call, named = about_calls[0].kept, about_calls[1].contact
     with services.db.tenant(tie.tenant) as database:
         services.effects.done(database, tie.tenant, {effect.id: there})
         services.ledger.write(
             database, tie.tenant, "task.created", subject=f"calls:{call.id}", read_back=read_back, task=str(effect.id)
         )
+        named_to(services, tie, [named], database)
         if reached:
             _close_later(services, database, tie.tenant, tie, effect.id, call.id, call.id)
     services.connections.ok(tie.tenant, tie.id)

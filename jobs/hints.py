@@ -5,16 +5,20 @@ A hint is only ever help: whoever asked goes on without one. How long it may tak
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
 from domain import phone
 from domain.matching import MODULES
 from domain.phone import Number
+from jobs import passages
 from jobs.services import Services
 from jobs.who import choices
 from store.database import TenantId
+from store.finding import Contact
 from store.tenants import Tenant, User
+
+EXIT = "caller name"  # the gate's name for it (`domain.limited_use`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,12 @@ class Caller:
     company: str = ""
     contact: UUID | None = None
     because: str = "nobody"  # one, chosen, several, nobody, hidden, inside, unreadable
+    told: tuple[Contact, ...] = field(default=(), repr=False)  # whose names these are, for the gate; never answered
+
+    def as_data(self) -> dict[str, str | None]:
+        """The answer."""
+        contact = str(self.contact) if self.contact is not None else None
+        return {"name": self.name, "company": self.company, "contact": contact, "because": self.because}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,10 @@ class Way:
     queue: str = ""
     because: str = "no_rule"  # owner, route, no_rule
 
+    def as_data(self) -> dict[str, str]:
+        """The answer."""
+        return asdict(self)
+
 
 def caller(services: Services, tenant: TenantId, number: str) -> Caller:
     """Say who has a number: whom somebody here said it is, else the name or the company that all who have it share."""
@@ -43,7 +57,7 @@ def caller(services: Services, tenant: TenantId, number: str) -> Caller:
     if read.kind != "number":
         return Caller(because=_unnamed(read))
     ids, chosen = _having(services, tenant, read.e164)
-    people = list(services.hub.people(tenant, ids).values())
+    people = passages.allowed(services, tenant, EXIT, services.hub.people(tenant, ids).values())
     if not people:
         return Caller()
     names = {contact.person.name for contact in people}
@@ -53,6 +67,7 @@ def caller(services: Services, tenant: TenantId, number: str) -> Caller:
         company=companies.pop() if len(companies) == 1 else "",
         contact=people[0].id if len(people) == 1 else None,
         because="chosen" if chosen else "one" if len(people) == 1 else "several",
+        told=tuple(people),
     )
 
 

@@ -28,6 +28,7 @@ from integrations import google, guard
 from integrations.gated import Gated, one_credit
 from integrations.google.lent import Lent
 from integrations.google.provider import provider as google_provider
+from integrations.google.risc import SecurityEvents
 from integrations.google.tokens import GoogleKeys
 from integrations.google.units import Budgeted
 from integrations.zoho import crm as zoho_crm
@@ -116,6 +117,7 @@ class Services:
     providers: Mapping[str, OAuthProvider]
     telephony: Mapping[str, TelephonyVendor]
     google_keys: GoogleKeys
+    security_events: SecurityEvents
     http: requests.Session  # to Zoho and Google: pooled
     guarded: requests.Session  # to addresses a tenant supplied
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -341,6 +343,12 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         providers=providers,
         telephony=integrations.telephony_vendors(),
         google_keys=GoogleKeys(settings.google_certs_uri, http, lambda: datetime.now(UTC).timestamp()),
+        security_events=SecurityEvents(
+            settings.google_risc_configuration_uri,
+            http,
+            lambda: datetime.now(UTC).timestamp(),
+            (settings.google_client_id, settings.google_addon_client_id),
+        ),
         http=http,
         guarded=guard.session(timeout=timeout, allowed_private_hosts=settings.allowed_private_hosts),
     )

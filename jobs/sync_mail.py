@@ -18,7 +18,7 @@ from domain.errors import Malformed, NotAllowed, Trouble
 from domain.mail import Message
 from domain.ports import CursorLost, Mailbox, MailNews, in_batches
 from integrations.google.push import read_push
-from jobs import privacy
+from jobs import passages, privacy
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
@@ -35,6 +35,7 @@ LOOKED = "read.mail.at"  # the cursor that keeps when that was
 OVERLAP = timedelta(minutes=2)  # a message may be listed a little later than it is dated
 WATCH_ALARM = timedelta(hours=48)  # of Gmail's seven days
 MOST_CACHED = 100_000
+EXIT = "message"  # the gate's name for an opened message (`domain.limited_use`)
 HEADERS = 50  # messages a batch: Gmail advises no more, and a refused batch is asked for again as a whole
 
 
@@ -189,7 +190,10 @@ def open_message(services: Services, *, user: User, message_id: str) -> Message 
     if cached is None or tie is None or not privacy.visible(services, user, [cached]):
         return None
     whole = services.mailbox(tie).message(cached.id)
-    return None if whole is None else replace(whole, mailbox=cached.mailbox)
+    if whole is None:
+        return None
+    passages.let_out_mail(services, user.tenant, EXIT, [whole], actor=f"user:{user.id}")
+    return replace(whole, mailbox=cached.mailbox)
 
 
 def mailbox_of(services: Services, tenant: TenantId, message: Message) -> Tie | None:

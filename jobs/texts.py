@@ -14,20 +14,23 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
+from sqlalchemy import Connection
 
 from domain import conversation, phone
 from domain.call import TextEvent
 from domain.errors import NotAllowed, Refused
 from domain.ports import Crm, Thread, in_batches
-from jobs import who
+from jobs import passages, who
 from jobs.services import Services
 from store.connections import Tie
 from store.effects import Effect
+from store.finding import Contact
 from store.tenants import Tenant, User
 from store.texts import Conversation, Parties, Texts
 
 logger = structlog.get_logger()
 
+EXIT = "text log"  # the gate's name for what is said here of the other side (`domain.limited_use`)
 NOT_LOGGED = frozenset({"hidden", "unreadable"})
 MOST = 100  # activities a request
 NOT_ALLOWED = timedelta(hours=1)  # a conversation waits for the permission to write tasks, and looks again
@@ -112,6 +115,7 @@ class Day:
 
     kept: Conversation
     thread: Thread
+    contact: Contact | None
 
 
 def log(services: Services, tie: Tie, batch: list[Effect]) -> None:
@@ -159,6 +163,7 @@ def _write(services: Services, tie: Tie, crm: Crm, fresh: Sequence[tuple[Effect,
                 subject=f"connections:{tie.id}",
                 texts=[str(day.kept.id) for day, _ in done.values()],
             )
+        _named_to(services, tie, [day.contact for day, _ in done.values()], database)
     for (effect, day), one in zip(fresh, results, strict=True):
         if not one.remote_id:
             services.effects.drop(tie.tenant, [effect], one.refused or "upstream.refused")
@@ -183,11 +188,19 @@ def _add(services: Services, tie: Tie, crm: Crm, effect: Effect, day: Day, there
     with services.db.tenant(tie.tenant) as database:
         services.effects.done(database, tie.tenant, {effect.id: there})
         kept(services).logged(database, tie.tenant, one.id, there)
+        if not reason and words not in one.said:
+            _named_to(services, tie, [day.contact], database)
     if reason:
         services.effects.explain(tie.tenant, effect.id, reason)
     else:
         kept(services).says(tie.tenant, one.id, (words,))
     logger.info("texts_logged", tenant=str(tie.tenant), text=str(one.id), reason=reason)
+
+
+def _named_to(services: Services, tie: Tie, named: Sequence[Contact | None], database: Connection) -> None:
+    """Note whom of Google's contacts the CRM was told the name of."""
+    theirs = [one for one in named if one is not None]
+    passages.note(services, tie.tenant, EXIT, theirs, subject=f"connections:{tie.id}", database=database)
 
 
 # ---- what it says -------------------------------------------------------------------------------------------------
@@ -201,7 +214,9 @@ def days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, Day]:
     tenant = services.tenants.get(tie.tenant)
     users = {user.id: user for user in services.tenants.users(tie.tenant)}
     contacts = {one.contact for one in found.values() if one.contact is not None}
-    names = {id: contact.person.name for id, contact in services.hub.people(tie.tenant, contacts).items()}
+    known = services.hub.people(tie.tenant, contacts).values()
+    named = {contact.id: contact for contact in passages.allowed(services, tie.tenant, EXIT, known)}
+    names = {id: contact.person.name for id, contact in named.items()}
     records = services.hub.where(tie.tenant, contacts)
     told = {}
     for one in found.values():
@@ -219,6 +234,7 @@ def days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, Day]:
                 owner=user.remote_id if user is not None else record.owner if record is not None else "",
                 record=record.key if record is not None else None,
             ),
+            named.get(one.contact) if one.contact is not None else None,
         )
     return told
 

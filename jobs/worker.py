@@ -28,6 +28,7 @@ from jobs import (
     log_call,
     reconcile,
     recordings,
+    signals,
     sync_contacts,
     sync_mail,
 )
@@ -92,10 +93,15 @@ def _calls(services: Services, tenant: TenantId) -> int:
 
 def _contacts(services: Services, tenant: TenantId) -> int:
     return (
-        _deliveries(services, tenant, "contacts", sync_contacts.hear_crm)
+        _deliveries(services, tenant, "contacts", _heard)
         + sync_contacts.act(services, tenant)
         + _chores(services, tenant, "contacts")
     )
+
+
+def _heard(services: Services, tie: Tie, batch: list[Delivery]) -> None:
+    """A CRM tells of records, Google of what became of an account."""
+    (signals.catch_up if tie.kind == "workspace" else sync_contacts.hear_crm)(services, tie, batch)
 
 
 def _mail(services: Services, tenant: TenantId) -> int:

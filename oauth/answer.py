@@ -42,7 +42,8 @@ def read(provider: OAuthProvider, data: Any, *, asked: frozenset[str] = frozense
     if error in provider.errors_that_pass:
         raise TryLater("The provider asks us to slow down.", code="oauth.throttled", wait=THROTTLED_SECONDS)
     if error in provider.errors_that_end:
-        raise ConsentLost("The provider no longer accepts this consent.", code="consent.lost")
+        why = "consent.scope" if error == "invalid_scope" else "consent.policy" if "policy" in error else "consent.lost"
+        raise ConsentLost("The provider no longer accepts this consent.", code=why)
     if error:
         raise Refused(f"The provider refused our client ({_word(error)}).", code=f"oauth.{_word(error)}")
     access = data.get("access_token")

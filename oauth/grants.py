@@ -28,7 +28,7 @@ from oauth.provider import OAuthProvider
 from store.connections import Connections
 from store.database import Database, TenantId
 from store.ledger import Ledger
-from store.tables import grants
+from store.tables import connections, grants
 from store.vault import Vault
 
 LEASE = timedelta(seconds=30)
@@ -36,6 +36,9 @@ USUAL_LIFE = 3600  # seconds
 HELD_SECONDS = 1.0
 WAIT_SECONDS = 25.0  # how long a caller waits for another process's renewal
 POLL_SECONDS = 0.05
+TRIALS = 2  # one consent that dies at that age may have been withdrawn; two in a row were not
+TRIAL_EARLY, TRIAL_LATE = timedelta(hours=-1), timedelta(hours=12)  # clocks differ; a renewal notices within the hour
+SHORT_LIVES = "short_lives"  # the fact of a connection that counts them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,26 @@ class Grants:
             granted_by=row.granted_by,
         )
 
+    def standing(self, tenant: TenantId, vendor: str) -> dict[UUID, frozenset[str]]:
+        """The connections to a provider that are not ended, and what consent each stands on: none, if it is lost."""
+        stands = (
+            (grants.c.tenant_id == connections.c.tenant_id)
+            & (grants.c.connection_id == connections.c.id)
+            & (grants.c.state == "active")
+            & (connections.c.state == "active")
+        )
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(
+                select(connections.c.id, grants.c.scopes)
+                .outerjoin(grants, stands)
+                .where(
+                    connections.c.tenant_id == tenant,
+                    connections.c.vendor == vendor,
+                    connections.c.state != "disconnected",
+                )
+            ).all()
+        return {row.id: frozenset(row.scopes or ()) for row in rows}
+
     def _row(self, tenant: TenantId, tie: UUID) -> Any:
         with self._db.tenant(tenant) as database:
             return database.execute(
@@ -167,6 +190,22 @@ class Grants:
                     func.coalesce(grants.c.extra["life"].as_integer(), USUAL_LIFE).label("life_seconds"),
                 ).where(grants.c.tenant_id == tenant, grants.c.connection_id == tie, grants.c.state == "active")
             ).one_or_none()
+
+    def giver(self, tenant: TenantId, tie: UUID) -> UUID | None:
+        """Who gave the latest consent of a connection, whatever became of it."""
+        with self._db.tenant(tenant) as database:
+            found: UUID | None = database.execute(
+                select(grants.c.granted_by)
+                .where(grants.c.tenant_id == tenant, grants.c.connection_id == tie)
+                .order_by(grants.c.created_at.desc())
+                .limit(1)
+            ).scalar()
+        return found
+
+    def refresh(self, tenant: TenantId, tie: UUID) -> str:
+        """The refresh token that stands, "" for none: to compare it with one the provider names."""
+        row = self._row(tenant, tie)
+        return "" if row is None else self._vault.of(tenant).open("grants", row.id, "refresh", row.refresh)
 
     # -- using
 
@@ -239,8 +278,10 @@ class Grants:
         try:
             got = self._ask(provider, home, location, vault.open("grants", row.id, "refresh", row.refresh))
         except ConsentLost as lost:
-            self._lose(tenant, tie, mine, lost.code)
-            raise
+            tried_out = lost.code == ConsentLost.code and self._of_trial(tenant, tie, provider, row)
+            code = "consent.testing_mode" if tried_out else lost.code
+            self._lose(tenant, tie, mine, code)
+            raise ConsentLost(str(lost), code=code) from None
         except Upstream:
             with self._db.tenant(tenant) as database:
                 database.execute(update(grants).where(*mine).values(lease_until=None))
@@ -259,6 +300,14 @@ class Grants:
         with self._db.tenant(tenant) as database:
             database.execute(update(grants).where(*mine).values(**values))
         return Token(value=got.access, scopes=got.scopes or frozenset(row.scopes), extra=row.extra)
+
+    def _of_trial(self, tenant: TenantId, tie: UUID, provider: OAuthProvider, row: Any) -> bool:
+        """Say whether this connection dies of our client being tried out: for the second time in a row at that age."""
+        age = row.now - row.created_at
+        short = provider.trial is not None and TRIAL_EARLY <= age - provider.trial <= TRIAL_LATE
+        times = int(self._connections.get(tenant, tie).facts.get(SHORT_LIVES, 0)) + 1 if short else 0
+        self._connections.set_facts(tenant, tie, **{SHORT_LIVES: times})
+        return times >= TRIALS
 
     def _ask(self, provider: OAuthProvider, home: str, location: str, refresh: str) -> Answer:
         form = {
@@ -292,6 +341,19 @@ class Grants:
             self._on_lost(tenant, tie)
 
     # -- ending
+
+    def stop(self, tenant: TenantId, tie: UUID, code: str, *, given_before: datetime) -> bool:
+        """The provider says that a consent is over: what was read under it goes first, then the tokens, at once.
+
+        One that was given after `given_before` is another consent and stays. False when none stood.
+        """
+        row = self._row(tenant, tie)
+        if row is None or row.created_at > given_before:
+            return False
+        self._on_lost(tenant, tie)
+        mine = (grants.c.tenant_id == tenant, grants.c.id == row.id, grants.c.state == "active")
+        self._lose(tenant, tie, mine, code)
+        return True
 
     def end(self, database: Connection, tenant: TenantId, tie: UUID) -> tuple[str, str] | None:
         """Forget a connection's tokens in the caller's transaction; return (home, refresh token) to revoke there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from domain.consent import Feature
 
@@ -49,5 +50,6 @@ class OAuthProvider:
     revoke_in_query: bool = False
     errors_that_end: frozenset[str] = frozenset({"invalid_grant"})  # a renewal answered so will never work again
     errors_that_pass: frozenset[str] = frozenset()  # looks final, is a throttle
+    trial: timedelta | None = None  # consents to a client that is still being tried out die at this age
     fresh_seconds: int = 300  # renew when less than this is left
     token_life_seconds: int = 3600  # assumed when the answer does not say

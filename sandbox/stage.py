@@ -54,6 +54,7 @@ def environment(origins: Mapping[str, str], base_url: str) -> dict[str, str]:
         "GOOGLE_TOKEN_URI": f"{google}/token",
         "GOOGLE_REVOKE_URI": f"{google}/revoke",
         "GOOGLE_CERTS_URI": f"{google}/oauth2/v3/certs",
+        "GOOGLE_RISC_CONFIGURATION_URI": f"{google}/.well-known/risc-configuration",
         "GOOGLE_API_ROOT": google,
         "GOOGLE_PUBSUB_TOPIC": cast.TOPIC,
         "GOOGLE_PUBSUB_SERVICE_ACCOUNT": cast.PUBSUB_ACCOUNT,

@@ -73,6 +73,12 @@ class Database:
         if look is not None and look[0] == tenant:
             yield look[1]
             return
+        with self.apart(tenant) as connection:
+            yield connection
+
+    @contextmanager
+    def apart(self, tenant: TenantId) -> Iterator[Connection]:
+        """The same in a transaction of its own, also while this thread is having a look."""
         with self.engine.begin() as connection:
             connection.exec_driver_sql(_SET_TENANT, {"tenant": str(tenant)})
             yield connection

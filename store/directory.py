@@ -18,7 +18,17 @@ from store.database import Database, TenantId
 from store.tables import directory
 from store.vault import Vault
 
-Kind = Literal["door", "organisation", "login", "mailbox", "session", "api_key", "workspace"]
+Kind = Literal[
+    "door",
+    "organisation",
+    "login",
+    "mailbox",
+    "session",
+    "api_key",
+    "workspace",
+    "google_account",
+    "google_token",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,12 @@ class Directory:
             condition &= directory.c.connection_id == connection
         with self._db.anyone() as database:
             return database.execute(delete(directory).where(condition)).rowcount
+
+    def strike_sessions(self, tenant: TenantId, user: UUID) -> int:
+        """Sign somebody out, wherever they are signed in."""
+        mine = (directory.c.kind == "session") & (directory.c.tenant_id == tenant) & (directory.c.user_id == user)
+        with self._db.anyone() as database:
+            return database.execute(delete(directory).where(mine)).rowcount
 
     def sweep(self) -> int:
         """Strike out what has expired."""

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from domain import phone
-from domain.contact import LONGEST_PREFIX, Person, fold_email
+from domain.contact import LONGEST_PREFIX, Person, fold_email, merge
 from domain.contact import words as words_of
 from domain.ports import in_batches
 from store.database import Database, TenantId
@@ -121,6 +121,32 @@ class Finding:
                 select(contacts).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(ids))
             ).all()
         return {row.id: self._contact(row) for row in rows}
+
+    def people_without(self, tenant: TenantId, ids: Collection[UUID], shut: Collection[UUID]) -> dict[UUID, Contact]:
+        """These people as all sides but these connections know them; who is known nowhere else is left out."""
+        vault = self._vault.of(tenant)
+        said: dict[UUID, list[tuple[str, Person]]] = {}
+        with self._db.tenant(tenant) as database:
+            for row in database.execute(
+                select(links, connections.c.vendor)
+                .join(
+                    connections,
+                    (connections.c.tenant_id == links.c.tenant_id) & (connections.c.id == links.c.connection_id),
+                )
+                .where(
+                    links.c.tenant_id == tenant,
+                    links.c.contact_id.in_(ids),
+                    links.c.module != "phonebook",
+                    links.c.connection_id.not_in(shut),
+                )
+            ):
+                said.setdefault(row.contact_id, []).append(
+                    (row.vendor, Person.from_data(vault.open_json("links", row.id, "mark", row.mark) or {}))
+                )
+        merged = {contact: merge(sides) for contact, sides in said.items()}
+        return {
+            contact: Contact(id=contact, person=view.person, source=view.source) for contact, view in merged.items()
+        }
 
     def everybody(self, tenant: TenantId, page: int = 1_000) -> Iterator[Contact]:
         """Every contact, in pages, in a stable order."""

@@ -104,6 +104,19 @@ class Inbox:
                 .values(state=state, reason=reason, body=None)
             )
 
+    def finished(self, tenant: TenantId, connection: UUID, event_id: str) -> None:
+        """What was written down was done at the door."""
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(deliveries)
+                .where(
+                    deliveries.c.tenant_id == tenant,
+                    deliveries.c.connection_id == connection,
+                    deliveries.c.event_id == event_id,
+                )
+                .values(state="done", body=None)
+            )
+
     def failed(self, tenant: TenantId, delivery: Delivery, reason: str, *, wait: timedelta | None = None) -> None:
         """Not understood this time: again after `wait`, or dead when no wait would help or the tries are used up."""
         dead = wait is None or delivery.attempts + 1 >= ATTEMPTS

@@ -17,8 +17,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from integrations.google import open_contacts, open_mailbox
 from integrations.google.gmail import GmailMailbox
 from integrations.google.people import GoogleAddressBook
-from integrations.google.provider import AUTH
 from integrations.google.sandbox import create_apps
+from integrations.google.scopes import AUTH
 from integrations.google.sessions import Sessions
 
 CLIENT, SECRET, REDIRECT = "linekeeper", "s3cret", "http://127.0.0.1:8000/oauth/google/callback"

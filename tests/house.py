@@ -8,14 +8,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urljoin, urlsplit
+from uuid import UUID
 
 from flask import Flask
 from flask.testing import FlaskClient
 
 import webhooks
+from domain.consent import scopes_for
 from domain.ports import CrmUser
 from jobs.connect import NewDoor, add_phone_system
 from jobs.services import Services, open_services
+from oauth.answer import Answer
 from settings import read
 from store.database import TenantId
 from store.embedded import Postgres
@@ -70,6 +73,33 @@ def administrator(opened: Services, tenant: TenantId) -> User:
     opened.tenants.learn_users(tenant, tie, [alice])
     (user,) = opened.tenants.users(tenant)
     return user
+
+
+def google_account(
+    opened: Services,
+    tenant: TenantId,
+    *features: str,
+    label: str = "bob@alice.example",
+    refresh: str = "1//refresh",
+    by: UUID | None = None,
+    tie: UUID | None = None,
+) -> UUID:
+    """A Google account with a consent that carries these features; without any: contacts and mailbox. `tie`: again."""
+    tie = tie or opened.connections.add(tenant, "workspace", "google", label=label, subject=label)
+    google = opened.providers["google"]
+    scopes = scopes_for([one for one in google.features if one.slug in (features or ("contacts", "mailbox"))])
+    opened.grants.keep(
+        tenant,
+        tie,
+        google,
+        Answer(access="ya29.access", refresh=refresh, scopes=frozenset(scopes), life=3600, refresh_life=0, extra={}),
+        home="",
+        location="",
+        granted_by=by,
+        purposes=features,
+        policy_version="1",
+    )
+    return tie
 
 
 def phone_system(opened: Services, user: User) -> NewDoor:

@@ -23,12 +23,14 @@ import app
 import settings
 from commands.cli import cli
 from console.holdings import BASES, THEN, until
+from domain import limited_use
 from domain.consent import Feature
 from domain.ports import Traits
 from domain.profile import Profiles
 from integrations import telephony_vendors
 from integrations.google.hosts import FEATURES as WORKSPACE
 from integrations.google.provider import FEATURES as GOOGLE
+from integrations.google.scopes import SCOPES
 from integrations.zoho.provider import FEATURES as ZOHO
 from store.holdings import HOLDINGS
 
@@ -226,12 +228,52 @@ def _vendors() -> str:
     return table(["vendor", "title", "can"], rows)
 
 
+def _google_kinds() -> str:
+    rows = [[kind.slug, kind.title, " or ".join(sorted(kind.consents)), kind.kept] for kind in limited_use.KINDS]
+    return table(["kind", "what Google tells us", "under which feature", "where it lies meanwhile"], rows)
+
+
+def _google_flow() -> str:
+    rows = [
+        [sink.title, way.sentence, ", ".join(sorted(way.kinds)), f"`{way.where}`"]
+        for sink in limited_use.SINKS
+        for way in limited_use.EXITS
+        if way.sink == sink.slug
+    ]
+    return table(["to whom", "what for", "what", "through"], rows)
+
+
+def _google_sinks() -> str:
+    return table(
+        ["where", "may it go there?", "what administrators read"],
+        [
+            [sink.title, "for a reason" if sink.reason_asked else "yes" if sink.allowed else "no", sink.sentence]
+            for sink in limited_use.SINKS
+        ],
+    )
+
+
+def _google_scopes() -> str:
+    rows = [[f"`{one.short}`", one.level, one.because, one.narrower] for one in SCOPES]
+    return table(["scope", "class", "why it is needed", "why nothing narrower would do"], rows)
+
+
+def _google_demo() -> str:
+    rows = [[str(place), one.seen, f"`{one.short}`"] for place, one in enumerate(SCOPES, start=1)]
+    return table(["step", "what the film shows", "scope in use"], rows)
+
+
 WRITTEN: Mapping[str, Callable[[], str]] = {
     "settings": _settings,
     "commands": _commands,
     "holdings": _holdings,
     "permissions": _permissions,
     "vendors": _vendors,
+    "google_kinds": _google_kinds,
+    "google_flow": _google_flow,
+    "google_sinks": _google_sinks,
+    "google_scopes": _google_scopes,
+    "google_demo": _google_demo,
 }
 BETWEEN = re.compile(r"(<!-- table: (\w+) -->\n)(?:\|.*\n)*(<!-- end -->)")
 

@@ -66,7 +66,7 @@ class Crm:
         return self.there
 
     def find_calls(self, activities: Sequence[Activity]) -> dict[str, str]:
-        return {activity.marker: self.there for activity in activities}
+        return {activity.marker: self.there for activity in activities if self.there}
 
     def finish(self, activity: Activity) -> None:
         self.finished.append(activity)

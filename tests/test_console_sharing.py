@@ -14,6 +14,7 @@ from jobs import both_ways
 from store.database import TenantId
 from store.embedded import Postgres
 from store.journal import Line
+from tests import house
 from tests.console_desk import Stage, meet, person, post, running
 
 DANA = "+34600111222"
@@ -107,6 +108,7 @@ def test_pausing_and_the_limit(stage: Stage) -> None:
 def test_charlie_sees_and_undoes_nothing_of_alices(stage: Stage, book: UUID) -> None:
     """Her line is on her page; to him her ids are like any made-up ones."""
     services, office = stage.services, stage.office
+    house.google_account(services, office.tenant, tie=book)
     lost = Line(
         why="overwritten", about="title", side="right", name="Dana Sol", before=("Boss",), lost=Person(title="Boss")
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from domain.consent import scopes_for, standing
-from integrations.google.provider import AUTH, FEATURES, SIGN_IN, provider
+from integrations.google import hosts
+from integrations.google.provider import FEATURES, SIGN_IN, provider
+from integrations.google.scopes import AUTH, SCOPES
 from settings import Settings
 from tests.google_stage import ALICE, READ_CONTACTS, READ_MAIL, running
 
@@ -60,3 +62,10 @@ def test_the_wider_scope_is_asked_for_instead_of_the_narrow_one() -> None:
     on = {one.feature.slug for one in standing(FEATURES, [AUTH + "contacts"]) if one.on}
     assert on == {"contacts", "contacts-write"}
     assert [feature.slug for feature in FEATURES if feature.by_name] == ["contacts-write"]
+
+
+def test_every_scope_has_its_reasons() -> None:
+    """What is asked for is what is explained to reviewers, and nothing else is."""
+    asked = {scope for feature in (*FEATURES, *hosts.FEATURES) for scope in feature.scopes} | set(SIGN_IN)
+
+    assert asked == {one.name for one in SCOPES}

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from store.database import Database, TenantId
 from store.embedded import Postgres
 from store.tables import grants
 from store.vault import Vault
-from tests.till import PROVIDER, Till, renewed
+from tests.till import FIRST, PROVIDER, Till, renewed
 
 PROCESSES = 25
 CROWD = """
@@ -120,6 +122,42 @@ def test_the_end_of_a_consent_is_told_once(till: Till) -> None:
 
     till.keep()
     assert ("active", "access-0") == (till.connection().state, till.token())
+
+
+SEVEN, HALF, TESTING = timedelta(days=7), timedelta(minutes=30), "consent.testing_mode"
+DEATHS: dict[str, tuple[list[tuple[timedelta, str]], list[str]]] = {
+    "once may be chance": ([(SEVEN, "invalid_grant")], ["consent.lost"]),
+    "twice in a row": ([(SEVEN, "invalid_grant"), (SEVEN + HALF, "invalid_grant")], ["consent.lost", TESTING]),
+    "and every time after": ([(SEVEN, "invalid_grant")] * 3, ["consent.lost", TESTING, TESTING]),
+    "not in a row": (
+        [(SEVEN, "invalid_grant"), (SEVEN * 2, "invalid_grant"), (SEVEN, "invalid_grant")],
+        ["consent.lost"] * 3,
+    ),
+    "too early": ([(SEVEN - HALF * 3, "invalid_grant")] * 2, ["consent.lost"] * 2),
+    "for a reason with a name": ([(SEVEN, "admin_policy_enforced")] * 2, ["consent.policy"] * 2),
+    "a scope that is none": ([(SEVEN, "invalid_scope")], ["consent.scope"]),
+}
+
+
+@pytest.mark.parametrize(("deaths", "told"), DEATHS.values(), ids=DEATHS)
+def test_consents_that_die_after_seven_days_are_recognised(
+    deaths: list[tuple[timedelta, str]], told: list[str], till: Till
+) -> None:
+    """An application in testing loses every consent at that age; said so from the second time in a row."""
+    ends = frozenset({"invalid_grant", "invalid_scope", "admin_policy_enforced"})
+    provider = replace(PROVIDER, errors_that_end=ends, trial=SEVEN)
+    heard = []
+    for age, error in deaths:
+        till.keep(replace(FIRST, refresh="refresh-1"))
+        till.age(-1)
+        till.given(age)
+        till.desk.says = [{"error": error}]
+        with pytest.raises(ConsentLost) as gone:
+            till.grants.token(till.tenant, till.tie, provider)
+        heard.append(gone.value.code)
+        assert ("needs_consent", gone.value.code) == (till.connection().state, till.connection().reason)
+
+    assert told == heard
 
 
 PASSING = {

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 
 import requests
@@ -114,6 +115,11 @@ class Till:
         left = func.make_interval(0, 0, 0, 0, 0, 0, seconds_left)
         with self.db.tenant(self.tenant) as connection:
             connection.execute(update(grants).where(grants.c.state == "active").values(access_until=func.now() + left))
+
+    def given(self, ago: timedelta) -> None:
+        """Turn the clock until the consent was given so long ago."""
+        with self.db.tenant(self.tenant) as connection:
+            connection.execute(update(grants).where(grants.c.state == "active").values(created_at=func.now() - ago))
 
     def row(self) -> Any:
         """The newest grant as it stands in the database."""

@@ -18,7 +18,7 @@ from domain import phone
 from domain.contact import fold_email
 from domain.errors import Malformed, Missing
 from domain.ports import Control
-from jobs import dialling, steering
+from jobs import dialling, passages, steering
 from store.api_keys import ApiKey
 from store.calls import Kept
 from store.changes import Kind, News, TooOld
@@ -155,7 +155,7 @@ def contacts() -> Response:
     news = _news(key, "contacts")
     if isinstance(news, Response):
         return news
-    found = services.hub.people(key.tenant, news.changed)
+    found = passages.people(services, key.tenant, "api", news.changed, actor=f"key:{key.id}")
     services.ledger.note(key.tenant, "read.contacts", actor=f"key:{key.id}", count=len(found))
     return _page(news, {id: _contact(contact) for id, contact in found.items()})
 

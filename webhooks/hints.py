@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
-from dataclasses import asdict
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -21,9 +20,10 @@ from flask_smorest import Blueprint
 from prometheus_client import Histogram
 
 from domain.errors import Forbidden, Malformed, Unauthentic
-from jobs import hints
+from jobs import hints, passages
 from jobs.hints import Caller, Way
 from jobs.services import Services
+from store.api_keys import ApiKey
 from store.database import TenantId
 from webhooks.bearer import REFUSALS, SECURITY, knocking
 from webhooks.doorkeeper import doorkeeper
@@ -137,11 +137,7 @@ def _in_time(hint: str, look: Callable[[Services, TenantId], T], empty: Callable
         key = knocking(services, "hints", came)
         found = look(services, key.tenant)
         if isinstance(found, Caller) and found.because in ("one", "chosen", "several"):  # nobody waits for the ledger
-            answerers.submit(
-                lambda: services.ledger.note(
-                    key.tenant, "read.contact", actor=f"key:{key.id}", count=1, because=found.because
-                )
-            )
+            answerers.submit(lambda: _noted(services, key, found))
         return found
 
     began = perf_counter()
@@ -160,9 +156,17 @@ def _in_time(hint: str, look: Callable[[Services, TenantId], T], empty: Callable
     return found
 
 
+def _noted(services: Services, key: ApiKey, found: Caller) -> None:
+    """Write down that a telephone was told who calls, and whether Google had told us."""
+    actor = f"key:{key.id}"
+    services.ledger.note(key.tenant, "read.contact", actor=actor, count=1, because=found.because)
+    if found.name or found.company:
+        passages.note(services, key.tenant, hints.EXIT, found.told, actor=actor)
+
+
 def _said(found: Caller | Way, short: str, text: bool) -> Response:
     """The hint as JSON, or as the one line a dialplan can use (Asterisk: ${CURL(...)})."""
     if text:
         one_line = " ".join("".join(" " if ord(each) < 32 else each for each in short).split())
         return Response(one_line, 200, content_type="text/plain; charset=utf-8")
-    return Response(json.dumps(asdict(found)), 200, content_type="application/json")
+    return Response(json.dumps(found.as_data()), 200, content_type="application/json")

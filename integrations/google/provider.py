@@ -8,15 +8,15 @@ sensitive one, so each is asked for when somebody switches it on, never before. 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from domain.consent import Feature
 from domain.errors import Unauthentic
 from domain.ports import SignedIn
+from integrations.google.scopes import AUTH as AUTH
 from oauth.provider import Client, OAuthProvider
 from settings import Settings
-
-AUTH = "https://www.googleapis.com/auth/"
 
 # Google answers `email` and `profile` under their long names; asked for under those, the granted list compares equal.
 # https://developers.google.com/identity/protocols/oauth2/scopes
@@ -84,8 +84,11 @@ def provider(settings: Settings) -> OAuthProvider:
         # left out on purpose: it would pour scopes of other grants into this one.
         # https://developers.google.com/identity/protocols/oauth2/web-server
         authorize_params={"access_type": "offline", "prompt": "consent"},
-        # The second: the user's administrator has switched off a service we have a scope for.
-        errors_that_end=frozenset({"invalid_grant", "admin_policy_enforced"}),
+        # The second: the user's administrator switched off a service we have a scope for. The third: a scope of this
+        # consent is none (any more), and a renewal asks for what was granted, so it would be refused for ever.
+        errors_that_end=frozenset({"invalid_grant", "admin_policy_enforced", "invalid_scope"}),
+        # While the consent screen is External and in Testing: https://developers.google.com/identity/protocols/oauth2
+        trial=timedelta(days=7),
     )
 
 

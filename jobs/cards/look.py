@@ -10,7 +10,7 @@ from domain import phone
 from domain.contact import Line
 from domain.remark import may_remark
 from integrations.google.cards.views import Home, Number, Past, Person, Record
-from jobs import crm_pages, dialling, follow_ups
+from jobs import crm_pages, dialling, follow_ups, passages
 from jobs.cards.reader import Reader
 from jobs.services import Services
 from store.calls import Kept
@@ -20,6 +20,7 @@ from store.finding import Contact
 from store.sieve import Wanted
 from store.tenants import User
 
+EXIT = "cards"  # the gate's name for what cards show (`domain.limited_use`)
 CALLS = 5  # of one person
 RECENT, MISSED = 15, 10
 FOUND = 20
@@ -67,7 +68,8 @@ def home(reader: Reader, *, file: bool = False) -> Home:
 
 def past(reader: Reader, calls: Sequence[Kept]) -> list[Past]:
     """Calls as a card shows them, with one reading of the people."""
-    people = reader.services.hub.people(reader.tenant.id, {one.contact for one in calls if one.contact is not None})
+    known = {one.contact for one in calls if one.contact is not None}
+    people = passages.people(reader.services, reader.tenant.id, EXIT, known, actor=reader.actor)
     return [_past(reader, kept, people) for kept in calls]
 
 
@@ -96,7 +98,7 @@ def _past(reader: Reader, kept: Kept, people: dict[UUID, Contact]) -> Past:
 def person(reader: Reader, contact: UUID) -> Person | None:
     """Everything of somebody we know."""
     services, tenant = reader.services, reader.tenant.id
-    found = services.hub.people(tenant, [contact]).get(contact)
+    found = passages.people(services, tenant, EXIT, [contact], actor=reader.actor).get(contact)
     if found is None:
         return None
     services.ledger.note(tenant, "read.contact", actor=reader.actor, subject=f"contacts:{contact}")
@@ -135,7 +137,7 @@ def stranger(reader: Reader, *, raw: str = "", email: str = "", name: str = "") 
 
 def some(reader: Reader, contacts: Collection[UUID]) -> list[Person]:
     """Several people, without their calls."""
-    found = reader.services.hub.people(reader.tenant.id, contacts)
+    found = passages.people(reader.services, reader.tenant.id, EXIT, contacts, actor=reader.actor)
     reader.services.ledger.note(reader.tenant.id, "read.contacts", actor=reader.actor, count=len(found))
     return [_person(reader, found[contact]) for contact in contacts if contact in found]
 
@@ -154,7 +156,8 @@ def find(reader: Reader, what: str) -> list[Person]:
     read = phone.read(what, tenant.region)
     if read.kind == "number":
         return some(reader, services.hub.who(tenant.id, read.e164)[:FOUND]) or [stranger(reader, raw=what)]
-    return some(reader, [contact.id for contact in services.hub.search(tenant.id, what, limit=FOUND)])
+    named = services.hub.search(tenant.id, what, limit=FOUND)
+    return some(reader, [one.id for one in passages.let_out(services, tenant.id, EXIT, named, actor=reader.actor)])
 
 
 def _person(reader: Reader, found: Contact) -> Person:

@@ -11,9 +11,10 @@ gmail.v1 and people.v1.
     gmail, mailbox, query, mime, push   mail and the notifications about it
     people, phonebook, persons          contacts and their sync
     hosts, workspace, drawing           add-on hosts: events, one file, one's own calendar, cards as people see them
+    risc                                what Google says of accounts (Cross-Account Protection)
     frontdoor, faults, knobs, control   the stage's side: what goes wrong, what can be turned, `/_stage/`
 
-Not played here: service accounts, uploads and drafts, RISC, the Marketplace.
+Not played here: service accounts, uploads and drafts, the Marketplace.
 
 The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts):
 
@@ -34,6 +35,7 @@ The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts)
     POST files      {user, id, kind, text}; a file the user lets us see
     GET  appointments ?user=
     POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
+    POST risc       {event, user, endpoint, audience?, reason?, algorithm?, state?, jti?, times?, claims?}; GET
     POST keys/rotate                    sign with a new key from now on
     POST knobs      {name: value}; GET  see `knobs.py`
     POST faults     {match, action, times?, status?, seconds?, body?, headers?}; GET; DELETE releases what hangs
@@ -47,7 +49,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from . import accounts, api, batch, control, gmail, people, workspace
+from . import accounts, api, batch, control, gmail, people, risc, workspace
 from .frontdoor import FrontDoor
 from .world import World
 
@@ -65,6 +67,7 @@ def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time
     workspace.install(app, world)
     batch.install(app)
     control.install(app, world)
+    risc.install(app, world)
     app.wsgi_app = FrontDoor(app, world)  # type: ignore[method-assign]  # Flask documents wrapping it in place
     return {"google": app}
 

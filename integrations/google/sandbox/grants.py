@@ -161,6 +161,16 @@ class Grants:
             del self._accesses[value]
         return len(spent)
 
+    def newest_refresh(self, user: str) -> str | None:
+        """The live refresh token a user's consent brought last."""
+        mine = [value for value, token in self._refreshes.items() if token.user == user and self._live_refresh(value)]
+        return mine[-1] if mine else None
+
+    def forget_refresh(self, value: str) -> None:
+        """Let one refresh token die, with what was made of it; the others live on."""
+        dead = self._refreshes[value]
+        self._forget(lambda token: token is dead)
+
     def summary(self, user: str) -> dict[str, Any]:
         """Count a user's live tokens and name the scopes granted, never the values."""
         refreshes = [value for value, token in self._refreshes.items() if token.user == user]

@@ -1,0 +1,147 @@
+"""What Zoho's marketplace reads of us: a package for CRM and one for Desk's telephony, and what is wrong with one.
+
+Both are thin: they lead to the console, where consent is asked. Rules as `zet validate` 1.0.24 holds them, and
+https://www.zoho.com/developer/help/extensions/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+from urllib.parse import urlsplit
+
+CRM, DESK = "zoho/crm", "zoho/desk"
+FILE_NAME, FOLDER_NAME = re.compile(r"[A-Za-z0-9_.$-]{1,50}"), re.compile(r"[A-Za-z0-9_$-]{1,50}")
+PACKED = {"txt", "md", "xml", "jpg", "jpeg", "png", "gif", "svg", "css", "js", "html", "json", "woff", "woff2", "ttf"}
+MOST_FILES, MOST_BYTES, MOST_CONFIGS = 250, 5 * 1024 * 1024, 20
+DESK_KEYS = {
+    "service",
+    "locale",
+    "storage",
+    "modules",
+    "connectors",
+    "config",
+    "whiteListedDomains",
+    "cspDomains",
+    "type",
+}
+WIDGET_KEYS = {"name", "location", "url", "logo", "icon"}
+
+
+def packages(base_url: str, logo: str) -> dict[str, str]:
+    """Every file of both packages by its path."""
+    widget = {
+        "name": "Linekeeper",
+        "location": "desk.extension.telephony",
+        "url": "/app/telephony.html",
+        "logo": "/app/logo.svg",
+        "icon": "/app/logo.svg",
+    }
+    desk = {
+        "service": "DESK",
+        "locale": ["en"],
+        "storage": False,
+        "modules": {"widgets": [widget]},
+        "connectors": [],
+        "config": [],
+        "whiteListedDomains": [base_url],
+    }
+    return {
+        f"{CRM}/plugin-manifest.json": _json({"service": "CRM"}),
+        f"{CRM}/app/index.html": _page(
+            "Connect your telephone system", f"{base_url}/install/zoho", "Connect Linekeeper"
+        ),
+        f"{CRM}/app/logo.svg": logo,
+        f"{DESK}/plugin-manifest.json": _json(desk),
+        f"{DESK}/resources.json": _json({}),
+        f"{DESK}/app/translations/en.json": _json({}),
+        f"{DESK}/app/telephony.html": _page("Who is on the line", f"{base_url}/console/panel", "Open the panel"),
+        f"{DESK}/app/logo.svg": logo,
+    }
+
+
+def faults(files: Mapping[str, str]) -> Iterator[str]:
+    """Say what Zoho's packer or its reviewers would refuse of both packages."""
+    for package in (CRM, DESK):
+        mine = {
+            path.removeprefix(f"{package}/"): text for path, text in files.items() if path.startswith(f"{package}/")
+        }
+        yield from (f"{package}: {fault}" for fault in _faults(mine))
+
+
+def _faults(files: Mapping[str, str]) -> Iterator[str]:
+    try:
+        manifest = json.loads(files.get("plugin-manifest.json", ""))
+    except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict):
+        yield "plugin-manifest.json is missing or is no JSON object."
+        return
+    if len(files) > MOST_FILES:
+        yield f"It has {len(files)} files; {MOST_FILES} are allowed."
+    if not any(path.startswith("app/") for path in files):
+        yield "There is nothing under app/, so nothing would be packed."
+    for path, text in files.items():
+        *folders, name = path.split("/")
+        if not FILE_NAME.fullmatch(name) or not all(map(FOLDER_NAME.fullmatch, folders)):
+            yield f"{path} has a name the packer refuses."
+        if name.rpartition(".")[2] not in PACKED:
+            yield f"{path} is of a kind that is left out of the package without a word."
+        if len(text.encode()) > MOST_BYTES:
+            yield f"{path} is larger than 5 MB."
+        if "<script" in text:
+            yield f"{path} runs a script, which our pages do not."
+    if manifest.get("service") == "DESK":
+        yield from _desk(manifest, files)
+    elif manifest != {"service": "CRM"}:
+        yield "The manifest of CRM says its service and nothing else: the rest is configured in Sigma."
+
+
+def _desk(manifest: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"The manifest has no key {key}." for key in sorted(manifest.keys() - DESK_KEYS))
+    locales = manifest.get("locale")
+    if not isinstance(locales, list) or "en" not in locales:
+        yield "locale has to hold en."
+    else:
+        wanted = [f"app/translations/{one}.json" for one in locales]
+        yield from (f"{path} is missing." for path in wanted if path not in files)
+    if not isinstance(manifest.get("storage"), bool):
+        yield "storage has to be true or false."
+    for key in ("connectors", "config", "whiteListedDomains"):
+        if not isinstance(manifest.get(key), list):
+            yield f"{key} has to be a list."
+    if len(manifest.get("config") or ()) > MOST_CONFIGS:
+        yield f"config holds more than {MOST_CONFIGS} entries."
+    for domain in manifest.get("whiteListedDomains") or ():
+        if urlsplit(str(domain)).scheme != "https":
+            yield f"whiteListedDomains holds {domain}, which is not https."
+    for widget in manifest.get("modules", {}).get("widgets", ()):
+        if widget.keys() != WIDGET_KEYS:
+            yield f"A widget has exactly {', '.join(sorted(WIDGET_KEYS))}."
+        for key in ("url", "logo", "icon"):
+            if str(widget.get(key, "")).removeprefix("/") not in files:
+                yield f"A widget names {widget.get(key)}, which is not in the package."
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _page(title: str, address: str, press: str) -> str:
+    """A page of the package: what it is for, and the way to the console."""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Linekeeper</title>
+</head>
+<body>
+<h1>{escape(title)}</h1>
+<p><a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{escape(press)}</a></p>
+</body>
+</html>
+"""
