@@ -16,9 +16,9 @@ from domain.matching import Trace
 from jobs import corrections, journeys
 from jobs.journeys import Mark
 from jobs.services import Services
-from store.calls import Kept
+from store.call_book import Kept
 from store.database import TenantId
-from store.effects import WAITING
+from store.owed import WAITING
 from store.sieve import LOG_STATES, Wanted
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])

@@ -16,7 +16,7 @@ from domain import phone
 from domain.errors import Malformed, Missing
 from jobs import corrections, passages
 from jobs.corrections import Correction, Entry
-from store.calls import Kept
+from store.call_book import Kept
 from store.finding import Contact
 from store.sieve import NO_CUSTOMER
 

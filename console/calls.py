@@ -21,7 +21,7 @@ from domain.journey import sentence
 from domain.recording import may_listen
 from domain.remark import is_missing, may_remark
 from jobs import choosing, corrections, dialling, journeys, leads, recordings, remarks, who
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
 from store.sieve import NO_CUSTOMER, Wanted
 

@@ -19,10 +19,10 @@ from domain.contact import Person
 from domain.matching import MODULES
 from jobs import passages
 from jobs.crm_pages import likeliest, page_of
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
-from store.effects import WAITING, Owed
 from store.finding import Contact, Whereabouts
+from store.owed import WAITING, Owed
 
 if TYPE_CHECKING:
     from jobs.services import Services

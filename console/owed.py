@@ -14,7 +14,7 @@ from console import words
 from console.words import Word
 from store.connections import Tie
 from store.database import Database, TenantId
-from store.effects import ACTIVITIES, LATER, WAITING
+from store.owed import ACTIVITIES, LATER, WAITING
 from store.tables import effects
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from domain.mail import threads
 from domain.pop import shows
 from domain.remark import ASKED_FOR, is_missing
 from jobs import dialling, passages, privacy, steering
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
 from store.finding import Contact
 from store.sieve import NO_CUSTOMER

@@ -12,7 +12,7 @@ from console.desk import Here
 from console.lines import Link
 from domain import phone
 from jobs import passages, who
-from store.calls import Kept
+from store.call_book import Kept
 from store.choices import NumberRule
 from store.connections import Tie
 

@@ -23,7 +23,7 @@ from jobs import journeys, passages, recordings, who
 from jobs.abreast import abreast, handfuls
 from jobs.outage import postpone
 from jobs.services import Services
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
 from store.effects import Effect
 from store.finding import Contact

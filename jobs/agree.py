@@ -22,9 +22,9 @@ from domain.said import words_of
 from domain.statement import Statement, nearest, says_otherwise, untouched
 from jobs import activities
 from jobs.services import Services
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
-from store.effects import Owed
+from store.owed import Owed
 
 log = structlog.get_logger()
 

@@ -13,9 +13,10 @@ from domain.ports import Activity
 from domain.said import words_of
 from jobs import activities
 from jobs.services import Services
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
-from store.effects import Effect, Owed
+from store.effects import Effect
+from store.owed import Owed
 
 log = structlog.get_logger()
 

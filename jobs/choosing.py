@@ -18,7 +18,7 @@ from domain.matching import Choice, Trace
 from domain.phone import Number
 from jobs import relink, retying, who
 from jobs.services import Services
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
 from store.database import TenantId
 from store.effects import Effect

@@ -10,7 +10,7 @@ import structlog
 from domain.errors import Refused, Upstream
 from domain.ports import Part
 from jobs import activities
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
 from store.effects import Effect
 

@@ -17,9 +17,9 @@ from domain.errors import Malformed, Missing, NotAllowed
 from domain.matching import Choice, Trace
 from domain.ports import Part
 from jobs import log_call
-from store.calls import Kept
+from store.call_book import Kept
 from store.database import TenantId
-from store.effects import CORRECT
+from store.owed import CORRECT
 from store.sieve import NO_CUSTOMER
 from store.tenants import User
 

@@ -26,8 +26,9 @@ from jobs.services import Services
 from store.calls import Heard
 from store.connections import Tie
 from store.database import TenantId
-from store.effects import WAITING, Effect
+from store.effects import Effect
 from store.missed import CLOSE, CREATE, Missed, Owed
+from store.owed import WAITING
 from store.sieve import NO_CUSTOMER
 from store.tenants import Tenant, User
 

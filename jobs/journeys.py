@@ -11,7 +11,7 @@ from uuid import UUID
 from domain.call import CallEvent
 from domain.contact import fold_email
 from domain.journey import Name, Step, journey, line, moment, sentence
-from store.calls import Kept
+from store.call_book import Kept
 from store.database import TenantId
 from store.tenants import User
 

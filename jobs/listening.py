@@ -17,7 +17,7 @@ from domain.errors import Missing, Refused
 from domain.ports import Sound
 from domain.recording import Part, Ticket, form_of, is_range, may_listen, part_of, read_ticket
 from jobs.recordings import USE, kept, kept_until
-from store.calls import Kept
+from store.call_book import Kept
 from store.recordings import CHUNK_BYTES, Recording
 from store.vault import KeyGone
 

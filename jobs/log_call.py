@@ -42,8 +42,9 @@ from jobs.services import Services
 from store.calls import Heard
 from store.connections import Tie
 from store.database import TenantId
-from store.effects import ACTIVITIES, Effect
+from store.effects import Effect
 from store.inbox import Delivery, Inbox
+from store.owed import ACTIVITIES
 from store.sieve import NO_CUSTOMER
 from store.tenants import Tenant, User
 

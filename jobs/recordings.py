@@ -22,7 +22,8 @@ from domain.recording import (
     good_until,
     write_ticket,
 )
-from store.calls import Heard, Kept
+from store.call_book import Kept
+from store.calls import Heard
 from store.connections import Tie
 from store.database import TenantId
 from store.effects import Effect

@@ -19,7 +19,8 @@ from jobs.activities import Story, activity_of, stories
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
-from store.effects import Effect, Owed
+from store.effects import Effect
+from store.owed import Owed
 
 log = structlog.get_logger()
 

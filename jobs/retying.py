@@ -19,7 +19,8 @@ from jobs.services import Services
 from jobs.texts import NOT_LOGGED, days, kept
 from store.connections import Tie
 from store.database import TenantId
-from store.effects import TEXTS, WAITING, Effect
+from store.effects import Effect
+from store.owed import TEXTS, WAITING
 from store.texts import Conversation
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from domain.errors import Forbidden, Malformed, Missing, Upstream
 from domain.ports import Control
 from domain.urgency import urgently
 from jobs.services import Services
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
 from store.database import TenantId
 from store.effects import Effect

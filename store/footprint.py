@@ -24,8 +24,9 @@ from sqlalchemy.dialects.postgresql import insert
 from domain.contact import fold_email
 from domain.matching import Trace
 from store.database import TenantId
-from store.effects import WAITING, Effects
+from store.effects import Effects
 from store.holdings import HOLDINGS
+from store.owed import WAITING
 from store.tables import (
     OF_A_TENANT,
     calls,

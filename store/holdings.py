@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, tr
 from domain.holding import Holding
 from domain.profile import Profile
 from store.database import Database, TenantId
-from store.effects import OVER
 from store.hub import Hub
+from store.owed import OVER
 from store.tables import (
     api_keys,
     calls,

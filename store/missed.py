@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 from sqlalchemy.sql.expression import FromClause
 
 from store.database import Database, TenantId
-from store.effects import WAITING
+from store.owed import WAITING
 from store.tables import calls, effects
 
 CREATE, CLOSE = "task.create", "task.close"

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 
 from store.database import TenantId
-from store.effects import ACTIVITIES, LATER, WAITING
+from store.owed import ACTIVITIES, LATER, WAITING
 from store.tables import calls, effects
 
 NO_CUSTOMER = frozenset({"internal", "own", "left_out"})  # how a call matched that is with no customer: never logged

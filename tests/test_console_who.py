@@ -13,7 +13,7 @@ from domain.contact import Line, Person, Record
 from domain.matching import Rules
 from domain.plan import Step
 from jobs import who
-from store.calls import Kept
+from store.call_book import Kept
 from store.database import TenantId
 from store.embedded import Postgres
 from store.tables import effects

@@ -18,8 +18,8 @@ from domain.pop import PopRules, Wish
 from jobs import pops
 from jobs.services import Services
 from store.budget import every_tenant, pop_times
-from store.effects import ACTIVITIES
 from store.embedded import Postgres
+from store.owed import ACTIVITIES
 from store.tables import effects
 from tests.calls_office import ALICE, BOB, BRIDGE, Office, opened, tools
 from tests.zoho_stage import Stage, running

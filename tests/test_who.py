@@ -16,7 +16,7 @@ from jobs import choosing, leads, texts, who, worker
 from jobs.erase import erase
 from jobs.services import Services
 from sandbox.cast import ALICE, ALICE_LTD, BOB, Controls
-from store.calls import Kept
+from store.call_book import Kept
 from store.tables import effects, number_rules
 from store.tenants import User
 from tests.test_reconcile import BRIDGE, Office, open_office, outside, services

@@ -20,7 +20,7 @@ from domain.errors import Malformed, Missing
 from domain.ports import Control
 from jobs import dialling, passages, steering
 from store.api_keys import ApiKey
-from store.calls import Kept
+from store.call_book import Kept
 from store.changes import Kind, News, TooOld
 from store.finding import Contact
 from store.tenants import User

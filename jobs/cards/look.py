@@ -13,10 +13,10 @@ from integrations.google.cards.views import Home, Number, Past, Person, Record
 from jobs import crm_pages, dialling, follow_ups, passages
 from jobs.cards.reader import Reader
 from jobs.services import Services
-from store.calls import Kept
+from store.call_book import Kept
 from store.connections import Tie
-from store.effects import WAITING
 from store.finding import Contact
+from store.owed import WAITING
 from store.sieve import Wanted
 from store.tenants import User
 

@@ -15,7 +15,7 @@ from integrations.google.hosts import CALENDAR, COMPOSE
 from jobs import dialling, leads, remarks
 from jobs.cards import look, triggers
 from jobs.cards.reader import Reader, id_of
-from store.calls import Kept
+from store.call_book import Kept
 
 LATER = timedelta(hours=2)  # when a call-back is proposed for: the next half hour after that
 HALF_HOUR = timedelta(minutes=30)
