@@ -13,7 +13,7 @@ from commands.desk import OPERATOR, length_of, of_tenant
 from domain.call import DIRECTIONS, OUTCOMES
 from domain.errors import Missing
 from domain.matching import Trace
-from jobs import corrections, journeys
+from jobs import by_hand, journeys
 from jobs.journeys import Mark
 from jobs.services import Services
 from store.call_book import Kept
@@ -157,9 +157,9 @@ def calls_retry(call: UUID | None, tenant: str | None, json_: bool) -> None:
     with services() as opened:
         if call is not None:
             one, _ = _call(opened, call)
-            count = corrections.retry(opened, one, call, actor=OPERATOR)
+            count = by_hand.retry(opened, one, call, actor=OPERATOR)
         else:
-            count = sum(corrections.retry(opened, one, None, actor=OPERATOR) for one in tenants_of(opened, tenant))
+            count = sum(by_hand.retry(opened, one, None, actor=OPERATOR) for one in tenants_of(opened, tenant))
     say({"again": count}, f"{count} will be tried again.", json_=json_)
 
 

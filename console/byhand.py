@@ -14,8 +14,8 @@ from console.desk import Here, desk, here, page, read
 from console.forms import Filled, Nothing, Search, asked, filled
 from domain import phone
 from domain.errors import Malformed, Missing
-from jobs import corrections, passages
-from jobs.corrections import Correction, Entry
+from jobs import by_hand, passages
+from jobs.by_hand import Correction, Entry
 from store.call_book import Kept
 from store.finding import Contact
 from store.sieve import NO_CUSTOMER
@@ -51,7 +51,7 @@ def enter() -> ResponseReturnValue:
         talk=minutes(told["talk"]),
     )
     try:
-        call = corrections.enter(desk().services, at.user, entry)
+        call = by_hand.enter(desk().services, at.user, entry)
     except Malformed as error:
         wrong = {FIELD_OF.get(error.code, "number"): [str(error)]}
         return _new(Filled(errors=wrong, given={**request.form.to_dict(), "csrf_token": ""})), 400
@@ -97,7 +97,7 @@ def correct(call: UUID) -> ResponseReturnValue:
         if user is None or not user.active:
             raise Missing("There is no such colleague.")
     try:
-        corrections.put_right(
+        by_hand.put_right(
             services,
             at.user,
             call,

@@ -20,7 +20,7 @@ from domain.errors import Forbidden, Malformed, Missing
 from domain.journey import sentence
 from domain.recording import may_listen
 from domain.remark import is_missing, may_remark
-from jobs import choosing, corrections, dialling, journeys, leads, recordings, remarks, who
+from jobs import by_hand, choosing, dialling, journeys, leads, recordings, remarks, who
 from store.call_book import Kept
 from store.connections import Tie
 from store.sieve import NO_CUSTOMER, Wanted
@@ -91,7 +91,7 @@ def retry(call: UUID) -> ResponseReturnValue:
 def _retry(call: UUID | None) -> None:
     if not filled(Nothing()).good:
         raise Malformed("This form has no such field.", code="field.unknown")
-    corrections.retry(desk().services, here().tenant.id, call, actor=here().actor)
+    by_hand.retry(desk().services, here().tenant.id, call, actor=here().actor)
 
 
 @bp.get("/<uuid:call>")

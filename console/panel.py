@@ -215,7 +215,7 @@ def _mail(at: Here, person: Contact) -> list[dict[str, str]]:
     return [
         {
             "subject": thread[0].subject or "(no subject)",
-            "sender": thread[0].sender,
+            "sender": thread[0].written_by,
             "when": at.times.ago(thread[0].at),
             "url": url_for("console.contacts.message", message=thread[0].key),
         }

@@ -59,6 +59,11 @@ class Message:
         plain = {name: list(getattr(self, name)) for name in LISTS}
         return {**asdict(self), "at": self.at.isoformat(), **plain}
 
+    @property
+    def written_by(self) -> str:
+        """The sender's name, for lists."""
+        return name_of(self.sender)
+
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Message:
         """Undo `as_data`."""
@@ -112,6 +117,12 @@ def address_of(shown: str) -> str:
     """
     address = email.utils.parseaddr(shown)[1]
     return address if ADDRESS.fullmatch(address) else ""
+
+
+def name_of(shown: str) -> str:
+    """What somebody calls themselves in a header; their address where it says no more."""
+    name, address = email.utils.parseaddr(shown)
+    return (name or address) if "@" in address else shown
 
 
 def threads(messages: Iterable[Message]) -> list[list[Message]]:

@@ -131,6 +131,7 @@ def _settle(services: Services, tie: Tie, answers: Sequence[tuple[Effect, object
     for effect, error in answers:
         if isinstance(error, Refused):
             services.effects.drop(tie.tenant, [effect], error.code)
+            services.connections.trouble(tie.tenant, tie.id, error.code)
         elif isinstance(error, Unanswered):
             postpone(services, tie, [effect], error)
             services.connections.trouble(tie.tenant, tie.id, error.code)

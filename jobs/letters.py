@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 SEND = "mail.send"
 SEEN_WITHIN = timedelta(seconds=30)  # so long until what Google sent surely stands among what was sent
+LOOKING = "mail.looking"
 PAUSED = timedelta(minutes=1)
 Feature = Literal["mailbox", "send-mail", "label-mail"]
 UNSURE = "mail.unsure"
@@ -154,8 +155,10 @@ def _send(services: Services, tie: Tie, effect: Effect) -> None:
             services.mail.remove(tie.tenant, [waiting.key])
             return
         sent = mailbox.find_sent(letter.mark, effect.created_at)
-        if not sent and services.db.now() - effect.created_at < SEEN_WITHIN:
-            services.effects.again(tie.tenant, [effect], "mail.looking", wait=SEEN_WITHIN)
+        if (
+            not sent and effect.reason != LOOKING
+        ):  # it may stand there in a moment: once more, however old the letter is
+            services.effects.again(tie.tenant, [effect], LOOKING, wait=SEEN_WITHIN)
             return
     if not sent:
         services.effects.claim(tie.tenant, [effect])

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -105,15 +106,9 @@ def let_out_mail(
     """Hand over messages and note it. That they can be opened at all is their consent: its end destroys their key."""
     if messages:
         out = _exit(services, tenant, way, actor)
-        try:
+        with _refusing(services, tenant, out, len(messages), actor):
             limited_use.check(out, "mail", pressed=pressed)
-        except NotForThat as refusal:
-            _refused(services, tenant, out, refusal.code, len(messages), actor)
-            raise
-        ids = [message.id for message in messages]
-        if out.sink not in REPEATABLE or _noted.first_time(tenant, out.slug, actor, ids):
-            facts = {"exit": way, "sink": out.sink, "messages": len(messages)}
-            _write(services, tenant, "google.passed", actor, subject, facts)
+        _passed(services, tenant, out, [message.id for message in messages], "messages", actor, subject)
     return messages
 
 
@@ -152,23 +147,17 @@ def note(
 def whole(services: Services, tenant: TenantId, way: str, account: UUID, count: int, *, actor: str = "system") -> None:
     """Ask whether what one account told us may leave there as it stands. Raises NotForThat, and writes it down."""
     out = _exit(services, tenant, way, actor)
-    try:
+    with _refusing(services, tenant, out, count, actor):
         limited_use.check(out, "contacts")
         if account in _accounts(services, tenant, carrying=False):
             raise NotForThat("The consent it came under has ended.", code="limited_use.consent")
-    except NotForThat as refusal:
-        _refused(services, tenant, out, refusal.code, count, actor)
-        raise
 
 
 def note_whole(
     services: Services, tenant: TenantId, way: str, ids: Collection[object], *, actor: str = "system", subject: str = ""
 ) -> None:
     """Write down that it left, of so many people."""
-    out = limited_use.exit_named(way)
-    if out.sink not in REPEATABLE or _noted.first_time(tenant, way, actor, ids):
-        facts = {"exit": way, "sink": out.sink, "people": len(ids)}
-        _write(services, tenant, "google.passed", actor, subject, facts)
+    _passed(services, tenant, limited_use.exit_named(way), ids, "people", actor, subject)
 
 
 def from_google(contact: Contact) -> bool:
@@ -224,6 +213,25 @@ def _without(
     for batch in in_batches(ids, BATCH):
         known |= services.hub.people_without(tenant, batch, shut)
     return known
+
+
+@contextmanager
+def _refusing(services: Services, tenant: TenantId, out: Exit, count: int, actor: str) -> Iterator[None]:
+    """Write down a refusal on its way."""
+    try:
+        yield
+    except NotForThat as refusal:
+        _refused(services, tenant, out, refusal.code, count, actor)
+        raise
+
+
+def _passed(
+    services: Services, tenant: TenantId, out: Exit, ids: Collection[object], what: str, actor: str, subject: str
+) -> None:
+    """Write down that so many left, unless it was written down lately for who asks again and again."""
+    if out.sink not in REPEATABLE or _noted.first_time(tenant, out.slug, actor, ids):
+        facts = {"exit": out.slug, "sink": out.sink, what: len(ids)}
+        _write(services, tenant, "google.passed", actor, subject, facts)
 
 
 def _refused(services: Services, tenant: TenantId, out: Exit, code: str, count: int, actor: str) -> None:

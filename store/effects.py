@@ -45,6 +45,7 @@ class Effect:
     payload: dict[str, Any]
     attempts: int
     created_at: datetime
+    reason: str = ""  # why it was not done when it was last tried
 
 
 def backoff(attempts: int) -> timedelta:
@@ -233,6 +234,7 @@ class Effects(Standing):
                 payload=vault.open_json("effects", row.id, "payload", row.payload) or {},
                 attempts=row.attempts,
                 created_at=row.created_at,
+                reason=row.reason,
             )
             for row in rows
         ]

@@ -14,8 +14,8 @@ import pytest
 from domain.call import CallEvent, fold
 from domain.errors import Malformed, Missing
 from domain.ports import CrmUser
-from jobs import corrections, journeys, log_call, numbers
-from jobs.corrections import Correction, Entry
+from jobs import by_hand, journeys, log_call, numbers
+from jobs.by_hand import Correction, Entry
 from store.database import TenantId
 from store.embedded import Postgres
 from store.sieve import Wanted
@@ -80,8 +80,8 @@ def entry(alice: Alice, **more: Any) -> Entry:
 def test_a_call_entered_by_hand_is_one_call_and_one_activity(alice: Alice) -> None:
     """However often the form is sent."""
     once = entry(alice)
-    first = corrections.enter(alice.tools, alice.office.bob, once)
-    again = corrections.enter(alice.tools, alice.office.bob, once)
+    first = by_hand.enter(alice.tools, alice.office.bob, once)
+    again = by_hand.enter(alice.tools, alice.office.bob, once)
     log_call.act(alice.tools, alice.tenant)
     log_call.act(alice.tools, alice.tenant)
 
@@ -99,7 +99,7 @@ def test_a_call_entered_by_hand_is_one_call_and_one_activity(alice: Alice) -> No
 def test_a_tenant_with_phonebridge_has_it_written_as_a_row(alice: Alice) -> None:
     """Zoho's telephony knows only calls that live; one writer all the same."""
     alice.tools.tenants.set(alice.tenant, call_writer="bridge")
-    made = corrections.enter(alice.tools, alice.office.bob, entry(alice))
+    made = by_hand.enter(alice.tools, alice.office.bob, entry(alice))
 
     assert "records" == kept(alice, made).writer
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_a_call_is_not_entered(alice: Alice, wrong: dict[str, Any
     numbers.set_apart(alice.tools, alice.tenant, SPAM, "left_out", "sells lamps", actor="user:x")
 
     with pytest.raises(Malformed) as caught:
-        corrections.enter(alice.tools, alice.office.bob, entry(alice, **wrong))
+        by_hand.enter(alice.tools, alice.office.bob, entry(alice, **wrong))
 
     assert code == caught.value.code
     assert [] == alice.tools.calls.recent(alice.tenant)
@@ -147,8 +147,8 @@ def test_a_correction_reaches_the_activity_and_stays(alice: Alice) -> None:
     log_call.act(alice.tools, alice.tenant)
     right = Correction(outcome="answered", talk=2 * MINUTE, user=alice.office.alice.id)
 
-    assert ("course", "owner") == corrections.put_right(alice.tools, alice.office.bob, made, right)
-    assert () == corrections.put_right(alice.tools, alice.office.bob, made, right)
+    assert ("course", "owner") == by_hand.put_right(alice.tools, alice.office.bob, made, right)
+    assert () == by_hand.put_right(alice.tools, alice.office.bob, made, right)
     log_call.act(alice.tools, alice.tenant)
     alice.hear(CallEvent(id="late", type="ended", at=alice.tools.now(), call_ref="c1", caller=DANA, outcome="missed"))
 
@@ -162,7 +162,7 @@ def test_a_correction_made_before_the_activity_stands_there_waits(alice: Alice) 
     """It is written the right way at once, or amended once it is there; never twice."""
     told = Corrected(alice)
     made = call(alice, "c1", outcome="missed", answered_at=None)
-    corrections.put_right(alice.tools, alice.office.bob, made, Correction(outcome="answered", talk=MINUTE))
+    by_hand.put_right(alice.tools, alice.office.bob, made, Correction(outcome="answered", talk=MINUTE))
     log_call.act(alice.tools, alice.tenant)
 
     assert [("answered", 60)] == [(one.outcome, one.talk_seconds) for one in alice.crm.logged]
@@ -177,7 +177,7 @@ def test_whom_a_call_was_with_is_chosen_once(alice: Alice) -> None:
     log_call.act(tools, tenant)
     eva = contact_of(tools, tenant, SPAM)
 
-    assert ("person",) == corrections.put_right(tools, alice.office.bob, made, Correction(contact=(eva,)))
+    assert ("person",) == by_hand.put_right(tools, alice.office.bob, made, Correction(contact=(eva,)))
     alice.hear(CallEvent(id="late", type="recording", at=tools.now(), call_ref="c1", caller=DANA))
 
     assert (eva, "by_hand") == (kept(alice, made).contact, kept(alice, made).match)
@@ -185,7 +185,7 @@ def test_whom_a_call_was_with_is_chosen_once(alice: Alice) -> None:
 
 def test_a_strangers_call_cannot_be_corrected(alice: Alice) -> None:
     with pytest.raises(Missing):
-        corrections.put_right(alice.tools, alice.office.bob, uuid4(), Correction(outcome="missed"))
+        by_hand.put_right(alice.tools, alice.office.bob, uuid4(), Correction(outcome="missed"))
 
 
 def test_who_spoke_first_keeps_the_call(alice: Alice) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text, update
 
 from domain.errors import Forbidden, Missing
-from domain.mail import Message, address_of, threads
+from domain.mail import Message, address_of, name_of, threads
 from jobs import letters
 from jobs.erase import erase
 from jobs.services import Services
@@ -122,15 +122,35 @@ def test_what_it_says_is_in_no_database(office: Office, db_urls: Postgres, mail_
 
 @pytest.mark.parametrize("fault", [{"action": "drop_after"}, {"action": "status", "status": 500}], ids=["done", "not"])
 def test_a_lost_answer_is_read_back_before_anything_is_sent_again(office: Office, fault: dict[str, Any]) -> None:
-    """Whether Google had sent it or not: exactly one message."""
+    """Whether Google had sent it or not: exactly one message. What is not there yet is looked for once more."""
     message = came(office)
     office.google.post("faults", match=SEND, times=1, **fault)
     token = answer(office, message)
     assert "unknown" == letters.standing(office.services, office.alice, token)[0]
 
+    if not sent(office):
+        again(office)
+        assert ("unknown", letters.LOOKING) == letters.standing(office.services, office.alice, token)
+        assert [] == sent(office)
     again(office)
     assert "done" == letters.standing(office.services, office.alice, token)[0]
     assert 1 == len(sent(office))
+
+
+def test_a_letter_is_found_behind_a_pile_of_later_ones(office: Office) -> None:
+    """Alice sent more than a page of others meanwhile."""
+    message = came(office)
+    office.google.fault(SEND, "drop_after", times=1)
+    token = answer(office, message)
+    for number in range(55):
+        office.google.post(
+            "mail", user=ALICE, **{"from": ALICE}, to=DANA, subject=f"Later {number}", text="", labels=["SENT"]
+        )
+
+    again(office)
+
+    assert "done" == letters.standing(office.services, office.alice, token)[0]
+    assert 56 == len(sent(office))
 
 
 def test_where_we_may_not_look_nothing_is_sent_again(services: Services, google: Stage, tenant: TenantId) -> None:
@@ -201,3 +221,16 @@ def test_marks_are_written_back_and_seen_here_at_once(office: Office) -> None:
 )
 def test_an_address_is_one_address_or_none(shown: str, address: str) -> None:
     assert address == address_of(shown)
+
+
+@pytest.mark.parametrize(
+    ("shown", "name"),
+    [
+        ('"Dana, of Sol" <dana@sol.example>', "Dana, of Sol"),
+        ("<dana@sol.example>", "dana@sol.example"),
+        ("nobody at all", "nobody at all"),
+        ("", ""),
+    ],
+)
+def test_somebody_is_called_as_they_call_themselves(shown: str, name: str) -> None:
+    assert name == name_of(shown)

@@ -76,15 +76,20 @@ class GmailMailbox:
     def since(self, moment: datetime) -> list[str]:
         """Name the messages received since then, the newest first and so many at most; no junk, nothing in the bin."""
         found: list[str] = []
-        following: str | None = None
-        while following != "" and len(found) < MOST_LISTED:
-            request = self._messages.list(
-                userId=ME, q=f"after:{int(moment.timestamp())}", maxResults=LIST_PAGE, pageToken=following
-            )
-            page = execute(request, self._user)
-            found += [message["id"] for message in page.get("messages", ())]
-            following = page.get("nextPageToken", "")
+        for ids in self._listed(f"after:{int(moment.timestamp())}", LIST_PAGE):
+            found += ids
+            if len(found) >= MOST_LISTED:
+                break
         return found
+
+    def _listed(self, query: str, page: int) -> Iterator[list[str]]:
+        """Yield the ids of messages that fit, the newest first, a page at a time, to the last page."""
+        following: str | None = None
+        while following != "":
+            request = self._messages.list(userId=ME, q=query, maxResults=page, pageToken=following)
+            listed = execute(request, self._user)
+            yield [message["id"] for message in listed.get("messages", ())]
+            following = listed.get("nextPageToken", "")
 
     def _pages(self, cursor: str) -> Iterator[dict[str, Any]]:
         following: str | None = None
@@ -133,20 +138,18 @@ class GmailMailbox:
         return str(sent.get("id", ""))
 
     def find_sent(self, mark: str, since: datetime) -> str:
-        """Return the id of the letter with that mark among the latest sent since then, else ""."""
-        wanted = f"in:sent after:{int(since.timestamp()) - 60}"
-        listed = execute(self._messages.list(userId=ME, q=wanted, maxResults=BATCH_SIZE), self._user)
-        asked = {
-            message["id"]: self._messages.get(
-                userId=ME, id=message["id"], format="metadata", metadataHeaders=[MARK], fields="id,payload(headers)"
-            )
-            for message in listed.get("messages", ())
-        }
-        found = read_many(asked, self._user, self._batch) if asked else {}
-        marks = {
-            id: header["value"] for id, one in found.items() for header in one.get("payload", {}).get("headers", ())
-        }
-        return next((id for id, value in marks.items() if value == mark), "")
+        """Return the id of the letter with that mark among all that were sent since then, else ""."""
+        for ids in self._listed(f"in:sent after:{int(since.timestamp()) - 60}", BATCH_SIZE):
+            asked = {
+                id: self._messages.get(
+                    userId=ME, id=id, format="metadata", metadataHeaders=[MARK], fields="id,payload(headers)"
+                )
+                for id in ids
+            }
+            for id, one in (read_many(asked, self._user, self._batch) if asked else {}).items():
+                if any(header["value"] == mark for header in one.get("payload", {}).get("headers", ())):
+                    return id
+        return ""
 
     def labels(self) -> list[tuple[str, str]]:
         """Name the labels the user made: (id, name)."""

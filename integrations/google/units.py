@@ -59,7 +59,7 @@ class Budgeted:
         wait = self.take(cost, 0 if is_urgent() else KEPT) if cost else 0.0
         if wait:
             raise NotNow(
-                f"The units of a minute of this mailbox are used up. New ones come in {max(1, round(wait))} s.",
+                f"Google allows this mailbox no more requests for now. It goes on in {max(1, round(wait))} s.",
                 code="mail.budget",
                 wait=wait,
             )

@@ -50,7 +50,9 @@ def send(http: Http, method: str, url: str, *, once: bool = False, **options: An
             raise Refused("The platform's address cannot be used.", code="url.not_allowed") from None
         if once and not never_left(error):
             raise Unanswered("The platform took the request and did not answer.") from None
-        raise TryLater("The platform cannot be reached.", code="upstream.unreachable") from None
+        slow = isinstance(error, requests.ReadTimeout)
+        said = "The platform did not answer in time." if slow else "The platform cannot be reached."
+        raise TryLater(said, code="upstream.unreachable") from None
     return response
 
 

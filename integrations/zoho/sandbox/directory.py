@@ -152,7 +152,10 @@ def _user(who: Caller, user: User) -> Json:
         "time_zone": user.zone.key,
         "offset": int(offset.total_seconds() * 1000),
         "locale": "en_GB",
-        "role": {"name": "CEO" if user.admin else "Manager", "id": f"{prefix}{ROLE_NUMBER + (not user.admin):012d}"},
+        "role": {
+            "name": "Director" if user.admin else "Manager",
+            "id": f"{prefix}{ROLE_NUMBER + (not user.admin):012d}",
+        },
         "profile": {"name": profile[1], "id": f"{prefix}{profile[0]:012d}"},
         "type__s": "Regular User",
         "created_time": show_time(who.org.opened_at, who.user.zone),

@@ -1,7 +1,7 @@
 """Calls entered and put right by hand: events, fold and activity as of any other call, with a name in the ledger.
 
 What somebody enters or corrects is an event of the call like those a phone system tells, and the last word of all, so a
-late webhook cannot undo it. What the CRM is told is in `jobs.amending`.
+late webhook cannot undo it. What the CRM is told is in `jobs.correcting`.
 """
 
 from __future__ import annotations
