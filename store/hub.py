@@ -8,12 +8,26 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import (
+    Connection,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.contact import Merged, Person, Record, keys, merge, one_person, prefixes
@@ -25,15 +39,34 @@ from store.database import Database, TenantId
 from store.effects import Effects
 from store.finding import Finding
 from store.tables import connections, contact_keys, contacts, links, tombstones
-from store.vault import TenantVault, Vault
+from store.vault import TenantVault, Vault, as_json
 
 LOOK = "look"  # the kind of a fingerprint of all a record says
 SPELT = "spelt"  # the kind of a key for a number that is known only as it is written
 SAID = ("contact_id", "owner", "account", "mark", "look", "changed_at")  # what a link learns from each reading
-INSERT_KEYS = text(  # one statement for a thousand people's keys: a row at a time costs more than the rest together
-    "INSERT INTO contact_keys (tenant_id, kind, fingerprint, contact_id) SELECT :tenant, kind, fingerprint, contact"
-    " FROM unnest(CAST(:kinds AS text[]), CAST(:prints AS bytea[]), CAST(:whose AS uuid[]))"
-    " AS told (kind, fingerprint, contact)"
+# A thousand people have fifty thousand keys: they travel as three lists of words, for a list of values is made value by
+# value, which costs more than all the rest.
+_told = (
+    func.unnest(
+        *(
+            func.string_to_array(bindparam(name, type_=Text), literal(",", Text))
+            for name in ("kinds", "prints", "whose")
+        )
+    )
+    .table_valued("kind", "print", "contact", name="told")
+    .render_derived()
+)
+_TOLD_KEY = (_told.c.kind, func.decode(_told.c.print, literal("hex", Text)), cast(_told.c.contact, Uuid))
+INSERT_KEYS = (
+    upsert(contact_keys)
+    .from_select(
+        ["tenant_id", "kind", "fingerprint", "contact_id"], select(bindparam("tenant", type_=Uuid), *_TOLD_KEY)
+    )
+    .on_conflict_do_nothing()
+)
+DELETE_KEYS = delete(contact_keys).where(
+    contact_keys.c.tenant_id == bindparam("tenant", type_=Uuid),
+    tuple_(contact_keys.c.kind, contact_keys.c.fingerprint, contact_keys.c.contact_id).in_(select(*_TOLD_KEY)),
 )
 
 
@@ -228,41 +261,40 @@ class Hub(Finding):
             self._effects.remove_from_phonebook(database, tenant, phonebook, contact)
 
     def _write(self, database: Connection, vault: TenantVault, merged: Mapping[UUID, Merged]) -> None:
-        """Write what changed of these contacts. Keys are many and dear, so they stay where the person does."""
+        """Write what changed of these contacts. Keys are many and dear: only those that came or went are touched."""
         tenant = vault.tenant
         rows = database.execute(
             select(contacts.c.id, contacts.c.person).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(merged))
         )
-        before = {row.id: vault.open_json("contacts", row.id, "person", row.person) or {} for row in rows}
-        now = {contact: {"person": view.person.as_data(), "source": view.source} for contact, view in merged.items()}
-        now = {contact: json.loads(json.dumps(data)) for contact, data in now.items()}  # as it is read back
-        changed = [
-            {"id": contact, "tenant_id": tenant, "person": vault.seal_json("contacts", contact, "person", data)}
-            for contact, data in now.items()
-            if data != before.get(contact)
-        ]
+        before = {row.id: vault.open("contacts", row.id, "person", row.person) for row in rows}
+        now = {
+            contact: as_json({"person": view.person.as_data(), "source": view.source})
+            for contact, view in merged.items()
+        }
+        changed = [contact for contact, said in now.items() if said != before.get(contact)]
         if not changed:
             return
-        statement = upsert(contacts)
+        fresh = upsert(contacts)
         database.execute(
-            statement.on_conflict_do_update(
+            fresh.on_conflict_do_update(
                 index_elements=["tenant_id", "id"],
-                set_={"person": statement.excluded.person, "updated_at": func.now()},
+                set_={"person": fresh.excluded.person, "updated_at": func.now()},
             ),
-            changed,
+            [
+                {"id": contact, "tenant_id": tenant, "person": vault.seal("contacts", contact, "person", now[contact])}
+                for contact in changed
+            ],
         )
-        others = [contact for contact in now if now[contact]["person"] != before.get(contact, {}).get("person")]
-        database.execute(
-            delete(contact_keys).where(contact_keys.c.tenant_id == tenant, contact_keys.c.contact_id.in_(others))
-        )
-        found = [(kind, value, contact) for contact in others for kind, value in _found_by(merged[contact].person)]
-        if found:
-            columns = {
-                "kinds": [kind for kind, _, _ in found],
-                "prints": [vault.fingerprint(kind, value) for kind, value, _ in found],
-                "whose": [contact for _, _, contact in found],
-            }
-            database.execute(INSERT_KEYS, {"tenant": tenant} | columns)
+        went: list[tuple[str, str, UUID]] = []
+        came: list[tuple[str, str, UUID]] = []
+        for contact in changed:
+            said = json.loads(before[contact])["person"] if before.get(contact) else {}
+            old, new = _found_by(Person.from_data(said)), _found_by(merged[contact].person)
+            went += [(kind, value, contact) for kind, value in old - new]
+            came += [(kind, value, contact) for kind, value in new - old]
+        for statement, found in ((DELETE_KEYS, went), (INSERT_KEYS, came)):
+            if found:
+                database.execute(statement, {"tenant": tenant} | _told_keys(vault, found))
 
     def _put_links(
         self, database: Connection, tenant: TenantId, connection: UUID, told: Sequence[tuple[UUID, Record]]
@@ -312,11 +344,20 @@ def _row_of(connection: UUID, module: str, remote_id: str) -> UUID:
     return uuid.uuid5(connection, f"{module}/{remote_id}")
 
 
-def _found_by(person: Person) -> Iterator[tuple[str, str]]:
+def _found_by(person: Person) -> frozenset[tuple[str, str]]:
     """Everything that leads to a person: numbers, addresses, numbers nobody can dial as they are spelt, beginnings."""
-    yield from keys(person)
-    yield from {(SPELT, number_key(line)) for line in person.lines if not line.e164 and number_key(line)}
-    yield from (("prefix", beginning) for beginning in prefixes(person))
+    spelt = {(SPELT, number_key(line)) for line in person.lines if not line.e164 and number_key(line)}
+    return keys(person) | spelt | {("prefix", beginning) for beginning in prefixes(person)}
+
+
+def _told_keys(vault: TenantVault, found: Sequence[tuple[str, str, UUID]]) -> dict[str, str]:
+    """Keys as `INSERT_KEYS` and `DELETE_KEYS` read them: three lists of words without a comma in them."""
+    prints = vault.fingerprints((kind, value) for kind, value, _ in found)
+    return {
+        "kinds": ",".join(kind for kind, _, _ in found),
+        "prints": ",".join(map(bytes.hex, prints)),
+        "whose": ",".join(str(contact) for _, _, contact in found),
+    }
 
 
 def _twin(step: Step) -> Key:

@@ -16,7 +16,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -94,9 +94,17 @@ class Key:
     id: int
     secret: bytes
     cipher: AESGCM = field(init=False, compare=False)  # made once: its key schedule costs as much as a short value
+    mac: hmac.HMAC = field(init=False, compare=False)  # keyed once, and copied for each value
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cipher", AESGCM(self.secret))
+        object.__setattr__(self, "mac", hmac.new(self.secret, digestmod="sha256"))
+
+    def fingerprint(self, kind: str, value: str) -> bytes:
+        """HMAC-SHA-256 of a kind and a value."""
+        mac = self.mac.copy()
+        mac.update(f"{kind}\0{value}".encode())
+        return mac.digest()
 
     def __repr__(self) -> str:
         return f"Key({self.id})"
@@ -109,6 +117,11 @@ def _about(tenant: TenantId, place: Place, header: bytes) -> bytes:
         text = part.encode()
         about += len(text).to_bytes(4, "big") + text
     return about
+
+
+def as_json(value: Any) -> str:
+    """The one text of a value that is sealed: equal values, equal texts."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def seal_with(key: Key, tenant: TenantId, place: Place, plain: bytes) -> bytes:
@@ -145,7 +158,7 @@ class TenantVault:
         return seal_with(self._vault.active(self.tenant, "data"), self.tenant, Place(table, str(row), field), data)
 
     def seal_json(self, table: str, row: UUID | str, field: str, value: Any) -> bytes:
-        return self.seal(table, row, field, json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        return self.seal(table, row, field, as_json(value))
 
     def open(self, table: str, row: UUID | str, field: str, sealed: bytes | None) -> str:
         """Open a sealed text; an empty cell opens as an empty text."""
@@ -163,8 +176,12 @@ class TenantVault:
 
     def fingerprint(self, kind: str, value: str) -> bytes:
         """A keyed fingerprint of `value`: equal for equal values, telling nothing without the tenant's key."""
-        key = self._vault.active(self.tenant, "index").secret
-        return hmac.digest(key, kind.encode() + b"\0" + value.encode(), hashlib.sha256)
+        return self._vault.active(self.tenant, "index").fingerprint(kind, value)
+
+    def fingerprints(self, told: Iterable[tuple[str, str]]) -> list[bytes]:
+        """The fingerprints of many (kind, value), in their order."""
+        key = self._vault.active(self.tenant, "index")
+        return [key.fingerprint(kind, value) for kind, value in told]
 
 
 class Vault:
@@ -205,7 +222,7 @@ class Vault:
 
     def own_fingerprint(self, kind: str, value: str) -> bytes:
         """A fingerprint for the directory: read before the tenant is known."""
-        return hmac.digest(self._deployment_key().secret, kind.encode() + b"\0" + value.encode(), hashlib.sha256)
+        return self._deployment_key().fingerprint(kind, value)
 
     def derive(self, use: str) -> bytes:
         """A secret of ours for one use (signing cookies, certificates), the same in every process."""
