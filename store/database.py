@@ -12,7 +12,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
+import psycopg
 from sqlalchemy import (
     ARRAY,
     Connection,
@@ -27,13 +29,15 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from domain.errors import Trouble
 from store.writers import Writers
 
 TenantId = uuid.UUID
-_SET_TENANT = "SELECT set_config('app.tenant_id', %(tenant)s, true)"
-_LOOK_AS_TENANT = f"{_SET_TENANT}, set_config('transaction_read_only', 'on', true)"
+_BEGIN = "BEGIN"
+_BEGIN_AS = "BEGIN; SELECT set_config('app.tenant_id', '{tenant}', true)"  # two statements, one journey
+_LOOK_AS = "BEGIN READ ONLY; SELECT set_config('app.tenant_id', '{tenant}', true)"
 _OPTIONS = {"options": "-c lock_timeout=5s -c statement_timeout=60s -c timezone=UTC", "connect_timeout": 5}
 
 
@@ -59,6 +63,7 @@ class Database:
             address,
             pool_size=pool_size,
             max_overflow=pool_size,
+            isolation_level="AUTOCOMMIT",  # every transaction is begun below, in the journey that names its tenant
             hide_parameters=True,  # an error's text may reach a log; what was being written must not
             connect_args=_OPTIONS,
         )
@@ -79,18 +84,16 @@ class Database:
     @contextmanager
     def apart(self, tenant: TenantId) -> Iterator[Connection]:
         """The same in a transaction of its own, also while this thread is having a look."""
-        with self.engine.begin() as connection:
-            connection.exec_driver_sql(_SET_TENANT, {"tenant": str(tenant)})
+        with self._begun(_BEGIN_AS.format(tenant=uuid.UUID(str(tenant)))) as connection:
             yield connection
 
     @contextmanager
     def reading(self, tenant: TenantId) -> Iterator[None]:
         """Whatever this thread reads of a tenant inside comes through one transaction, in which nothing can be written.
 
-        A look-up by itself is four journeys to the server, of which this leaves one.
+        A look-up by itself is three journeys to the server, of which this leaves one.
         """
-        with self.engine.begin() as connection:
-            connection.exec_driver_sql(_LOOK_AS_TENANT, {"tenant": str(tenant)})
+        with self._begun(_LOOK_AS.format(tenant=uuid.UUID(str(tenant)))) as connection:
             self._mine.look = (tenant, connection)
             try:
                 yield
@@ -100,7 +103,23 @@ class Database:
     @contextmanager
     def anyone(self) -> Iterator[Connection]:
         """Open a transaction that sees no tenant's rows."""
+        with self._begun(_BEGIN) as connection:
+            yield connection
+
+    @contextmanager
+    def _begun(self, words: str) -> Iterator[Connection]:
+        """Begin with these words; commit at the end, roll back on an exception.
+
+        Said by the driver itself: SQLAlchemy's way there costs as much as the journey.
+        """
         with self.engine.begin() as connection:
+            driver: Any = connection.connection.driver_connection
+            try:
+                driver.execute(words)
+            except psycopg.OperationalError as error:
+                connection.invalidate(error)
+                self.engine.dispose()  # when the server went away, the other connections are no better
+                raise OperationalError(words, None, error, hide_parameters=True) from error
             yield connection
 
     def now(self) -> datetime:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.once import once
 from tests.servers import db, db_urls, mail_url, neighbour, servers, servers_dir, tenant, vault, work_url
 
-__all__ = ["db", "db_urls", "mail_url", "neighbour", "servers", "servers_dir", "tenant", "vault", "work_url"]
+__all__ = ["db", "db_urls", "mail_url", "neighbour", "once", "servers", "servers_dir", "tenant", "vault", "work_url"]
 
 
 PROGRAMS = {

@@ -10,6 +10,7 @@ import pytest
 from domain.ports import Organisation
 from store.database import Database, TenantId
 from store.embedded import Embedded, Postgres
+from store.embedded.postgres import SETTINGS
 from store.schema import upgrade
 from store.tenants import Tenants
 from store.vault import KeyRing, Vault
@@ -27,6 +28,9 @@ def servers_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def servers(servers_dir: Path) -> Iterator[Embedded]:
     """Every server is started by the fixture that needs it and ends with the session."""
     with Embedded(servers_dir, say=lambda _: None) as embedded:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(SETTINGS, "fsync", "off")  # these outlive every process a test kills, not the machine
+            embedded.postgres()
         yield embedded
 
 

@@ -1,0 +1,64 @@
+"""What hundreds of tests would make again and again, made once: compiled templates, routes and statements.
+
+Every test still has its own applications and its own pools of connections.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+from sqlalchemy import Engine, create_engine
+from werkzeug.routing import Rule
+
+from store import database
+
+
+class Kept(BytecodeCache):
+    """Compiled templates, in memory; Jinja's key has their name and their text."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+class KnownRule(Rule):
+    """A route whose way of building addresses is compiled once, whatever application it hangs in."""
+
+    compiled: ClassVar[dict[Any, Callable[..., tuple[str, str]]]] = {}
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        key = (self.rule, repr(self.defaults), self.subdomain, self.host, append_unknown)
+        if key not in self.compiled:
+            self.compiled[key] = super()._compile_builder(append_unknown)
+        return self.compiled[key]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def once() -> Iterator[None]:
+    """Let all tests of a worker share these. What was imported stays, so nobody has to look whether it is garbage."""
+    engines: dict[Any, Engine] = {}
+
+    def engine(address: Any, *, pool_size: int, **told: Any) -> Engine:
+        key = (address, pool_size)
+        if key not in engines:
+            engines[key] = create_engine(address, pool_size=pool_size, **told)
+        return engines[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": Kept()})
+        patch.setattr(Flask, "url_rule_class", KnownRule)
+        patch.setattr(database, "create_engine", engine)
+        gc.freeze()
+        yield
