@@ -7,6 +7,8 @@ WORKERS ?= 3  # each has servers of its own; the longest files come first, and t
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 LINT := app.py settings.py domain store oauth integrations jobs webhooks console sandbox commands tests bench
 
+unexport PYTHONDONTWRITEBYTECODE  # every process of ours would compile all of it again
+
 .PHONY: demo test check bench serve lock clean
 
 demo: $(VENV)/.run  ## tell the whole story on the stage and stay up; ONCE=1 ends after the story

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -17,11 +17,13 @@ from typing import Any
 import psycopg
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Connection,
     Engine,
     TableValuedAlias,
     Text,
     Uuid,
+    any_,
     bindparam,
     column,
     create_engine,
@@ -46,6 +48,11 @@ def pairs(told: Mapping[uuid.UUID, str]) -> TableValuedAlias:
     ids = bindparam(None, list(told), ARRAY(Uuid))
     values = bindparam(None, list(told.values()), ARRAY(Text))
     return func.unnest(ids, values).table_valued(column("id", Uuid), column("value", Text)).render_derived()
+
+
+def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """Whether `column` is one of these: one parameter, however many they are, so that it is one statement for ever."""
+    return column == any_(bindparam(None, list(values), ARRAY(column.type)))
 
 
 class UnsafeRole(Trouble):

@@ -21,7 +21,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Update, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from store.database import TenantId, pairs
+from store.database import TenantId, among, pairs
 from store.inbox import Lane
 from store.owed import ACTIVITIES, LATER, OVER, TEXTS, UPDATE, WAITING, Standing
 from store.tables import effects
@@ -246,7 +246,7 @@ class Effects(Standing):
         with self._db.tenant(tenant) as database:
             database.execute(
                 update(effects)
-                .where(effects.c.tenant_id == tenant, effects.c.id.in_([effect.id for effect in batch]))
+                .where(effects.c.tenant_id == tenant, among(effects.c.id, [effect.id for effect in batch]))
                 .values(state="claimed", fence=effects.c.fence + 1, attempts=effects.c.attempts + 1)
             )
 
@@ -320,7 +320,7 @@ class Effects(Standing):
         """Change those of a batch that have not ended: one that was settled on its own keeps how it ended."""
         return update(effects).where(
             effects.c.tenant_id == tenant,
-            effects.c.id.in_([effect.id for effect in batch]),
+            among(effects.c.id, [effect.id for effect in batch]),
             effects.c.state.in_(WAITING),
         )
 
@@ -331,7 +331,7 @@ class Effects(Standing):
         """
         return database.execute(
             update(effects)
-            .where(effects.c.tenant_id == tenant, effects.c.id.in_(ids), effects.c.state.in_(("done", "dead")))
+            .where(effects.c.tenant_id == tenant, among(effects.c.id, ids), effects.c.state.in_(("done", "dead")))
             .values(
                 state="unknown",
                 reason="reconciled",
@@ -366,7 +366,7 @@ class Effects(Standing):
         if results:
             database.execute(
                 update(effects)
-                .where(effects.c.tenant_id == tenant, effects.c.id.in_(results))
+                .where(effects.c.tenant_id == tenant, among(effects.c.id, results))
                 .values(result=case(results, value=effects.c.id, else_=effects.c.result), done_at=func.now())
             )
 

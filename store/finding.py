@@ -17,7 +17,7 @@ from domain import phone
 from domain.contact import LONGEST_PREFIX, Person, fold_email, merge
 from domain.contact import words as words_of
 from domain.ports import in_batches
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.tables import connections, contact_keys, contacts, links
 from store.vault import Vault
 
@@ -118,7 +118,7 @@ class Finding:
             return {}
         with self._db.tenant(tenant) as database:
             rows = database.execute(
-                select(contacts).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(ids))
+                select(contacts).where(contacts.c.tenant_id == tenant, among(contacts.c.id, ids))
             ).all()
         return {row.id: self._contact(row) for row in rows}
 
@@ -135,7 +135,7 @@ class Finding:
                 )
                 .where(
                     links.c.tenant_id == tenant,
-                    links.c.contact_id.in_(ids),
+                    among(links.c.contact_id, ids),
                     links.c.module != "phonebook",
                     links.c.connection_id.not_in(shut),
                 )
@@ -176,7 +176,7 @@ class Finding:
                     connections,
                     (connections.c.tenant_id == links.c.tenant_id) & (connections.c.id == links.c.connection_id),
                 )
-                .where(links.c.tenant_id == tenant, links.c.contact_id.in_(ids))
+                .where(links.c.tenant_id == tenant, among(links.c.contact_id, ids))
                 .order_by(links.c.module, links.c.remote_id)
             ).all()
         for row in rows:
@@ -202,7 +202,7 @@ class Finding:
                     links.c.tenant_id == tenant,
                     links.c.connection_id == connection,
                     links.c.module == module,
-                    links.c.remote_id.in_(ids),
+                    among(links.c.remote_id, ids),
                 )
             )
             return {row.remote_id: row.contact_id for row in rows}
@@ -232,7 +232,7 @@ class Finding:
                     .where(
                         contact_keys.c.tenant_id == tenant,
                         contact_keys.c.kind == kind,
-                        contact_keys.c.fingerprint.in_(batch),
+                        among(contact_keys.c.fingerprint, batch),
                     )
                     .order_by(contact_keys.c.contact_id)
                 )

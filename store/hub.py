@@ -35,7 +35,7 @@ from domain.pairs import key_of
 from domain.plan import CROWD, Key, Link, Step
 from domain.ports import in_batches
 from domain.telling import number_key, utterance
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.effects import Effects
 from store.finding import Finding
 from store.tables import connections, contact_keys, contacts, links, tombstones
@@ -87,7 +87,7 @@ class Hub(Finding):
         with self._db.tenant(tenant) as database:
             batches: Iterable[Any] = [None] if only is None else in_batches((key[1] for key in only), 1_000)
             for batch in batches:
-                part = statement if batch is None else statement.where(links.c.remote_id.in_(batch))
+                part = statement if batch is None else statement.where(among(links.c.remote_id, batch))
                 for row in database.execution_options(yield_per=1_000).execute(part):
                     if only is None or (row.module, row.remote_id) in only:
                         found[row.module, row.remote_id] = _link(vault, row)
@@ -97,7 +97,7 @@ class Hub(Finding):
         """These stand there still, in the caller's transaction."""
         rows = [_row_of(connection, *key_of(record)) for record in records]
         database.execute(
-            update(links).where(links.c.tenant_id == tenant, links.c.id.in_(rows)).values(seen_at=func.now())
+            update(links).where(links.c.tenant_id == tenant, among(links.c.id, rows)).values(seen_at=func.now())
         )
 
     def unseen(self, tenant: TenantId, connection: UUID, since: datetime) -> list[Key]:
@@ -134,7 +134,7 @@ class Hub(Finding):
                 links.c.tenant_id == tenant,
                 links.c.connection_id == connection,
                 links.c.module == "phonebook",
-                links.c.remote_id.in_(contacts_gone),
+                among(links.c.remote_id, contacts_gone),
             )
         )
 
@@ -165,7 +165,7 @@ class Hub(Finding):
             for batch in in_batches(wanted, 5_000):
                 rows = database.execute(
                     select(tombstones.c.fingerprint).where(
-                        tombstones.c.tenant_id == tenant, tombstones.c.fingerprint.in_(batch)
+                        tombstones.c.tenant_id == tenant, among(tombstones.c.fingerprint, batch)
                     )
                 )
                 found |= {wanted[bytes(fingerprint)] for fingerprint in rows.scalars()}
@@ -206,7 +206,7 @@ class Hub(Finding):
         if new:
             database.execute(insert(contacts), [{"id": contact, "tenant_id": tenant} for contact in new])
         for batch in in_batches(dropped, 5_000):
-            database.execute(delete(links).where(links.c.tenant_id == tenant, links.c.id.in_(batch)))
+            database.execute(delete(links).where(links.c.tenant_id == tenant, among(links.c.id, batch)))
         self._put_links(database, tenant, connection, list(told.values()))
         self.remerge(database, tenant, touched)
         return counts
@@ -220,7 +220,7 @@ class Hub(Finding):
         for batch in in_batches((_row_of(connection, *key_of(record)) for record in new), 5_000):
             rows = database.execute(
                 select(links.c.module, links.c.remote_id, links.c.contact_id).where(
-                    links.c.tenant_id == tenant, links.c.id.in_(batch)
+                    links.c.tenant_id == tenant, among(links.c.id, batch)
                 )
             )
             found |= {(row.module, row.remote_id): row.contact_id for row in rows}
@@ -237,14 +237,14 @@ class Hub(Finding):
                     connections,
                     (connections.c.tenant_id == links.c.tenant_id) & (connections.c.id == links.c.connection_id),
                 )
-                .where(links.c.tenant_id == tenant, links.c.contact_id.in_(batch), links.c.module != "phonebook")
+                .where(links.c.tenant_id == tenant, among(links.c.contact_id, batch), links.c.module != "phonebook")
             )
             for row in rows:
                 said[row.contact_id].append((row.vendor, _link(vault, row).mark))
             gone = [contact for contact, sides in said.items() if not sides]
             self._leave_phonebooks(database, tenant, gone)
             merged = {contact: merge(sides) for contact, sides in said.items() if sides}
-            database.execute(delete(contacts).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(gone)))
+            database.execute(delete(contacts).where(contacts.c.tenant_id == tenant, among(contacts.c.id, gone)))
             if merged:
                 self._write(database, vault, merged)
             went += len(gone)
@@ -254,7 +254,7 @@ class Hub(Finding):
         """Owe every phonebook that holds one of these the news; the links that say so go with the contact."""
         written = database.execute(
             select(links.c.connection_id, links.c.contact_id).where(
-                links.c.tenant_id == tenant, links.c.contact_id.in_(gone), links.c.module == "phonebook"
+                links.c.tenant_id == tenant, among(links.c.contact_id, gone), links.c.module == "phonebook"
             )
         ).all()
         for phonebook, contact in written:
@@ -264,7 +264,7 @@ class Hub(Finding):
         """Write what changed of these contacts. Keys are many and dear: only those that came or went are touched."""
         tenant = vault.tenant
         rows = database.execute(
-            select(contacts.c.id, contacts.c.person).where(contacts.c.tenant_id == tenant, contacts.c.id.in_(merged))
+            select(contacts.c.id, contacts.c.person).where(contacts.c.tenant_id == tenant, among(contacts.c.id, merged))
         )
         before = {row.id: vault.open("contacts", row.id, "person", row.person) for row in rows}
         now = {

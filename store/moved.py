@@ -22,7 +22,7 @@ from domain.plan import Key
 from domain.ports import in_batches
 from domain.telling import utterance
 from domain.threeway import SIDES, Side, other
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.hub import LOOK, SPELT
 from store.tables import contact_keys, links, pairs
 from store.vault import TenantVault, Vault
@@ -167,7 +167,7 @@ class Moving:
             for batch in in_batches((key[1] for key in moved[side]), 1_000):
                 rows = database.execute(
                     select(links.c.module, links.c.remote_id, links.c.contact_id).where(
-                        *_of_side(couple, side, links), links.c.remote_id.in_(batch)
+                        *_of_side(couple, side, links), among(links.c.remote_id, batch)
                     )
                 )
                 whose |= {row.contact_id for row in rows if (row.module, row.remote_id) in moved[side]}
@@ -185,14 +185,14 @@ class Moving:
                             mine.c.fingerprint == theirs.c.fingerprint,
                         ),
                     )
-                    .where(mine.c.tenant_id == couple.tenant, mine.c.kind.in_(FINDS), mine.c.contact_id.in_(batch))
+                    .where(mine.c.tenant_id == couple.tenant, mine.c.kind.in_(FINDS), among(mine.c.contact_id, batch))
                     .distinct()
                 ).scalars()
             )
         records: dict[Side, dict[Key, Record]] = {"left": {}, "right": {}}
         for side in SIDES:
             for batch in in_batches(near, 1_000):
-                found = select(links).where(*_of_side(couple, side, links), links.c.contact_id.in_(batch))
+                found = select(links).where(*_of_side(couple, side, links), among(links.c.contact_id, batch))
                 records[side] |= self._records(database, vault, found)
         return records
 
@@ -201,7 +201,7 @@ class Moving:
     ) -> dict[Key, Record]:
         found: dict[Key, Record] = {}
         for batch in in_batches((key[1] for key in wanted), 1_000):
-            statement = select(links).where(*_of_side(couple, side, links), links.c.remote_id.in_(batch))
+            statement = select(links).where(*_of_side(couple, side, links), among(links.c.remote_id, batch))
             found |= self._records(database, vault, statement)
         return {key: record for key, record in found.items() if key in wanted}
 
@@ -227,7 +227,7 @@ class Moving:
         for side in SIDES:
             column = pairs.c.left_id if side == "left" else pairs.c.right_id
             for batch in in_batches((key[1] for key in records[side]), 1_000):
-                rows = database.execute(select(pairs).where(*of_couple(couple), column.in_(batch)))
+                rows = database.execute(select(pairs).where(*of_couple(couple), among(column, batch)))
                 found |= {row.id: row for row in rows if key_at(row, side) in records[side]}
         return list(found.values())
 

@@ -19,7 +19,7 @@ from domain.plan import Key
 from domain.ports import in_batches
 from domain.telling import utterance
 from domain.threeway import SIDES, Side
-from store.database import TenantId
+from store.database import TenantId, among
 from store.hub import LOOK
 from store.moved import APART, PARTS, WAITING, Couple, Moving, key_at, of_couple, pair_of
 from store.tables import pairs
@@ -33,14 +33,14 @@ class Pairs(Moving):
         """These pairs, as they are remembered now."""
         vault = self._vault.of(couple.tenant)
         wanted = [UUID(name) for name in ids if name]
-        rows = database.execute(select(pairs).where(*of_couple(couple), pairs.c.id.in_(wanted)))
+        rows = database.execute(select(pairs).where(*of_couple(couple), among(pairs.c.id, wanted)))
         return {str(row.id): pair_of(vault, row) for row in rows}
 
     def partnered(self, database: Connection, couple: Couple, side: Side, keys: Collection[Key]) -> set[Key]:
         """Which of these records have a partner already."""
         column = pairs.c.left_id if side == "left" else pairs.c.right_id
         rows = database.execute(
-            select(pairs).where(*of_couple(couple), pairs.c.state == "", column.in_([key[1] for key in keys]))
+            select(pairs).where(*of_couple(couple), pairs.c.state == "", among(column, [key[1] for key in keys]))
         )
         return {key_at(row, side) for row in rows} & set(keys)
 
@@ -71,7 +71,7 @@ class Pairs(Moving):
     def part(self, database: Connection, couple: Couple, ids: Collection[str]) -> None:
         """Forget these pairs."""
         for batch in in_batches([UUID(name) for name in ids if name], 1_000):
-            database.execute(delete(pairs).where(*of_couple(couple), pairs.c.id.in_(batch)))
+            database.execute(delete(pairs).where(*of_couple(couple), among(pairs.c.id, batch)))
 
     @staticmethod
     def call_up_all(database: Connection, tenant: TenantId) -> int:
@@ -87,8 +87,8 @@ class Pairs(Moving):
         for batch in in_batches(keys, 1_000):
             names = [key[1] for key in batch]
             mine = or_(
-                and_(pairs.c.crm_id == tie, pairs.c.left_id.in_(names)),
-                and_(pairs.c.book_id == tie, pairs.c.right_id.in_(names)),
+                and_(pairs.c.crm_id == tie, among(pairs.c.left_id, names)),
+                and_(pairs.c.book_id == tie, among(pairs.c.right_id, names)),
             )
             if apart:
                 database.execute(update(pairs).where(pairs.c.tenant_id == tenant, mine).values(state=APART))
@@ -123,7 +123,7 @@ class Pairs(Moving):
             names = [seen.key[1] for pair in agreed if (seen := pair.at(side))]
             for batch in in_batches(names, 1_000):
                 database.execute(
-                    delete(pairs).where(*of_couple(couple), pairs.c.state.like(f"{WAITING}:%"), column.in_(batch))
+                    delete(pairs).where(*of_couple(couple), pairs.c.state.like(f"{WAITING}:%"), among(column, batch))
                 )
 
 

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.once import once
 from tests.servers import db, db_urls, mail_url, neighbour, servers, servers_dir, tenant, vault, work_url
 
 __all__ = ["db", "db_urls", "mail_url", "neighbour", "once", "servers", "servers_dir", "tenant", "vault", "work_url"]
 
+
+settings.register_profile("suite", max_examples=50, deadline=None)  # other examples every time
+settings.load_profile("suite")
 
 PROGRAMS = {
     "chromium": "chromium",

@@ -424,7 +424,7 @@ def test_a_question_this_list_does_not_answer_is_refused(query: str, client: Fla
 TEXTS = st.text(max_size=60)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     told=st.dictionaries(st.sampled_from(["agent", "number", "extension", "x"]), TEXTS | st.none() | st.integers()),
     since=TEXTS,

@@ -49,7 +49,7 @@ events = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(told=st.lists(events, min_size=1, max_size=8), data=st.data())
 def test_order_and_repetition_change_nothing(told: list[CallEvent], data: st.DataObject) -> None:
     """Any order and any number of copies of the same events give the same call."""
@@ -59,7 +59,7 @@ def test_order_and_repetition_change_nothing(told: list[CallEvent], data: st.Dat
     assert fold(told) == fold(shuffled)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(told=st.lists(events, min_size=1, max_size=8, unique_by=lambda item: item.id))
 def test_what_is_true_of_every_call(told: list[CallEvent]) -> None:
     """A call that is over has an end and an outcome, one that is not has neither; talk is never negative."""
@@ -73,7 +73,7 @@ def test_what_is_true_of_every_call(told: list[CallEvent]) -> None:
     } | {""}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(one=events)
 def test_an_event_survives_being_written_down(one: CallEvent) -> None:
     """What was sealed as plain JSON values is read as the same event."""
@@ -87,7 +87,7 @@ def test_a_field_of_tomorrow_is_left_alone() -> None:
     assert one == CallEvent.from_data(one.as_data() | {"mood": "sunny"})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(one=events.filter(lambda item: item.type == "ended"))
 def test_an_ending_alone_is_a_call(one: CallEvent) -> None:
     """Should every other event be lost, the last word is enough."""

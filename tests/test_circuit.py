@@ -220,7 +220,7 @@ def test_never_too_many_never_too_dear_and_one_look_at_a_time(steps: list[Step],
         assert entry.wait_ms >= 0
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, limits=LIMITS)
 def test_lua_keeps_the_same_rules(work_url: str, steps: list[Step], limits: Limits) -> None:
     """Step by step the shared gate answers and remembers what the pure one does."""

@@ -40,14 +40,14 @@ DORA = Person(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(said=st.lists(sides, max_size=5), data=st.data())
 def test_the_order_of_the_sides_does_not_matter(said: list[tuple[str, Person]], data: st.DataObject) -> None:
     """Whoever was read first, the view is the same, provenance included."""
     assert merge(said) == merge(data.draw(st.permutations(said)))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(said=st.lists(sides, min_size=1, max_size=5))
 def test_nothing_is_dropped(said: list[tuple[str, Person]]) -> None:
     """Every number and address of every side is in the view, once, and every field says who said it."""
@@ -67,7 +67,7 @@ def test_nothing_is_dropped(said: list[tuple[str, Person]]) -> None:
         assert set(who) <= {side for side, person in said if getattr(person, name)}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(said=st.lists(sides, min_size=1, max_size=5))
 def test_a_name_is_somebodys_whole_name(said: list[tuple[str, Person]]) -> None:
     """Half a name from each side would be nobody's name."""
@@ -76,7 +76,7 @@ def test_a_name_is_somebodys_whole_name(said: list[tuple[str, Person]]) -> None:
     assert (view.given, view.family) in {(person.given, person.family) for _, person in said}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(person=people)
 def test_a_person_survives_being_written_down(person: Person) -> None:
     """What was sealed as JSON is read as the same person."""

@@ -29,7 +29,7 @@ FORMS = [
     for slug in VENDORS
     for path in sorted((HOME / slug / "fixtures").glob("*.json"))
 ]
-fuzzed = settings(max_examples=300, deadline=None, database=None)
+fuzzed = settings(max_examples=100, deadline=None, database=None)
 either = pytest.mark.parametrize("vendor", VENDORS)
 
 

@@ -95,7 +95,7 @@ def test_what_is_no_number_says_what_it_is(raw: str, region: str, kind: str, ext
     assert Number(raw, kind, extension=extension) == read(raw, region)  # type: ignore[arg-type]  # a row of the table
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(raw=st.text(max_size=90), region=st.sampled_from(["US", "ES", "GB", "AR", "XX", ""]))
 def test_no_text_is_too_strange(raw: str, region: str) -> None:
     """It never raises, keeps the raw text, and gives E.164 exactly where it says "number"."""
@@ -105,7 +105,7 @@ def test_no_text_is_too_strange(raw: str, region: str) -> None:
     assert ("number" == number.kind) == number.e164.startswith("+")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     region=st.sampled_from(["US", "GB", "ES", "DE", "FR", "AR", "IN", "JP"]),
     style=st.sampled_from(
@@ -187,7 +187,7 @@ def test_other_spellings_of_the_same_subscriber_are_known(e164: str, others: tup
     assert all(e164 in variants(other) for other in others)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     code=st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
     rest=st.from_regex("[0-9]{5,13}", fullmatch=True),

@@ -198,7 +198,7 @@ class Model:
         return list(read_plan(told, self.links, self.who, complete=complete))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(runs=st.lists(st.tuples(st.lists(records | gone, max_size=8), st.booleans()), max_size=4))
 def test_a_plan_that_was_applied_is_empty_the_second_time(runs: list[tuple[list[Record | Gone], bool]]) -> None:
     """Whatever came before; and the links then hold exactly what the side said last."""
@@ -214,7 +214,7 @@ def test_a_plan_that_was_applied_is_empty_the_second_time(runs: list[tuple[list[
             assert there.keys() == model.links.keys()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     wanted=st.dictionaries(st.sampled_from("abcde"), persons),
     before=st.dictionaries(st.sampled_from("abcde"), persons),

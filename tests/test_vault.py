@@ -52,7 +52,7 @@ def fault(act: Callable[[], object]) -> tuple[type, str, str]:
 UNIFORM = (Tampered, str(Tampered()), "vault.tampered")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(sealed_at=places, opened_at=places, whose=tenants, who=tenants)
 def test_a_seal_opens_in_its_own_place_only(sealed_at: Place, opened_at: Place, whose: TenantId, who: TenantId) -> None:
     """Another tenant, table, row or field, or the same letters split elsewhere: the same refusal for each."""
@@ -87,7 +87,7 @@ def test_every_cell_swapped_with_every_other_is_refused() -> None:
     assert len(spots) == opened
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(plain=st.binary(max_size=300), place=places)
 def test_what_went_in_comes_out(plain: bytes, place: Place) -> None:
     """And two seals of one text have nothing in common."""

@@ -132,7 +132,7 @@ def test_events_that_were_lost_break_nothing(kind: str, data: some.DataObject) -
     assert {"ended"} >= {call.state for call in calls(understood(deliveries))}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     events=some.lists(
         some.dictionaries(

@@ -31,7 +31,7 @@ TWILIO, PLIVO = (json.loads((HERE / f"{name}.json").read_text()) for name in ("t
 vendors = telephony_vendors()
 texts = some.text(some.characters(exclude_categories=["Cs"]), max_size=12)
 forms = some.dictionaries(texts.filter(bool), texts, min_size=1, max_size=6)
-fuzzed = settings(max_examples=100, deadline=None, database=None)
+fuzzed = settings(max_examples=50, deadline=None, database=None)
 
 
 def names(made: dict[str, Any]) -> list[str]:

@@ -35,7 +35,7 @@ JSON = some.recursive(
 every_vendor = pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS.keys())
 KNOCKING = [vendor for vendor in VENDORS.values() if not vendor.traits.listens]
 every_knocking_vendor = pytest.mark.parametrize("vendor", KNOCKING, ids=[vendor.slug for vendor in KNOCKING])
-fuzzed = settings(max_examples=150, deadline=None, database=None)
+fuzzed = settings(max_examples=60, deadline=None, database=None)
 
 
 def folder(vendor: TelephonyVendor) -> Path:
