@@ -49,6 +49,7 @@ INSIDE = re.compile(
 )
 BREAKS = re.compile(r"[^\W\d_]+|[/;|,&\n]")  # where a number ends and a note, or another number, begins
 FILLER = re.compile(r"([0-9])\1{6,}|0?123456789[0-9]?|9876543210")  # typed where a form insisted: nobody's, and many's
+NO_DIGIT = re.compile(r"\D+")
 LETTERS = re.compile(r"[A-Za-z]")
 WHOLE_DIGITS = 10  # so many before a note are a number although the tables do not know it (a test range)
 VANITY_LETTERS = 3  # from here on the library turns letters into digits
@@ -280,4 +281,4 @@ def _by_word(parsed: PhoneNumber, text: str) -> PhoneNumber | None:
 
 
 def _digits(text: str) -> str:
-    return "".join(one for one in text if one.isdecimal())
+    return NO_DIGIT.sub("", text)
