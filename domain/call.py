@@ -71,11 +71,10 @@ FIELDS = tuple(field.name for field in fields(CallEvent))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextEvent:
-    """A text message, as a vendor told us of it; numbers stand as the vendor wrote them."""
+class TextNews:
+    """A text message, as a vendor told us of it; numbers stand as the vendor wrote them. Not all say when it was."""
 
     id: str
-    at: datetime
     message_ref: str
     direction: Direction
     sender: str
@@ -84,6 +83,20 @@ class TextEvent:
     agent_email: str = ""
     agent_extension: str = ""
     media: tuple[str, ...] = ()  # where the vendor has the pictures and files that came with it
+    unsaid: bool = False  # the vendor says that it was sent, and what it says only when asked (`traits.words`)
+
+    def dated(self, at: datetime) -> TextEvent:
+        """The message, written when its news reached us where the vendor does not say when."""
+        if isinstance(self, TextEvent):
+            return self
+        return TextEvent(at=at, **{field.name: getattr(self, field.name) for field in fields(TextNews)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEvent(TextNews):
+    """A text message and when it was written."""
+
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

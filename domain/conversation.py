@@ -23,7 +23,7 @@ def as_data(message: TextEvent) -> dict[str, Any]:
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in asdict(message).items()
-        if value not in ("", ())
+        if value not in ("", (), False)
     }
 
 
@@ -77,5 +77,5 @@ def words(
 def _line(message: TextEvent, zone: ZoneInfo, who: str) -> str:
     count = len(message.media)
     media = MEDIA.get(count, f"({count} pictures or files)") if count else ""
-    said = " ".join(filter(None, (message.text, media)))
+    said = " ".join(filter(None, (message.text, media))) or "(no words)"
     return f"{message.at.astimezone(zone):%H:%M} {who}: {said}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
-from domain.call import CallEvent, Direction, Outcome, TextEvent
+from domain.call import CallEvent, Direction, Outcome, TextNews
 from domain.contact import Gone, Person, Record
 from domain.gate import Ask, Entry, Limits, Told, Turn
 from domain.mail import Letter, Message
@@ -76,7 +76,9 @@ class Traits:
     calls: bool = False  # a call list for back-fill and reconciliation
     recordings: bool = False
     texts: bool = False
+    words: bool = False  # of a text it sent it says the words only when asked (`TextKeeper`)
     listens: bool = False  # events come over a connection of ours (`listen`), not to a door
+    answered_in_xml: bool = False  # takes whatever its door answers for instructions, and wants to read none
     secret_field: str = ""  # the account field its knocks are signed with; empty: we make a secret for the door
 
 
@@ -114,6 +116,21 @@ class PhoneSystem(Protocol):
         """Yield the vendor's own record of calls that ended after that instant, as `ended` events, oldest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a text message says, and where the vendor has the pictures and files that went with it."""
+
+    text: str
+    media: tuple[str, ...] = ()
+
+
+class TextKeeper(PhoneSystem, Protocol):
+    """A phone system that is asked what a text it sent says (`traits.words`)."""
+
+    def words(self, message_ref: str) -> Words:
+        """Return what the message says. Raises Refused when nobody can tell any more."""
+
+
 class TelephonyVendor(Protocol):
     """A telephony vendor: how its knocks are believed and read, and how an account of it is opened."""
 
@@ -128,7 +145,7 @@ class TelephonyVendor(Protocol):
     def verify(self, knock: Knock, secrets: Sequence[str], now: datetime) -> str:
         """Return the vendor's event id if one of `secrets` signed this knock, else raise Unauthentic."""
 
-    def parse(self, body: bytes, event_id: str) -> CallEvent | TextEvent | None:
+    def parse(self, body: bytes, event_id: str) -> CallEvent | TextNews | None:
         """Understand a believed body; None for an event we have no use for. Raises Malformed."""
 
     def open(self, account: Mapping[str, str], http: Http) -> PhoneSystem:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from domain import dial_plan, phone
-from domain.call import CallEvent, TextEvent
+from domain.call import CallEvent, TextEvent, TextNews
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
 from jobs import (
     activities,
@@ -108,11 +108,11 @@ def _understand(services: Services, tie: Tie, deliveries: Sequence[Delivery]) ->
             services.inbox.failed(tie.tenant, delivery, error.code)
             log.info("delivery_dead", tenant=str(tie.tenant), delivery=str(delivery.id), reason=error.code)
             continue
-        if event is None or (isinstance(event, TextEvent) and event.direction == "internal"):
+        if event is None or (isinstance(event, TextNews) and event.direction == "internal"):
             told.ignored.append(delivery.id)
             continue
-        if isinstance(event, TextEvent):
-            told.texts.append(event)
+        if isinstance(event, TextNews):
+            told.texts.append(event.dated(delivery.received_at))
         else:
             told.calls.append(event)
             first = told.since.get(event.call_ref, delivery.received_at)

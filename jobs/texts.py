@@ -20,7 +20,7 @@ from domain import conversation, phone
 from domain.call import TextEvent
 from domain.errors import NotAllowed, Refused
 from domain.ports import Crm, Thread, in_batches
-from jobs import passages, who
+from jobs import passages, who, wording
 from jobs.services import Services
 from store.connections import Tie
 from store.effects import Effect
@@ -121,6 +121,7 @@ class Day:
 def log(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Make the CRM say what the conversations say: write new ones up to a hundred a request, add to the others."""
     crm = services.crm(tie)
+    wording.learn(services, tie, batch, kept(services))
     told = days(services, tie, [effect.text for effect in batch if effect.text is not None])
     fresh: list[tuple[Effect, Day]] = []
     try:

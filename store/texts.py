@@ -110,6 +110,14 @@ class Texts:
         statement = insert(texts).values(**fixed, **changed)
         database.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=changed))
 
+    def reword(self, tenant: TenantId, text: UUID, messages: Sequence[TextEvent]) -> None:
+        """Keep what the messages of a day say, as we know it now. The caller holds the lane."""
+        sealed = self._vault.of(tenant).seal_json("texts", text, "messages", list(map(conversation.as_data, messages)))
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                update(texts).where(texts.c.tenant_id == tenant, texts.c.id == text).values(messages=sealed)
+            )
+
     def says(self, tenant: TenantId, text: UUID, words: Sequence[str]) -> None:
         """Remember our words in the text of its activity, before they leave: as they may stand there."""
         sealed = self._vault.of(tenant).seal_json("texts", text, "said", list(words))

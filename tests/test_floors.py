@@ -27,6 +27,7 @@ FLOORS = {  # DESIGN.md, section 2: what each may import of ours besides itself
 OURS = {*FLOORS, "app", "tests", "bench"}
 GROUND = {"phonenumbers", "marshmallow"}  # what floor 0 may take from others
 SHARED = ("integrations.guard", "integrations.telephony")  # what vendors may share: files, never folders
+STAGES = "integrations.telephony.sandbox"  # what understudies may share
 SOCKETS = """
 import importlib, pathlib, socket, sys, threading
 def refuse(*args, **kwargs):
@@ -137,7 +138,7 @@ def test_no_vendor_knows_another() -> None:
 
 
 def test_an_understudy_cannot_share_our_mistakes() -> None:
-    """It imports Flask, the standard library and the rest of itself."""
+    """It imports Flask, the standard library, the rest of itself and what understudies share."""
     understudies = [path for path in files("integrations") if understudy(path)]
     assert {"integrations.zoho", "integrations.google", "integrations.telephony.standard"} <= {
         vendor_of(module_name(path)) for path in understudies
@@ -148,7 +149,7 @@ def test_an_understudy_cannot_share_our_mistakes() -> None:
         own = f"{vendor_of(module_name(path))}.sandbox"
         for name in imports(path):
             known = top(name) in sys.stdlib_module_names | {"flask"} or name == own or name.startswith(f"{own}.")
-            if not known:
+            if not known and name != STAGES and not name.startswith(f"{STAGES}."):
                 seen.add((module_name(path), name))
     assert set() == seen
 

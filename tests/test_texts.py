@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 from domain import conversation
 from domain.call import TextEvent
 from domain.said import MOST_CHARACTERS
+from integrations.telephony.twilio.sandbox import create_apps
 from jobs import log_call, texts
+from jobs.connect import add_phone_system
 from jobs.erase import erase
 from jobs.export import export_person
 from sandbox.cast import ALICE_LTD, BOB
 from store.embedded import Postgres
 from store.holdings import purge
+from tests.leg_stage import served
 from tests.test_reconcile import Office
 from tests.zoho_office import Open, offices, tell
 from tests.zoho_stage import BOB as BOB_IN_ZOHO
@@ -229,6 +232,34 @@ def test_without_the_permission_it_waits_and_says_so(opening: Open) -> None:
         assert crm is not None
         assert not crm.troubled
         assert [] == tasks(office)
+
+
+def test_what_twilio_keeps_to_itself_is_asked_for(office: Office) -> None:
+    """Hers and ours in one; ours waits until Twilio can be asked what it says, and is asked once."""
+    app, sid = create_apps({})["twilio"], "AC" + "a1" * 16
+    with served(app) as origin:
+        (user, *_) = office.services.tenants.users(office.tenant)
+        account = {"account_sid": sid, "auth_token": "token", "api_url": origin}
+        door = add_phone_system(office.services, user=user, vendor="twilio", account=account)
+        http = office.zoho.http
+        http.post(f"{origin}/_stage/accounts", json={"sid": sid, "token": "token", "door_url": door.url})
+        wish = {"sid": sid, "from": DANA, "to": ALICE_LTD.line, "text": "Is it ready?"}
+        assert [200] == http.post(f"{origin}/_stage/text", json=wish).json()["statuses"]
+        office.work()
+        assert ["+34 600 11 12 01: Is it ready?"] == body(office)[:-1]
+
+        http.post(f"{origin}/_stage/faults", json={"match": "GET /2010", "action": "status", "times": 1})
+        wish |= {"from": ALICE_LTD.line, "to": DANA, "text": "On Tuesday.", "sent": True}
+        assert [200, 200, 200] == http.post(f"{origin}/_stage/text", json=wish).json()["statuses"]
+        log_call.hear(office.services, office.tenant)
+        log_call.act(office.services, office.tenant)
+        assert ["+34 600 11 12 01: Is it ready?"] == body(office)[:-1]
+        office.work()
+
+        assert ["+34 600 11 12 01: Is it ready?", "We: On Tuesday."] == body(office)[:-1]
+        assert [False, False] == [message.unsaid for message in day(office).messages]
+        asked = http.get(f"{origin}/_stage/requests").json()["last"]
+        assert [503, 200] == [one["status"] for one in asked]
 
 
 # ---- keeping and forgetting ---------------------------------------------------------------------------------------

@@ -114,6 +114,8 @@ def test_any_body_can_be_signed_and_spoiled(body: bytes) -> None:
         (b"CallSid=CA1&CallStatus=ringing&SequenceNumber=0", "CA1:0"),
         (b"CallSid=CA1&CallStatus=ringing", "CA1:ringing"),
         (b"CallSid=CA1&RecordingSid=RE1&RecordingStatus=completed", "RE1:completed"),
+        (b"MessageSid=SM1&SmsStatus=received&Body=x", "SM1:received"),
+        (b"MessageSid=SM1&MessageStatus=sent&SmsStatus=sent", "SM1:sent"),
         (b"CallSid=CA1&RecordingSid=RE1&RecordingUrl=x&CallStatus=completed&SequenceNumber=3", "CA1:3"),
     ],
 )
@@ -124,7 +126,7 @@ def test_an_event_is_named_by_what_it_says(form: bytes, expected: str) -> None:
 
 def test_an_event_without_a_name_of_its_own_is_named_by_its_form() -> None:
     """The same form is the same event, another form another."""
-    first, again, other = event_id(b"MessageSid=SM1"), event_id(b"MessageSid=SM1"), event_id(b"MessageSid=SM2")
+    first, again, other = event_id(b"LogSid=NO1"), event_id(b"LogSid=NO1"), event_id(b"LogSid=NO2")
 
     assert first == again != other
     assert event_id(b"CallSid=" + b"C" * 500 + b"&CallStatus=ringing").startswith("form-")

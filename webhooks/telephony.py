@@ -11,6 +11,8 @@ from webhooks.doorkeeper import doorkeeper, knock
 bp = Blueprint("telephony", __name__, url_prefix="/webhooks/telephony", description="Events of telephony vendors")
 
 FORMS = ("application/json", "application/x-www-form-urlencoded")
+# Twilio and Plivo do what a door answers, and count an empty answer as a failure of ours: their 11200 and 12300.
+NOTHING_TO_DO = "<Response/>"
 NOBODY = ("whsec_" + "A" * 43 + "=",)  # an unknown door takes as long to refuse as a known one
 
 
@@ -20,6 +22,7 @@ NOBODY = ("whsec_" + "A" * 43 + "=",)  # an unknown door takes as long to refuse
     parameters=[{"in": "path", "name": "door", "required": True, "schema": {"type": "string"}}],
     requestBody={"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
     responses={
+        "200": {"description": "Written down; the answer is for vendors that read one: an empty `Response` in XML"},
         "202": {"description": "Written down; a repeat is answered the same"},
         "400": {"description": "Signed, but not an event"},
         "401": {"description": "Not signed with this door's secret, too old, or no such door"},
@@ -41,4 +44,6 @@ def receive(door: str) -> Response:
     event_id = vendor.verify(came, found.secrets, services.now())
     vendor.parse(came.body, event_id)  # what cannot be understood is refused here, while its sender is listening
     keeper.take(found.tie.tenant, found.tie.id, event_id, kind="telephony", lane="calls", body=came.body)
+    if vendor.traits.answered_in_xml:
+        return Response(NOTHING_TO_DO, 200, content_type="text/xml")
     return Response(status=202)

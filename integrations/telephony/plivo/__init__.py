@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from domain.call import CallEvent
+from domain.call import CallEvent, TextNews
 from domain.errors import NotAllowed
 from domain.ports import AccountField, Http, Knock, PhoneSystem, TelephonyVendor, Traits
 from integrations.telephony.plivo import signature
@@ -34,6 +34,8 @@ class Plivo:
         control=frozenset({"hangup", "dtmf"}),
         calls=True,
         recordings=True,
+        texts=True,
+        answered_in_xml=True,
         secret_field="auth_token",  # noqa: S106 - the field's name
     )
     account: tuple[AccountField, ...] = (
@@ -72,8 +74,8 @@ class Plivo:
         """Return the id of the event in a knock that one of these Auth Tokens signed, else raise Unauthentic."""
         return signature.verify(knock, secrets)
 
-    def parse(self, body: bytes, event_id: str) -> CallEvent | None:
-        """Understand a ring, hangup, dial or recording callback; None for any other. Raises Malformed."""
+    def parse(self, body: bytes, event_id: str) -> CallEvent | TextNews | None:
+        """Understand a ring, hangup, dial, recording or message callback; None for any other. Raises Malformed."""
         return read_event(body, event_id)
 
     def open(self, account: Mapping[str, str], http: Http) -> PhoneSystem:

@@ -17,15 +17,16 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
-from domain.call import CallEvent, Outcome
+from domain.call import CallEvent, Outcome, TextNews
 from domain.errors import Malformed
 from integrations.telephony import legs
 from integrations.telephony.form import LINK, load, read_form
 from integrations.telephony.legs import Leg
+from integrations.telephony.plivo.parties import number
 from integrations.telephony.plivo.signature import fold_names
+from integrations.telephony.plivo.texts import read_message
 
 TIME = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([+-][0-9]{2}:[0-9]{2})?")
-DIGITS_ONLY = re.compile(r"[1-9][0-9]{6,14}")  # E.164 without its plus, as Plivo writes numbers
 CALLER_NAME = re.compile(r"\+[1-9][0-9]{6,14}")
 QUARTER = timedelta(minutes=15)
 FURTHEST_ZONE = timedelta(hours=15)
@@ -136,16 +137,18 @@ class Row(Loose):
 STEP, RECORDING, ROW = Step(), Recording(), Row()
 
 
-def read_event(body: bytes, event_id: str) -> CallEvent | None:
-    """Understand one callback; None for a message and for steps that are no news. Raises Malformed."""
+def read_event(body: bytes, event_id: str) -> CallEvent | TextNews | None:
+    """Understand one callback; None for steps that are no news. Raises Malformed."""
     form = read_form(body)
     folded = fold_names(form)
     if len(folded) != len(form):
         raise Malformed("A field of the form is given twice.", code="body.not_form")
     if "recordurl" in folded and folded.get("event", "").lower() in RECORDING_EVENTS:
         return _recording(load(RECORDING, folded), event_id)
+    if "messageuuid" in folded and "calluuid" not in folded:
+        return read_message(folded, event_id)
     if "calluuid" not in folded or "direction" not in folded:
-        return None  # a text message, a conference, a report on a recording's transcription
+        return None  # a conference, a report on a recording's transcription
     return _step(load(STEP, folded), event_id)
 
 
@@ -170,11 +173,6 @@ def read_row(row: Any, zone: tzinfo) -> Leg:
         ended_at=ended,
         picked_up=data["direction"] == "inbound" and bool(answered),
     )
-
-
-def number(party: str | None) -> str:
-    """Give a number its plus back; addresses, extensions and `anonymous` stay as they are."""
-    return f"+{party}" if party and DIGITS_ONLY.fullmatch(party) else party or ""
 
 
 def _step(data: Mapping[str, Any], event_id: str) -> CallEvent | None:

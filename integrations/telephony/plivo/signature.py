@@ -60,8 +60,8 @@ def verify(knock: Knock, secrets: Sequence[str]) -> str:
 def event_id(body: bytes) -> str:
     """Name the event a form tells, the same for every delivery of it.
 
-    A step is (CallUUID, Event), and of a leg dialled from it that leg too; a recording is its id; of anything else the
-    form itself is the id.
+    A step is (CallUUID, Event), and of a leg dialled from it that leg too; a recording is its id, a message its own
+    and its status; of anything else the form itself is the id.
     """
     told = fold_names({name.decode(errors="replace"): value.decode(errors="replace") for name, value in pairs(body)})
     parts = [told.get("calluuid", ""), told.get("event") or told.get("callstatus", "")]
@@ -69,6 +69,8 @@ def event_id(body: bytes) -> str:
         parts.append(told["dialbleguuid"])
     if told.get("recordingid"):
         parts = ["recording", told["recordingid"]]
+    if told.get("messageuuid") and not told.get("calluuid"):
+        parts = ["message", told["messageuuid"], told.get("status") or "received"]
     if all(map(ID.fullmatch, parts)) and sum(map(len, parts)) + len(parts) <= ID_CHARACTERS:
         return ":".join(parts)
     return f"form-{hashlib.sha256(body).hexdigest()}"

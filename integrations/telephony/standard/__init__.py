@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import get_args
 
-from domain.call import CallEvent, TextEvent
+from domain.call import CallEvent, TextNews
 from domain.errors import NotAllowed
 from domain.ports import AccountField, Control, Http, Knock, PhoneSystem, TelephonyVendor, Traits
 from integrations.telephony.standard import signature
@@ -43,7 +43,7 @@ class Standard:
         """Return the `webhook-id` of a knock one of `secrets` signed in the last five minutes, else Unauthentic."""
         return signature.verify(knock.headers, knock.body, secrets, now)
 
-    def parse(self, body: bytes, event_id: str) -> CallEvent | TextEvent | None:
+    def parse(self, body: bytes, event_id: str) -> CallEvent | TextNews | None:
         """Understand a `call.*` or `message.*` event; None for a type this release does not know. Raises Malformed."""
         return read_event(body, event_id)
 

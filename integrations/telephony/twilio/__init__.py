@@ -11,7 +11,7 @@ import secrets as randomness
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from domain.call import CallEvent
+from domain.call import CallEvent, TextNews
 from domain.errors import NotAllowed
 from domain.ports import AccountField, Http, Knock, PhoneSystem, TelephonyVendor, Traits
 from integrations.telephony.twilio import signature
@@ -33,6 +33,9 @@ class Twilio:
         control=frozenset({"hangup"}),  # the rest is for conferences; new TwiML would tear a leg off its bridge
         calls=True,
         recordings=True,
+        texts=True,
+        words=True,
+        answered_in_xml=True,
         secret_field="auth_token",  # noqa: S106 - the field's name
     )
     account: tuple[AccountField, ...] = (
@@ -63,8 +66,8 @@ class Twilio:
         """Return the id of the event in a knock that one of these Auth Tokens signed, else raise Unauthentic."""
         return signature.verify(knock, secrets)
 
-    def parse(self, body: bytes, event_id: str) -> CallEvent | None:
-        """Understand a status or recording callback; None for others and for steps without news. Raises Malformed."""
+    def parse(self, body: bytes, event_id: str) -> CallEvent | TextNews | None:
+        """Understand a status, recording or message callback; None for others and for no news. Raises Malformed."""
         return read_event(body, event_id)
 
     def open(self, account: Mapping[str, str], http: Http) -> PhoneSystem:

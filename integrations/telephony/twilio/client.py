@@ -16,10 +16,12 @@ from urllib.parse import quote, urljoin
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import Malformed, NotAllowed, Refused, Unanswered
-from domain.ports import Control, Http, Sound
+from domain.ports import Control, Http, Sound, Words
 from integrations.telephony import edge, legs
 from integrations.telephony.legs import Leg
+from integrations.telephony.messages import MOST_MEDIA
 from integrations.telephony.twilio.schemas import read_row
+from integrations.telephony.twilio.texts import read_words
 
 VERSION = "2010-04-01"
 PAGE = 1000
@@ -30,6 +32,7 @@ OVERLAP = timedelta(days=1)  # lists are cut by whole days, and a leg may end on
 # Try again up to five times, whatever went wrong: by default Twilio repeats only what it could not connect. The
 # fragment is Twilio's to read: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 INSIST = "#rc=5&rp=all"
+MEDIA = re.compile(r"ME[0-9a-f]{32}")
 RECORDING = re.compile(r"/Recordings/(RE[0-9a-f]{32})(?:\.(?:mp3|wav|json))?")
 
 
@@ -93,6 +96,23 @@ class Account:
     def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
         """Yield the calls of Twilio's list that ended after that instant, their legs put together, oldest first."""
         yield from legs.calls(self._legs(ended_after), ended_after)
+
+    def words(self, message_ref: str) -> Words:
+        """Return what a message says that was sent, and where its pictures and files are. Raises Refused when gone."""
+        where = f"{self._base_url}/Messages/{quote(message_ref, safe='')}"
+        said = read_words(self._ask("GET", f"{where}.json"))
+        if said is None:
+            raise edge.bad_response()
+        text, media = said
+        return Words(text, self._media(where) if media else ())
+
+    def _media(self, message: str) -> tuple[str, ...]:
+        page = self._ask("GET", f"{message}/Media.json", params={"PageSize": MOST_MEDIA})
+        rows = page.get("media_list") if isinstance(page, dict) else None
+        if not isinstance(rows, list):
+            raise edge.bad_response()
+        names = (row.get("sid") for row in rows[:MOST_MEDIA] if isinstance(row, dict))
+        return tuple(f"{message}/Media/{name}" for name in names if isinstance(name, str) and MEDIA.fullmatch(name))
 
     def _legs(self, ended_after: datetime) -> Iterator[Leg]:
         since = (ended_after.astimezone(UTC) - OVERLAP).date().isoformat()

@@ -16,10 +16,11 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
-from domain.call import CallEvent, Outcome
+from domain.call import CallEvent, Outcome, TextNews
 from integrations.telephony import legs
 from integrations.telephony.form import LINK, load, read_form
 from integrations.telephony.legs import Leg
+from integrations.telephony.twilio.texts import read_message
 
 RFC_2822 = re.compile(r"[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} ([+-][0-9]{4}|GMT)")
 MOST_SECONDS = 31 * 86_400
@@ -112,14 +113,14 @@ class Row(Loose):
 STATUS, RECORDING, ROW = Status(), Recording(), Row()
 
 
-def read_event(body: bytes, event_id: str) -> CallEvent | None:
-    """Understand one callback; None for a message, a fault report and steps that are no news. Raises Malformed."""
+def read_event(body: bytes, event_id: str) -> CallEvent | TextNews | None:
+    """Understand one callback; None for a fault report and steps that are no news. Raises Malformed."""
     form = read_form(body)
     if "CallStatus" in form:
         return _step(load(STATUS, form), event_id)
     if "RecordingStatus" in form:
         return _recording(load(RECORDING, form), event_id)
-    return None
+    return read_message(form, event_id)
 
 
 def read_row(row: Any) -> Leg | None:

@@ -56,12 +56,14 @@ def event_id(body: bytes) -> str:
     """Name the event a form tells, the same for every delivery of it.
 
     A step of a call is (CallSid, SequenceNumber), or its status where steps are not numbered; a recording's is
-    (RecordingSid, RecordingStatus); of anything else the form itself is the id.
+    (RecordingSid, RecordingStatus), a message's (MessageSid, its status); of anything else the form itself is the id.
     """
     told = dict(reversed(pairs(body)))  # of a field given twice the first, as in `parse` it does not matter
     call, step = told.get(b"CallSid", b""), told.get(b"SequenceNumber") or told.get(b"CallStatus") or b""
     if b"CallStatus" not in told and told.get(b"RecordingStatus"):
         call, step = told.get(b"RecordingSid", b""), told[b"RecordingStatus"]
+    if b"CallSid" not in told and b"MessageSid" in told:
+        call, step = told[b"MessageSid"], told.get(b"MessageStatus") or b"received"
     if ID.fullmatch(call) and ID.fullmatch(step) and len(call) + len(step) < ID_CHARACTERS:
         return f"{call.decode()}:{step.decode()}"
     return f"form-{hashlib.sha256(body).hexdigest()}"

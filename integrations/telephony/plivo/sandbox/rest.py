@@ -2,70 +2,35 @@
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlencode
 
-from flask import Flask, Response, abort, g, jsonify, request
+from flask import Flask, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from integrations.telephony.plivo.sandbox.world import Json, World, common, ended, hangup, leg, post
+from integrations.telephony.plivo.sandbox.world import common, ended, hangup, leg, message, post
+from integrations.telephony.sandbox import TONE, Json, World, caller, faulty, later
 
 API = "/v1/Account/<auth_id>"
 MOST_A_PAGE = 20
 LONGEST_RANGE = timedelta(days=30)
-TONE = b"\xff\xfb\x90\xc4" + bytes(412)  # the head of an MPEG audio frame and silence
 
 
 def rest(app: Flask, world: World) -> None:
     """Plivo's own API, and the ways it can be told to misbehave."""
 
-    @app.before_request
-    def misbehave() -> ResponseReturnValue | None:
-        line = f"{request.method} {request.path}"
-        if request.path.startswith("/_stage/"):
-            return None
-        with world.lock:
-            fault = next((one for one in world.faults if line.startswith(one["match"]) and one["times"] > 0), None)
-            if fault:
-                fault["times"] -= 1
-        g.fault = fault or {}
-        if g.fault.get("action") == "slow":
-            time.sleep(g.fault.get("seconds", 1))
-        if g.fault.get("action") == "html":
-            return "<!doctype html><title>Maintenance</title>", int(g.fault.get("status", 200))
-        if g.fault.get("action") == "status":
-            headers = {"Retry-After": str(g.fault["retry_after"])} if "retry_after" in g.fault else {}
-            return jsonify(error="made to fail"), int(g.fault.get("status", 503)), headers
-        return None
-
-    @app.after_request
-    def remember(response: Response) -> Response:
-        if not request.path.startswith("/_stage/"):
-            with world.lock:
-                line, sent = f"{request.method} {request.path}", request.get_json(silent=True)
-                world.requests.append(
-                    {"line": line, "status": response.status_code, "json": sent, "query": request.args.to_dict()}
-                )
-            if g.get("fault", {}).get("action") == "drop_after":
-                return Response(cut_off(), response.status_code, {"Content-Length": "1000"})
-        return response
+    faulty(
+        app,
+        world,
+        lambda status: {"error": "made to fail"},
+        lambda: {"json": request.get_json(silent=True), "query": request.args.to_dict()},
+    )
 
     for status in (400, 401, 404, 405, 415):
         app.register_error_handler(
             status, lambda error: (jsonify(api_id=str(uuid.uuid4()), error=error.description), error.code)
         )
-
-    def caller(auth_id: str) -> Json:
-        given = request.authorization
-        with world.lock:
-            account = world.accounts.get(auth_id)
-            if account is None or given is None or (given.username, given.password) != (auth_id, account["token"]):
-                abort(401, "authentication failed")
-            return account
 
     def shown(account: Json, row: Json) -> Json:
         zone = timezone(timedelta(minutes=account["zone_minutes"]))
@@ -75,26 +40,21 @@ def rest(app: Flask, world: World) -> None:
         }
         return plain | {"resource_uri": f"/v1/Account/{account['auth_id']}/Call/{row['call_uuid']}/"}
 
-    def later(account: Json, line: list[tuple[str, Json]]) -> None:
-        """Post after we have answered, as Plivo does."""
-        told = [(url, form) for url, form in line if url]
-        threading.Thread(target=lambda: [post(world, account, url, form) for url, form in told], daemon=True).start()
-
     @app.post(f"{API}/Call/")
     def dial(auth_id: str) -> ResponseReturnValue:
-        account, wish = caller(auth_id), request.get_json()
+        account, wish = caller(world, auth_id), request.get_json()
         if any(not wish.get(name) for name in ("from", "to", "answer_url")) or "<" in wish["to"]:
             abort(400, "from, to and answer_url are required")
         row = leg(wish["from"].lstrip("+"), wish["to"].lstrip("+"), "outbound", None, world.now())
         row |= {"caller_name": wish.get("caller_name", ""), "wish": wish, "keys": ""}
         with world.lock:
             account["live"][row["call_uuid"]] = row
-        later(account, [(wish.get("ring_url", ""), common(account, row, "Ring", "ringing"))])
+        later(world, account, [(wish.get("ring_url", ""), common(account, row, "Ring", "ringing"))], post)
         return jsonify(message="call fired", request_uuid=row["call_uuid"], api_id=str(uuid.uuid4())), 201
 
     @app.delete(f"{API}/Call/<call>/")
     def end(auth_id: str, call: str) -> ResponseReturnValue:
-        account = caller(auth_id)
+        account = caller(world, auth_id)
         with world.lock:
             row = account["live"].pop(call, None)
             if row is None:
@@ -103,12 +63,12 @@ def rest(app: Flask, world: World) -> None:
             row.pop("keys")
             ended(row, "answered", world.now(), row["initiation_time"])
             account["cdr"].append(row)
-        later(account, [(wish.get("hangup_url", ""), hangup(account, row, "answered"))])
+        later(world, account, [(wish.get("hangup_url", ""), hangup(account, row, "answered"))], post)
         return "", 204
 
     @app.post(f"{API}/Call/<call>/DTMF/")
     def dtmf(auth_id: str, call: str) -> ResponseReturnValue:
-        account = caller(auth_id)
+        account = caller(world, auth_id)
         with world.lock:
             if call not in account["live"]:
                 abort(404, "call not found")
@@ -117,7 +77,7 @@ def rest(app: Flask, world: World) -> None:
 
     @app.get(f"{API}/Call/")
     def calls(auth_id: str) -> ResponseReturnValue:
-        account, args = caller(auth_id), request.args
+        account, args = caller(world, auth_id), request.args
         since, until = (datetime.fromisoformat(f"{args[f'end_time__{name}']}+00:00") for name in ("gte", "lt"))
         if until - since > LONGEST_RANGE:
             abort(400, "the range is longer than 30 days")
@@ -133,18 +93,23 @@ def rest(app: Flask, world: World) -> None:
 
     @app.route(f"{API}/Recording/<name>", methods=["GET"])
     def sound(auth_id: str, name: str) -> ResponseReturnValue:
-        if name.partition(".")[0] not in caller(auth_id)["recordings"]:
+        if name.partition(".")[0] not in caller(world, auth_id)["recordings"]:
             abort(404, "not found")
         return Response(TONE * 8, content_type="audio/mpeg")
 
     @app.delete(f"{API}/Recording/<id>/")
     def forget(auth_id: str, id: str) -> ResponseReturnValue:
-        if caller(auth_id)["recordings"].pop(id, None) is None:
+        if caller(world, auth_id)["recordings"].pop(id, None) is None:
             abort(404, "not found")
         return "", 204
 
-
-def cut_off() -> Iterator[bytes]:
-    """Begin an answer and lose the connection."""
-    yield b"{"
-    raise ConnectionAbortedError("the fault asked for this")
+    @app.post(f"{API}/Message/")
+    def send_message(auth_id: str) -> ResponseReturnValue:
+        account, wish = caller(world, auth_id), request.get_json()
+        if any(not wish.get(name) for name in ("src", "dst", "text")):
+            abort(400, "src, dst and text are required")
+        with world.lock:
+            told = message(account, {"from": wish["src"], "to": wish["dst"], "sent": True}, world.now(), "")
+        later(world, account, [(wish.get("url", ""), form) for form in told], post)
+        ids = [told[0]["MessageUUID"]]
+        return jsonify(message="message(s) queued", message_uuid=ids, api_id=str(uuid.uuid4())), 202

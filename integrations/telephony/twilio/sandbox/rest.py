@@ -3,68 +3,34 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from flask import Flask, Response, abort, g, jsonify, request
+from flask import Flask, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from integrations.telephony.twilio.sandbox.world import ENDS, FINAL, Json, World, callback, leg, post, rfc2822, wanted
+from integrations.telephony.sandbox import TONE, Json, World, caller, faulty, later
+from integrations.telephony.twilio.sandbox.world import ENDS, FINAL, callback, leg, message, post, rfc2822, wanted
 
 API = "/2010-04-01/Accounts/<sid>"
-TONE = b"\xff\xfb\x90\xc4" + bytes(412)  # the head of an MPEG audio frame and silence
 
 
 def rest(app: Flask, world: World) -> None:
     """Twilio's own API, and the ways it can be told to misbehave."""
 
-    @app.before_request
-    def misbehave() -> ResponseReturnValue | None:
-        line = f"{request.method} {request.path}"
-        if request.path.startswith("/_stage/"):
-            return None
-        with world.lock:
-            fault = next((one for one in world.faults if line.startswith(one["match"]) and one["times"] > 0), None)
-            if fault:
-                fault["times"] -= 1
-        g.fault = fault or {}
-        if g.fault.get("action") == "slow":
-            time.sleep(g.fault.get("seconds", 1))
-        if g.fault.get("action") == "html":
-            return "<!doctype html><title>Maintenance</title>", int(g.fault.get("status", 200))
-        if g.fault.get("action") == "status":
-            headers = {"Retry-After": str(g.fault["retry_after"])} if "retry_after" in g.fault else {}
-            status = int(g.fault.get("status", 503))
-            return jsonify(code=20500, message="made to fail", status=status), status, headers
-        return None
-
-    @app.after_request
-    def remember(response: Response) -> Response:
-        if not request.path.startswith("/_stage/"):
-            with world.lock:
-                line = f"{request.method} {request.path}"
-                world.requests.append({"line": line, "status": response.status_code, "form": request.form.to_dict()})
-            if g.get("fault", {}).get("action") == "drop_after":
-                return Response(cut_off(), response.status_code, {"Content-Length": "1000"})
-        return response
+    faulty(
+        app,
+        world,
+        lambda status: {"code": 20500, "message": "made to fail", "status": status},
+        lambda: {"form": request.form.to_dict()},
+    )
 
     for status, code in ((400, 21201), (401, 20003), (404, 20404), (405, 20004)):
         app.register_error_handler(
             status,
             lambda error, code=code: (jsonify(code=code, message=error.description, status=error.code), error.code),
         )
-
-    def caller(sid: str) -> Json:
-        given = request.authorization
-        with world.lock:
-            account = world.accounts.get(sid)
-            if account is None or given is None or (given.username, given.password) != (sid, account["token"]):
-                abort(401, "Authenticate")
-            return account
 
     def shown(row: Json) -> Json:
         hidden = ("steps", "callback")
@@ -75,7 +41,7 @@ def rest(app: Flask, world: World) -> None:
 
     @app.post(f"{API}/Calls.json")
     def dial(sid: str) -> ResponseReturnValue:
-        account, form = caller(sid), request.form
+        account, form = caller(world, sid), request.form
         if not re.fullmatch(r"\+[0-9]{7,15}|client:\S+|sip:\S+@\S+", form.get("To", "")) or not form.get("From"):
             abort(400, "The phone number you are attempting to call is not valid.")
         try:
@@ -99,17 +65,12 @@ def rest(app: Flask, world: World) -> None:
             rows.append(child)
         with world.lock:
             account["cdr"] += rows
-        later(account, told)
+        later(world, account, wanted_of(told), post)
         return jsonify(shown(root) | {"status": "queued"}), 201
-
-    def later(account: Json, told: list[tuple[Json, Json]]) -> None:
-        """Post after we have answered, as Twilio does."""
-        line = [(row["callback"][0], form) for row, form in told if wanted(row, form)]
-        threading.Thread(target=lambda: [post(world, account, url, form) for url, form in line], daemon=True).start()
 
     @app.post(f"{API}/Calls/<call>.json")
     def update(sid: str, call: str) -> ResponseReturnValue:
-        account = caller(sid)
+        account = caller(world, sid)
         with world.lock:
             family = [row for row in account["cdr"] if call in (row["sid"], row["parent_call_sid"])]
             if not family:
@@ -122,12 +83,12 @@ def rest(app: Flask, world: World) -> None:
                 for row in reversed(family)
                 if row["status"] not in FINAL
             ]
-        later(account, told)
+        later(world, account, wanted_of(told), post)
         return jsonify(shown(family[0]))
 
     @app.get(f"{API}/Calls.json")
     def calls(sid: str) -> ResponseReturnValue:
-        account, args = caller(sid), request.args
+        account, args = caller(world, sid), request.args
         since = args.get("EndTime>", "")
         size, start = min(int(args.get("PageSize", 50)), account["page"]), int(args.get("Page", 0))
         with world.lock:
@@ -145,7 +106,7 @@ def rest(app: Flask, world: World) -> None:
 
     @app.route(f"{API}/Recordings/<name>", methods=["GET", "DELETE"])
     def recordings(sid: str, name: str) -> ResponseReturnValue:
-        account = caller(sid)
+        account = caller(world, sid)
         recording, _, form = name.partition(".")
         with world.lock:
             if recording not in account["recordings"]:
@@ -157,8 +118,33 @@ def rest(app: Flask, world: World) -> None:
                 return jsonify(account["recordings"][recording])
         return Response(TONE * 8, content_type="audio/mpeg" if form == "mp3" else "audio/x-wav")
 
+    @app.post(f"{API}/Messages.json")
+    def send_message(sid: str) -> ResponseReturnValue:
+        account, form = caller(world, sid), request.form
+        if not form.get("To") or not form.get("From") or not (form.get("Body") or form.get("MediaUrl")):
+            abort(400, "A 'To' phone number, a 'From' phone number and a 'Body' are required.")
+        wish = {"from": form["From"], "to": form["To"], "text": form.get("Body", ""), "sent": True}
+        with world.lock:
+            wish["media"] = len(form.getlist("MediaUrl"))
+            told = message(account, wish, world.now(), request.host_url.rstrip("/"))
+        later(world, account, [(form.get("StatusCallback", ""), one) for one in told], post)
+        return jsonify(account["messages"][told[0]["MessageSid"]]), 201
 
-def cut_off() -> Iterator[bytes]:
-    """Begin an answer and lose the connection."""
-    yield b"{"
-    raise ConnectionAbortedError("the fault asked for this")
+    @app.get(f"{API}/Messages/<name>.json")
+    def one_message(sid: str, name: str) -> ResponseReturnValue:
+        row = caller(world, sid)["messages"].get(name)
+        if row is None:
+            abort(404, "The requested resource was not found")
+        return jsonify({field: value for field, value in row.items() if field != "media"})
+
+    @app.get(f"{API}/Messages/<name>/Media.json")
+    def media(sid: str, name: str) -> ResponseReturnValue:
+        row = caller(world, sid)["messages"].get(name)
+        if row is None:
+            abort(404, "The requested resource was not found")
+        return jsonify(media_list=[{"sid": one, "parent_sid": name} for one in row["media"]])
+
+
+def wanted_of(told: list[tuple[Json, Json]]) -> list[tuple[str, Json]]:
+    """Which callbacks go where."""
+    return [(row["callback"][0], form) for row, form in told if wanted(row, form)]
