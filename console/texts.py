@@ -1,4 +1,4 @@
-"""Text messages: the latest conversations, and everything that went to and fro with one number.
+"""Text messages and faxes: the latest, and everything that went to and fro with one number.
 
 Pictures and files are the telephone system's: a link to one is shown where the tenant states a basis for recordings of
 that direction, and nothing of it is ever fetched by us.
@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from console import lines, owed
 from console.desk import Here, desk, here, page, read
 from console.forms import Nothing, Older, asked
-from domain import phone
+from domain import conversation, phone
 from domain.call import TextEvent
 from domain.errors import Missing
 from jobs import passages, texts
@@ -44,6 +44,8 @@ class Talk:
     contact: UUID | None
     last: str
     ours: bool  # the last word was ours
+    fax: bool
+    failed: bool  # a fax that did not go through
     count: int
     last_at: datetime
     activity: lines.Link | None
@@ -94,6 +96,7 @@ def one(text: UUID) -> ResponseReturnValue:
         ],
         owed=owed.of_call(services, at.tenant.id, found.id),
         speaker=texts.speaker(users),
+        shown_fax=shown_fax,
         may_open=lambda message: _may_open(at, message),
     )
 
@@ -113,12 +116,19 @@ def _talk(at: Here, day: Conversation, name: str, ties: Sequence[Tie]) -> Talk:
         who=name or shown,
         number=shown if name else "",
         contact=day.contact,
-        last=last.text or "(no words)",
+        last=last.text or (shown_fax(last) if last.fax else "(no words)"),
         ours=last.direction == "outbound",
+        fax=last.fax,
+        failed=bool(last.failed),
         count=len(day.messages),
         last_at=day.last_at,
         activity=lines.record_link(ties, _crm(ties), "Tasks", day.activity, "In {}") if day.activity else None,
     )
+
+
+def shown_fax(message: TextEvent) -> str:
+    """A fax as a line of its own."""
+    return conversation.described(message)[2:].capitalize()
 
 
 def _crm(ties: Sequence[Tie]) -> UUID:

@@ -72,7 +72,7 @@ FIELDS = tuple(field.name for field in fields(CallEvent))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextNews:
-    """A text message, as a vendor told us of it; numbers stand as the vendor wrote them. Not all say when it was."""
+    """A text message or a fax, as a vendor told us of it; numbers stand as it wrote them. Not all say when it was."""
 
     id: str
     message_ref: str
@@ -84,6 +84,9 @@ class TextNews:
     agent_extension: str = ""
     media: tuple[str, ...] = ()  # where the vendor has the pictures and files that came with it
     unsaid: bool = False  # the vendor says that it was sent, and what it says only when asked (`traits.words`)
+    fax: bool = False  # one by itself: it is no part of a day's conversation
+    pages: int = 0  # of a fax; 0: nobody counted
+    failed: str = ""  # why a fax did not go through
 
     def dated(self, at: datetime) -> TextEvent:
         """The message, written when its news reached us where the vendor does not say when."""
@@ -94,7 +97,7 @@ class TextNews:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEvent(TextNews):
-    """A text message and when it was written."""
+    """A text message or a fax, and when it was written."""
 
     at: datetime
 

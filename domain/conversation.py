@@ -1,4 +1,4 @@
-"""A conversation by text message: a customer's number, our line, one day of the tenant's own clock.
+"""A conversation by text message: a customer's number, our line, one day of the tenant's own clock. A fax stands alone.
 
 Pure and order-free: messages may come doubled and late, and the day reads the same. Nothing is stored or sent here.
 """
@@ -45,6 +45,22 @@ def ours(message: TextEvent) -> str:
     return line or message.agent_extension or message.agent_email
 
 
+def apart(message: TextEvent) -> str:
+    """What keeps a fax from being part of a conversation: its own id; "" for a text."""
+    return f"fax {message.message_ref}" if message.fax else ""
+
+
+def described(message: TextEvent) -> str:
+    """A fax in words.
+
+    >>> described(TextEvent(id="", at=datetime.min, message_ref="f", direction="outbound", sender="", receiver="",
+    ...     fax=True, pages=3, failed="the line was busy"))
+    'a fax of 3 pages, not delivered: the line was busy'
+    """
+    pages = f" of {message.pages} page{'' if message.pages == 1 else 's'}" if message.pages else ""
+    return f"a fax{pages}" + (f", not delivered: {message.failed}" if message.failed else "")
+
+
 def day(message: TextEvent, zone: ZoneInfo) -> date:
     return message.at.astimezone(zone).date()
 
@@ -75,6 +91,8 @@ def words(
 
 
 def _line(message: TextEvent, zone: ZoneInfo, who: str) -> str:
+    if message.fax:
+        return f"{message.at.astimezone(zone):%H:%M} {who}: {described(message)}"
     count = len(message.media)
     media = MEDIA.get(count, f"({count} pictures or files)") if count else ""
     said = " ".join(filter(None, (message.text, media))) or "(no words)"

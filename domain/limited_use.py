@@ -183,7 +183,7 @@ EXITS = (
         sink="user",
         kinds=CONTACTS,
         where="console/texts.py",
-        sentence="With whom text messages were exchanged",
+        sentence="With whom text messages and faxes were exchanged",
     ),
     Exit(
         slug="correcting",
@@ -232,7 +232,7 @@ EXITS = (
         sink="crm",
         kinds=CONTACTS,
         where="jobs/texts.py",
-        sentence="The other's name in a logged day of text messages",
+        sentence="The other's name in a logged day of text messages, or a fax",
     ),
     Exit(
         slug="contacts in step",

@@ -76,6 +76,7 @@ class Traits:
     calls: bool = False  # a call list for back-fill and reconciliation
     recordings: bool = False
     texts: bool = False
+    faxes: bool = False
     words: bool = False  # of a text it sent it says the words only when asked (`TextKeeper`)
     listens: bool = False  # events come over a connection of ours (`listen`), not to a door
     answered_in_xml: bool = False  # takes whatever its door answers for instructions, and wants to read none
@@ -211,7 +212,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """One day's text messages between a customer and us, as they shall stand in the CRM: one activity."""
+    """One day's text messages between a customer and us, or a fax, as they shall stand in the CRM: one activity."""
 
     marker: str
     subject: str

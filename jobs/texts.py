@@ -1,4 +1,4 @@
-"""Text messages, from what the vendor told us to one activity for each conversation and day.
+"""Text messages, from what the vendor told us to one activity for each conversation and day; and one for each fax.
 
 Both directions stand in it, in the order they were written, whatever order we heard of them in. What comes later is
 added to our own words there; what people wrote around them stays. Pictures and files are never fetched.
@@ -60,7 +60,8 @@ def hear(services: Services, tie: Tie, told: Sequence[TextEvent]) -> None:
     for message in told:
         raw = conversation.customer(message)
         line = conversation.ours(message)
-        by_day[Parties(_key(raw, region), _key(line, region), conversation.day(message, zone))].append(message)
+        ours = _key(line, region) + conversation.apart(message)
+        by_day[Parties(_key(raw, region), ours, conversation.day(message, zone))].append(message)
     heard = kept(services).hear(tie.tenant, tie.id, by_day)
     crm = services.connections.first(tie.tenant, "crm")
     _identify(services, tenant, crm, region, list(heard.values()))
@@ -229,7 +230,7 @@ def days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, Day]:
             one,
             Thread(
                 marker=str(one.id),
-                subject=f"Text messages with {name}",
+                subject=_subject(one, name),
                 day=one.day,
                 words=conversation.words(one.messages, str(one.id), zone_of(tenant), name, speaker(users.values())),
                 owner=user.remote_id if user is not None else record.owner if record is not None else "",
@@ -238,6 +239,14 @@ def days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, Day]:
             named.get(one.contact) if one.contact is not None else None,
         )
     return told
+
+
+def _subject(one: Conversation, name: str) -> str:
+    first = one.messages[0]
+    if not first.fax:
+        return f"Text messages with {name}"
+    went = f"Fax from {name}" if first.direction == "inbound" else f"Fax to {name}"
+    return f"{went}, not delivered" if first.failed else went
 
 
 def _shown(one: Conversation, tenant: Tenant) -> str:

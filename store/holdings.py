@@ -82,7 +82,7 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="texts",
-        purpose="Show what was written to and fro with a caller, and log it in the CRM once a day.",
+        purpose="Show what was written and faxed to and fro with a caller, and log it in the CRM.",
         basis="contract",
         what=(
             "texts.parties_index",

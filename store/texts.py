@@ -1,4 +1,4 @@
-"""Text messages as we keep them: one row for a conversation's day, its messages sealed.
+"""Text messages as we keep them: one row for a conversation's day or for a fax, its messages sealed.
 
 Who adds to a conversation holds the tenant's `calls` lane, so nobody else does at the same time.
 """

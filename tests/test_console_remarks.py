@@ -255,6 +255,23 @@ def test_a_picture_is_a_link_only_where_there_is_a_basis(stage: Stage) -> None:
     assert 'href="https://m.example/photo"' in page(stage, "bob", f"/console/texts/{of}")
 
 
+def test_a_fax_stands_beside_them(stage: Stage) -> None:
+    """With its pages, whether it went through, and a link only where there is a basis."""
+    services, tenant = stage.services, stage.office.tenant
+    tie = services.connections.get(tenant, stage.office.crm)
+    fax = TextEvent(
+        id="f", message_ref="f", at=services.db.now(), direction="outbound", sender=OURS, receiver=DANA, fax=True,
+        pages=3, failed="the line was busy", media=("https://m.example/pages",),
+    )  # fmt: skip
+    texts.hear(services, tie, [fax])
+    of = texts.kept(services).recent(tenant, limit=1)[0].id
+
+    assert "You: Fax of 3 pages, not delivered: the line was busy" in page(stage, "bob", "/console/texts")
+    assert "https://m.example/pages" not in page(stage, "bob", f"/console/texts/{of}")
+    services.tenants.set(tenant, recordings=Rules(outbound="consented").as_data())
+    assert 'href="https://m.example/pages"' in page(stage, "bob", f"/console/texts/{of}")
+
+
 def test_next_door_sees_nothing_of_it(stage: Stage) -> None:
     of = conversation(stage)
     charlie = stage.browser("charlie")

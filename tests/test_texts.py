@@ -262,6 +262,40 @@ def test_what_twilio_keeps_to_itself_is_asked_for(office: Office) -> None:
         assert [503, 200] == [one["status"] for one in asked]
 
 
+# ---- faxes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"pages": 3}, "a fax of 3 pages"),
+        ({"pages": 1, "failed": "busy"}, "a fax of 1 page, not delivered: busy"),
+        ({}, "a fax"),
+    ],
+)
+def test_a_fax_in_words(told: Row, expected: str) -> None:
+    assert expected == conversation.described(message(1, fax=True, **told))
+
+
+def test_each_fax_is_an_activity_of_its_own(office: Office) -> None:
+    """Beside the day's texts; told twice it is one, and it goes with its number."""
+    write(office, "I fax it now", "m1")
+    for _ in range(2):
+        tell(office, "fax.received", fax_id="f1", **{"from": DANA, "to": ALICE_LTD.line}, pages=2, status="delivered")
+    failed = {"status": "failed", "reason": "the line was busy", "agent": {"email": BOB}}
+    tell(office, "fax.sent", fax_id="f2", **{"from": ALICE_LTD.line, "to": DANA}, **failed)
+    office.work()
+
+    said = {row["Subject"]: (row["Status"], str(row["Description"]).splitlines()[0][6:]) for row in tasks(office)}
+    customer = "+34 600 11 12 01"
+    assert {
+        f"Text messages with {customer}": ("Completed", f"{customer}: I fax it now"),
+        f"Fax from {customer}": ("Completed", f"{customer}: a fax of 2 pages"),
+        f"Fax to {customer}, not delivered": ("Completed", "Bob Baker: a fax, not delivered: the line was busy"),
+    } == said
+    assert 3 == erase(office.services, office.tenant, [DANA])["counts"]["texts"]
+
+
 # ---- keeping and forgetting ---------------------------------------------------------------------------------------
 
 

@@ -84,11 +84,11 @@ FEATURES = (
     Feature(
         slug="texts",
         title="Log text messages",
-        purpose="Write a day's text messages with a customer into Zoho CRM as one completed task, and add later ones.",
+        purpose="Write a day's text messages with a customer, and each fax, into Zoho CRM as one completed task.",
         scopes=ORGANISATION
         | {"ZohoCRM.coql.READ"}
         | {f"ZohoCRM.modules.tasks.{verb}" for verb in ("CREATE", "READ", "UPDATE")},
-        without="Text messages are shown here and not written into Zoho CRM.",
+        without="Text messages and faxes are shown here and not written into Zoho CRM.",
         optional=True,
     ),
     Feature(

@@ -186,7 +186,8 @@ def understood_or_malformed(vendor: TelephonyVendor, body: bytes) -> None:
     except Malformed:
         return
     assert json.dumps(written(event)).encode().isascii()
-    assert vendor.traits.texts or not isinstance(event, TextNews)  # a page offers only what the traits say
+    if isinstance(event, TextNews):  # a page offers only what the traits say
+        assert vendor.traits.faxes if event.fax else vendor.traits.texts
 
 
 @every_vendor

@@ -23,7 +23,13 @@ class Standard:
     slug = "standard"
     title = "Your own telephone platform"
     traits = Traits(
-        dial=True, control=frozenset(get_args(Control)), phonebook=True, calls=True, recordings=True, texts=True
+        dial=True,
+        control=frozenset(get_args(Control)),
+        phonebook=True,
+        calls=True,
+        recordings=True,
+        texts=True,
+        faxes=True,
     )
     account: tuple[AccountField, ...] = (
         AccountField(
@@ -44,7 +50,7 @@ class Standard:
         return signature.verify(knock.headers, knock.body, secrets, now)
 
     def parse(self, body: bytes, event_id: str) -> CallEvent | TextNews | None:
-        """Understand a `call.*` or `message.*` event; None for a type this release does not know. Raises Malformed."""
+        """Understand a `call.*`, `message.*` or `fax.*` event; None for a type of tomorrow. Raises Malformed."""
         return read_event(body, event_id)
 
     def open(self, account: Mapping[str, str], http: Http) -> PhoneSystem:

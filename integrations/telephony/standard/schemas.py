@@ -11,11 +11,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_args
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
-from marshmallow.validate import Length, OneOf, Regexp
+from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from domain.call import DIRECTIONS, OUTCOMES, CallEvent, Direction, EventType, TextEvent
 from domain.errors import Malformed
@@ -30,6 +31,9 @@ MEDIA = 10  # pictures and files of one message
 DIGITS = 18  # more is no number of ours, and turning many digits into one takes long
 CALL_TYPES: Mapping[str, EventType] = {f"call.{name}": name for name in get_args(EventType)}
 TEXT_TYPES: Mapping[str, Direction] = {"message.received": "inbound", "message.sent": "outbound"}
+FAX_TYPES: Mapping[str, Direction] = {"fax.received": "inbound", "fax.sent": "outbound"}
+PAGES = 10_000
+REASON_CHARACTERS = 200
 LINK = r"https?://[^\s\x00-\x1f\x7f]+"  # it ends up in people's browsers, hence no javascript:
 NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:?[0-9]{2})")
@@ -95,6 +99,18 @@ class MessageData(Parties):
     )
 
 
+class FaxData(Parties):
+    """A fax whose fate is known."""
+
+    fax_id = Text(required=True, validate=Length(min=1, max=ID_CHARACTERS))
+    direction = Text(allow_none=True, validate=OneOf(DIRECTIONS))
+    at = Instant(allow_none=True)
+    pages = fields.Integer(allow_none=True, strict=True, validate=Range(min=0, max=PAGES))
+    status = Text(required=True, validate=OneOf(("delivered", "failed")))
+    reason = Text(allow_none=True, validate=Length(max=REASON_CHARACTERS))
+    link = Text(allow_none=True, validate=[Length(max=URL_CHARACTERS), Regexp(f"({LINK})?\\Z")])
+
+
 class CallData(Parties):
     """A call, and what is known of its times so far."""
 
@@ -142,6 +158,7 @@ DATA: Mapping[str, Schema] = {
     "call.ended": EndedData(),
     "call.recording": RecordingData(),
     **dict.fromkeys(TEXT_TYPES, MessageData()),
+    **dict.fromkeys(FAX_TYPES, FaxData()),
 }
 
 
@@ -153,6 +170,8 @@ def read_event(body: bytes, event_id: str) -> CallEvent | TextEvent | None:
     data = _load(schema, envelope["data"], "data.")
     if (direction := TEXT_TYPES.get(envelope["type"])) is not None:
         return _text(event_id, direction, envelope["timestamp"], data)
+    if (direction := FAX_TYPES.get(envelope["type"])) is not None:
+        return _fax(event_id, direction, envelope["timestamp"], data)
     return _event(event_id, CALL_TYPES[envelope["type"]], envelope["timestamp"], data)
 
 
@@ -214,6 +233,18 @@ def _text(event_id: str, direction: Direction, at: datetime, data: Mapping[str, 
         agent_email=agent.get("email") or "",
         agent_extension=agent.get("extension") or "",
         media=tuple(data.get("media") or ()),
+    )
+
+
+def _fax(event_id: str, direction: Direction, at: datetime, data: Mapping[str, Any]) -> TextEvent:
+    plain = _text(event_id, direction, data.get("at") or at, data)
+    return replace(
+        plain,
+        message_ref=data["fax_id"],
+        media=tuple(filter(None, (data.get("link"),))),
+        fax=True,
+        pages=data.get("pages") or 0,
+        failed=(data.get("reason") or "no reason told") if data["status"] == "failed" else "",
     )
 
 
