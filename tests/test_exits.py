@@ -49,6 +49,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/sync_contacts.py": {"google", "phone", "zoho"},
     "jobs/sync_mail.py": {"google"},
     "jobs/texts.py": {"zoho"},
+    "jobs/wording.py": {"phone"},  # asks what a text says that was sent, by its id
     "jobs/worker.py": {"zoho"},  # reads users
     "store/auditor.py": {"cache"},  # looks for what should be gone
     "store/bell.py": {"cache", "queue"},  # ids of tenants and lanes
