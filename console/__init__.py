@@ -12,6 +12,7 @@ from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
 from console import (
+    accounts,
     acting,
     byhand,
     callbacks,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
     *(mail, mailboxes, dialling),
-    *(connections, sharing, journal, numbers, routing, keys, holdings, ledger, consent),
+    *(connections, accounts, sharing, journal, numbers, routing, keys, holdings, ledger, consent),
 )
 
 

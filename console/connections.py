@@ -17,6 +17,7 @@ from console.forms import Filled, Nothing, Region, Wanted, account_form, asked, 
 from console.overview import titles
 from domain.consent import Standing
 from domain.errors import Malformed, Missing, Trouble
+from domain.own_account import holder
 from domain.ports import TelephonyVendor
 from domain.sharing import Sharing
 from jobs import who
@@ -33,8 +34,8 @@ DESTROYED = {
         "Calls that are not written into {title} yet will not be written.",
     ),
     "workspace": (
-        "The key of all cached mail is destroyed first: from that moment no cached message can be read by anybody.",
-        "The permission is withdrawn at {title}, and the tokens are destroyed here.",
+        "The key of its cached mail is destroyed first: from that moment nobody can read a cached message of it.",
+        "The permission is withdrawn at Google, and the tokens are destroyed here.",
         "People only this account told us of leave our hub.",
     ),
     "telephony": (
@@ -45,7 +46,7 @@ DESTROYED = {
 }
 STAYS = {
     "crm": "What was already written into {title} stays there: it is yours. Calls stay in the log until their time.",
-    "workspace": "Your data at {title} is not touched. Mail of other connected accounts is read again when needed.",
+    "workspace": "What lies at Google is not touched. Mail of other connected accounts stays beside the calls.",
     "telephony": "Calls we have heard stay in the log until their time.",
 }
 
@@ -55,10 +56,12 @@ def _title(tie: Tie) -> str:
 
 
 def _tie(at: Here, tie: UUID) -> Tie:
-    """A connection of this tenant that is not ended. Raises Missing."""
+    """A connection of the organisation's that is not ended. Raises Missing."""
     found = desk().services.connections.get(at.tenant.id, tie)
     if found.state == "disconnected":
         raise Missing("This connection has ended.")
+    if holder(found.facts) is not None:
+        raise Missing("This account is somebody's own.")
     return found
 
 
@@ -98,11 +101,13 @@ def index() -> ResponseReturnValue:
 
 def _connections(regions: Mapping[UUID, Filled] | None = None) -> str:
     """The page of all connections; `regions`: what was filled in for one and cannot be."""
-    ties = desk().services.connections.all(here().tenant.id)
+    every = desk().services.connections.all(here().tenant.id)
+    ties = [tie for tie in every if holder(tie.facts) is None]
     return page(
         "connections.html",
         ties=[tie for tie in ties if tie.state != "disconnected"],
         ended=[tie for tie in ties if tie.state == "disconnected"],
+        own=sum(tie.state != "disconnected" for tie in every if tie not in ties),
         kinds={tie.kind for tie in ties if tie.state != "disconnected"},
         standings=_standings,
         standing=desk().services.standing,
@@ -227,15 +232,26 @@ def disconnect(tie: UUID) -> ResponseReturnValue:
     asked(Nothing())
     at = here()
     found = _tie(at, tie)
-    title = _title(found)
+    title, back = _title(found), url_for("console.connections.index")
     if request.method == "POST":
         _pressed()
-        certificate = desk().connect.disconnect(desk().services, user=at.user, tie=found.id)
-        return page("certificate.html", title=title, certificate=certificate)
+        return ended(found, title, back=back)
+    return ending(found, title, label=found.label, back=back)
+
+
+def ending(tie: Tie, title: str, *, back: str, label: str = "") -> str:
+    """The page that says what disconnecting destroys; its button posts to this very address. `back`: where it leads."""
     return page(
         "disconnect.html",
-        tie=found,
+        label=label if label != title else "",
         title=title,
-        destroyed=[sentence.format(title=title) for sentence in DESTROYED[found.kind]],
-        stays=STAYS[found.kind].format(title=title),
+        destroyed=[sentence.format(title=title) for sentence in DESTROYED[tie.kind]],
+        stays=STAYS[tie.kind].format(title=title),
+        back=back,
     )
+
+
+def ended(tie: Tie, title: str, *, back: str) -> str:
+    """Disconnect, and show the certificate of what was destroyed."""
+    certificate = desk().connect.disconnect(desk().services, user=here().user, tie=tie.id)
+    return page("certificate.html", title=title, certificate=certificate, back=back)

@@ -47,7 +47,7 @@ def callback(provider: str) -> ResponseReturnValue:
     )
     if completed.purpose == "sign_in":
         answer = redirect(url_for(session.then("console.overview.index")), 303)
-    elif completed.purpose == "link":
+    elif completed.purpose in ("link", "own"):
         answer = redirect(url_for("console.workspace.index"), 303)
     else:
         answer = redirect(url_for("console.connections.index"), 303)

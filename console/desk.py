@@ -54,7 +54,7 @@ class Connect(Protocol):
         services: Services,
         *,
         provider: str,
-        purpose: Literal["install", "sign_in", "connect", "link"],
+        purpose: Literal["install", "sign_in", "connect", "own", "link"],
         browser: str,
         features: Sequence[str] = (),
         user: User | None = None,

@@ -11,6 +11,7 @@ from marshmallow import fields, validate
 from console.desk import desk, here, page
 from console.forms import MESSAGES, Filled, Form, Nothing, asked, filled, text
 from domain.errors import Malformed
+from domain.own_account import OWNER, SEEN_BY
 from jobs import privacy
 
 bp = Blueprint("mailboxes", __name__, url_prefix="/console/mailboxes")
@@ -25,7 +26,7 @@ class Whom(Form):
 class SeenBy(Form):
     """Who sees what is cached of a mailbox."""
 
-    seen_by = fields.String(required=True, validate=validate.OneOf(("", privacy.OWNER)), error_messages=MESSAGES)
+    seen_by = fields.String(required=True, validate=validate.OneOf(("", OWNER)), error_messages=MESSAGES)
 
 
 @bp.get("")
@@ -64,7 +65,7 @@ def seen_by(tie: UUID) -> ResponseReturnValue:
     form = filled(SeenBy())
     if not form.good:
         raise Malformed("This form cannot be read.", code="field.invalid")
-    privacy.show_to(desk().services, here().user, tie, owner_only=form.value["seen_by"] == privacy.OWNER)
+    privacy.show_to(desk().services, here().user, tie, owner_only=form.value["seen_by"] == OWNER)
     return redirect(url_for("console.mailboxes.index"), 303)
 
 
@@ -74,7 +75,7 @@ def _page(wrong: UUID | None = None, form: Filled | None = None) -> str:
     return page(
         "mailboxes.html",
         boxes=[(tie, privacy.kept_out(services).of(at.tenant.id, tie.id)) for tie in mine],
-        private={tie.id for tie in mine if tie.facts.get(privacy.SEEN_BY) == privacy.OWNER},
+        private={tie.id for tie in mine if tie.facts.get(SEEN_BY) == OWNER},
         wrong=wrong,
         form=form or Filled(),
     )

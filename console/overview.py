@@ -14,6 +14,7 @@ from console.desk import desk, here, page, read
 from console.forms import ORDERS, AfterCall, Country, Filled, Matching, Nothing, Recordings, asked, filled
 from domain import phone
 from domain.errors import Malformed
+from domain.own_account import holder
 from domain.pop import BUDGET_MS
 from jobs import choosing, country, passages, recordings, remarks, who
 from store.budget import pop_times
@@ -60,7 +61,8 @@ def index() -> ResponseReturnValue:
     """Show how things stand."""
     asked(Nothing())
     services, at = desk().services, here()
-    ties = services.connections.all(at.tenant.id, connected=True)
+    every = services.connections.all(at.tenant.id, connected=True)
+    ties = [tie for tie in every if holder(tie.facts) is None]  # users look after their own
     return page(
         "overview.html",
         ties=ties,

@@ -18,6 +18,7 @@ from console.forms import Filled, Nothing, asked, filled
 from console.overview import titles
 from console.sharing_forms import TIES, HeldForm, LimitForm, Pause, SharingForm
 from domain.errors import Malformed, Missing, Upstream
+from domain.own_account import holder
 from domain.sharing import WRITING, Limit, Sharing
 from jobs import both_ways, holding, passages, sharing
 from store.chores import Chore
@@ -85,7 +86,7 @@ def held(tie: UUID) -> ResponseReturnValue:
 def _tie(tie: UUID) -> Tie:
     """A connection of this tenant that has contacts and is not ended. Raises Missing."""
     found = desk().services.connections.get(here().tenant.id, tie)
-    if found.state == "disconnected" or found.kind not in KINDS:
+    if found.state == "disconnected" or found.kind not in KINDS or holder(found.facts) is not None:
         raise Missing("This connection keeps no contacts.")
     return found
 

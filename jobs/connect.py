@@ -23,7 +23,7 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs import buttons, country, google_accounts, numbers, reconcile, recordings, workspace
+from jobs import buttons, country, google_accounts, numbers, own_accounts, reconcile, recordings, workspace
 from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
@@ -31,10 +31,11 @@ from store.connections import Tie
 from store.database import TenantId
 from store.tables import deliveries, effects, links, mail_blocks
 from store.tenants import User
+from store.vault import of_mailbox
 
 log = structlog.get_logger()
 
-Purpose = Literal["install", "sign_in", "connect", "link"]
+Purpose = Literal["install", "sign_in", "connect", "own", "link"]
 GOOGLE_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 DAY = 86_400
 RENEW_SECONDS = 1_800
@@ -74,13 +75,16 @@ def begin(
     user: User | None = None,
     connection: UUID | None = None,
 ) -> str:
-    """Return the address of the consent page. No `features`: every feature that is not optional, and at Zoho all."""
+    """Return the address of the consent page. No `features`: every feature that is not optional, and at Zoho all.
+
+    `own`: an account a user connects for themselves, with no more than their administrator lets them allow.
+    """
     asked = _provider(services, provider)
     if purpose in ("sign_in", "link"):
         scopes: Sequence[str] = asked.sign_in_scopes
     else:
         wanted = [feature for feature in asked.features if _wanted(feature, features, everything=purpose == "install")]
-        extra = asked.sign_in_scopes if purpose == "connect" else ()  # whose account it is
+        extra = asked.sign_in_scopes if purpose in ("connect", "own") else ()  # whose account it is
         scopes = (*extra, *scopes_for(wanted))
     return services.consent.begin(
         asked,
@@ -203,6 +207,8 @@ def learn_users(services: Services, tenant: TenantId, connection: UUID, people: 
         elif user.login_id:
             services.directory.strike("login", f"zoho:{user.login_id}")
     numbers.learn_users_own(services, tenant, people)
+    for tie in own_accounts.left_behind(services, tenant):
+        end(services, tie, actor="system")
     return count
 
 
@@ -229,10 +235,12 @@ def _choose_writer(services: Services, tenant: TenantId, connection: UUID, *, br
 
 def _connect_google(services: Services, provider: OAuthProvider, granted: Granted, user: User) -> Completed:
     """Tie a Google user to the tenant. Which features are on is what was really ticked."""
+    own = granted.ticket["purpose"] == "own"
     who = _google_account(services, provider, granted)
     tie = services.connections.of_subject(user.tenant, provider.slug, who.subject)
     if granted.connection is not None and (tie is None or tie.id != granted.connection):
         raise Forbidden("That is another Google account than the one that was connected.", code="oauth.other_account")
+    own_accounts.admit(services, user, tie, granted.answer.scopes, own=own)
     connection = (
         tie.id
         if tie is not None
@@ -240,23 +248,29 @@ def _connect_google(services: Services, provider: OAuthProvider, granted: Grante
             user.tenant, "workspace", provider.slug, label=who.email or who.name, subject=who.subject
         )
     )
+    if tie is None or tie.state == "disconnected":
+        own_accounts.claim(services, user, services.connections.get(user.tenant, connection), own=own)
     standings = _keep(services, provider, granted, user.tenant, connection, user)
+    services.mail.mend(user.tenant)
     workspace.learn(services, user, who.subject)
     google_accounts.listen(services, user.tenant, connection, subject=who.subject, refresh=granted.answer.refresh)
     on = {item.feature.slug for item in standings if item.on}
     duties = [("renew", "contacts", RENEW_SECONDS)]
     if "contacts" in on:
         duties.append(("read.book", "contacts", services.settings.contacts_sync_seconds))
-        duties.append(("exchange", "contacts", services.settings.contacts_sync_seconds))
+        if not own:
+            duties.append(("exchange", "contacts", services.settings.contacts_sync_seconds))
     if "mailbox" not in on:
-        services.mail.disconnect(user.tenant)  # unticked this time: what was read before goes with the consent
+        services.mail.disconnect_box(
+            user.tenant, connection
+        )  # unticked this time: what was read before goes with the consent
     else:
         if who.email:
             services.directory.put("mailbox", who.email.casefold(), user.tenant, connection=connection)
         duties.append(("watch.mail", "mail", WATCH_SECONDS))
         duties.append(("read.mail", "mail", services.settings.contacts_sync_seconds))
     _put_on_timetable(services, user.tenant, connection, duties)
-    return Completed(purpose="connect", user=user, connection=connection, standings=standings)
+    return Completed(purpose="own" if own else "connect", user=user, connection=connection, standings=standings)
 
 
 def _keep(
@@ -369,12 +383,13 @@ def end(services: Services, connection: Tie, *, actor: str) -> dict[str, Any]:
     tenant, tie = connection.tenant, connection.id
     counts: dict[str, int] = {}
     if connection.kind == "workspace":
-        counts["messages"] = services.mail.disconnect(tenant)
+        counts["messages"] = services.mail.disconnect_box(tenant, tie)
     if connection.kind == "crm":
         _leave_crm(services, connection)
     with services.db.tenant(tenant) as database:
         held = services.grants.end(database, tenant, tie)
         services.connections.turn(database, tenant, tie, "disconnected")
+        services.vault.destroy(database, tenant, (of_mailbox(tie.hex),))  # if it was read until this moment
         services.connections.let_go(database, tenant, tie)
         touched = set(
             database.execute(

@@ -1,7 +1,8 @@
 """Handing over: a tenant's data, or everything of one person, as JSON lines that say which holding each row is of.
 
-Secrets and fingerprints are left out, cached mail is included. Every export is a row in the ledger, written before the
-first line leaves; how much of it came from Google is another, written when the last one has.
+Secrets and fingerprints are left out; cached mail is included, but for that of mailboxes whose users show it to nobody.
+Every export is a row in the ledger, written before the first line leaves; how much of it came from Google is another,
+written when the last one has.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain import limited_use
 from domain.limited_use import GOOGLE
+from jobs import privacy
 from jobs.erase import who
 from store import footprint
 from store.database import TenantId
@@ -54,7 +56,8 @@ def _lines(services: Services, tenant: TenantId, person: Person | None, actor: s
                 yield _line(holding, row)
                 if row["table"] == "contacts":
                     google["people"] += any(GOOGLE in sides for sides in row["person"].get("source", {}).values())
-                    for message in services.mail.of_contact(tenant, row["id"], MAIL_AT_MOST):
+                    cached = services.mail.of_contact(tenant, row["id"], MAIL_AT_MOST)
+                    for message in privacy.shown(services, tenant, cached):
                         google["messages"] += 1
                         yield _line("mail", {"contact_id": row["id"], **message.as_data()})
     finally:  # also for a receiver that stopped listening: this much had left

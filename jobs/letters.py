@@ -16,14 +16,14 @@ import structlog
 from domain.contact import fold_email
 from domain.errors import ConsentLost, Forbidden, Missing, NotAllowed, Refused, TryLater, Unanswered
 from domain.mail import Letter, Message, address_of
-from jobs import connect
+from jobs import connect, privacy
 from jobs.outage import postpone
 from jobs.services import Services
 from jobs.sync_mail import mailbox_of
 from store.connections import Tie
 from store.database import TenantId
 from store.effects import Effect
-from store.mailbox import letters_to
+from store.mailbox import letters_to, outbox
 from store.tenants import User
 
 log = structlog.get_logger()
@@ -37,13 +37,10 @@ UNSURE = "mail.unsure"
 GONE = "mail.letter_gone"
 
 
-def own_mailbox(services: Services, user: User, feature: Feature) -> Tie | None:
-    """The mailbox a user connected themselves, when that feature of it is on."""
-    for tie in services.connections.all(user.tenant, kind="workspace", connected=True):
-        grant = services.grants.get(user.tenant, tie.id)
-        if grant is not None and grant.granted_by == user.id and _is_on(services, tie, feature):
-            return tie
-    return None
+def own_mailbox(services: Services, user: User, feature: Feature, of: Message | None = None) -> Tie | None:
+    """The mailbox a user connected themselves, when that feature of it is on; `of`: the one a message lies in."""
+    ties = (tie for tie in privacy.own(services, user) if of is None or tie.id.hex == of.mailbox)
+    return next((tie for tie in ties if _is_on(services, tie, feature)), None)
 
 
 def _is_on(services: Services, tie: Tie, feature: Feature) -> bool:
@@ -52,14 +49,13 @@ def _is_on(services: Services, tie: Tie, feature: Feature) -> bool:
 
 def may_answer(services: Services, user: User, message: Message) -> bool:
     """Whether a user may answer a message: it lies in their own mailbox, from which we may send."""
-    tie = own_mailbox(services, user, "send-mail")
-    return tie is not None and tie.id.hex == message.mailbox
+    return own_mailbox(services, user, "send-mail", message) is not None
 
 
 def answer(services: Services, user: User, message: Message, text: str, *, token: UUID) -> None:
     """Answer a message in its thread. Raises Forbidden for another's mailbox."""
-    tie = own_mailbox(services, user, "send-mail")
-    if tie is None or tie.id.hex != message.mailbox:
+    tie = own_mailbox(services, user, "send-mail", message)
+    if tie is None:
         raise Forbidden("You can only answer from your own mailbox.", code="mail.not_yours")
     ours = fold_email(address_of(message.sender)) == fold_email(tie.label)
     to = message.to[0] if ours and message.to else message.answer_to or message.sender
@@ -89,7 +85,8 @@ def _owe(services: Services, user: User, tie: Tie, letter: Letter, token: UUID) 
         raise Missing("This message has no address to answer to.")
     waiting = letter.as_message(tie.id.hex, services.now())
     known = services.hub.by_email(tenant, [fold_email(letter.to)]).values()
-    to = [letters_to(contact) for contacts in known for contact in contacts]  # so that they are forgotten with it
+    to: list[UUID | str] = [outbox(tie.id.hex)]
+    to += [letters_to(contact) for contacts in known for contact in contacts]  # so that they are forgotten with it
     if services.mail.get(tenant, waiting.key) is None and not services.mail.put(tenant, [(waiting, to)]):
         raise TryLater("Mail cannot be kept at the moment, so it cannot be sent.")
     with services.db.tenant(tenant) as database:
@@ -175,8 +172,7 @@ def _send(services: Services, tie: Tie, effect: Effect) -> None:
 
 def may_label(services: Services, user: User, message: Message) -> Tie | None:
     """The mailbox of a message, when it is the user's own and they let us change its labels."""
-    tie = own_mailbox(services, user, "label-mail")
-    return tie if tie is not None and tie.id.hex == message.mailbox else None
+    return own_mailbox(services, user, "label-mail", message)
 
 
 def label(services: Services, user: User, message: Message, *, add: str = "", remove: str = "") -> None:

@@ -12,14 +12,14 @@ from uuid import UUID
 from domain.contact import fold_email
 from domain.errors import Malformed, Missing
 from domain.mail import ADDRESS, Message
+from domain.own_account import OWNER, SEEN_BY, holder
 from jobs.services import Services
 from store.connections import Tie
+from store.database import TenantId
 from store.kept_out import KeptOut, covered
 from store.mailbox import box
 from store.tenants import User
 
-SEEN_BY = "mail_seen_by"  # the fact of a connection: everybody (or nothing), owner
-OWNER = "owner"
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 MOST_CACHED = 100_000
 
@@ -31,7 +31,8 @@ def kept_out(services: Services) -> KeptOut:
 
 def own(services: Services, user: User) -> list[Tie]:
     """The mailboxes a user connected themselves."""
-    return [tie for tie in services.connections.all(user.tenant, kind="workspace") if _owner(services, tie) == user.id]
+    ties = services.connections.all(user.tenant, kind="workspace", connected=True)
+    return [tie for tie in ties if _owner(services, tie) == user.id]
 
 
 def keep_out(services: Services, user: User, mailbox: UUID, whom: str) -> None:
@@ -69,14 +70,21 @@ def show_to(services: Services, user: User, mailbox: UUID, *, owner_only: bool) 
 
 
 def visible(services: Services, user: User, messages: Iterable[Message]) -> list[Message]:
-    """Those of these messages that a user may see."""
+    """Those of these messages that a user may see: of their own mailboxes, and of those that colleagues show."""
+    return shown(services, user.tenant, messages, user=user.id)
+
+
+def shown(
+    services: Services, tenant: TenantId, messages: Iterable[Message], *, user: UUID | None = None
+) -> list[Message]:
+    """The same; without a `user`: what everybody in the organisation may see."""
     found = list(messages)
     private = [
         tie
-        for tie in (services.connections.all(user.tenant, kind="workspace") if found else ())
+        for tie in (services.connections.all(tenant, kind="workspace") if found else ())
         if tie.facts.get(SEEN_BY) == OWNER
     ]
-    hidden = {tie.id.hex for tie in private if _owner(services, tie) != user.id}
+    hidden = {tie.id.hex for tie in private if user is None or _owner(services, tie) != user}
     return [message for message in found if message.mailbox not in hidden]
 
 
@@ -88,5 +96,7 @@ def _mine(services: Services, user: User, mailbox: UUID) -> Tie:
 
 
 def _owner(services: Services, tie: Tie) -> UUID | None:
+    if (user := holder(tie.facts)) is not None:
+        return user
     grant = services.grants.get(tie.tenant, tie.id)
     return grant.granted_by if grant is not None else None

@@ -308,7 +308,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
 
     def on_lost(tenant: TenantId, tie: UUID) -> None:
         if connections.get(tenant, tie).kind == "workspace":
-            mail.disconnect(tenant)  # mail does not outlive the consent it was read under
+            mail.disconnect_box(tenant, tie)  # mail does not outlive the consent it was read under
 
     return Services(
         settings=settings,

@@ -15,6 +15,7 @@ from domain.agreement import Step
 from domain.contact import Person, Record, fold_email
 from domain.errand import Errand
 from domain.errors import Forbidden, Missing
+from domain.own_account import holder
 from domain.sharing import Sharing
 from domain.telling import MANY, Change, Field, number_key
 from domain.threeway import Side, taken_over
@@ -49,6 +50,8 @@ def choose(services: Services, tie: Tie, chosen: Sharing, *, actor: str) -> None
         services.chores.hurry(tenant, READS[tie.kind], tie.id)
     every = services.settings.contacts_sync_seconds
     for book in services.connections.all(tenant, kind="workspace", connected=True):
+        if holder(book.facts) is not None:  # what a user connected for themselves is read, and agreed with nobody
+            continue
         services.chores.set_up(tenant, book.id, both_ways.CHORE, lane="contacts", every_seconds=every)
     services.ring(tenant, "contacts")
 

@@ -53,6 +53,7 @@ class Grant:
     access_until: datetime | None
     refresh_until: datetime | None
     granted_by: UUID | None  # the user who consented
+    policy_version: str  # of the privacy profile they consented under
 
 
 class Grants:
@@ -159,6 +160,7 @@ class Grants:
             access_until=row.access_until,
             refresh_until=row.refresh_until,
             granted_by=row.granted_by,
+            policy_version=row.policy_version,
         )
 
     def standing(self, tenant: TenantId, vendor: str) -> dict[UUID, frozenset[str]]:

@@ -1,11 +1,11 @@
 """Cached mail: in the memory of one Valkey, sealed under two keys, and gone on time whatever else goes wrong.
 
-A message is sealed with HKDF(hour key, tenant's mail key). The hour key lives in PostgreSQL, in an unlogged partition
-that is dropped on time; the ciphertext lives in a Valkey that writes nothing to a disk, with an absolute expiry that
-putting the message again does not extend. So neither store alone can bring a message back. A lost server, a lost key
-or a destroyed one is a miss: the message is read from Google again, or is not shown.
+A message is sealed with HKDF(hour key, its mailbox's mail key). The hour key lives in PostgreSQL, in an unlogged
+partition that is dropped on time; the ciphertext lives in a Valkey that writes nothing to a disk, with an absolute
+expiry that putting the message again does not extend. So neither store alone can bring a message back. A lost server,
+a lost key or a destroyed one is a miss: the message is read from Google again, or is not shown.
 
-    blob: i64 bucket start (seconds, in the clear: the sweep reads it) | u32 tenant key id | 12-byte nonce | AES-256-GCM
+    blob: i64 bucket start (seconds, in the clear: the sweep reads it) | u32 mail key id | 12-byte nonce | AES-256-GCM
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from domain.mail import Message, bucket_start
 from domain.ports import in_batches
 from store.database import Database, TenantId
 from store.mailkeys import MailKeys
-from store.vault import Key, KeyGone, Tampered, Vault
+from store.vault import Key, KeyGone, Tampered, Vault, of_mailbox
 
 HEADER = struct.Struct(">qI")
 NONCE_BYTES = 12
@@ -136,8 +136,9 @@ class MailCache:
 
     def _put(self, tenant: TenantId, batch: Sequence[tuple[Message, Sequence[Where]]], *, new: bool = True) -> int:
         self.refuse_persistent()
-        key = self._active(tenant)
-        if key is None:
+        boxes = {message.mailbox for message, _ in batch}
+        active = {box: key for box in boxes if (key := self._active(tenant, box)) is not None}
+        if not active:
             return 0
         now = self._keys.now()
         behind = now - self._valkey_time()  # expiry is told in Valkey's own time
@@ -153,8 +154,9 @@ class MailCache:
         write = self._redis.pipeline(transaction=True)
         count = 0
         for (message, contacts), fingerprint, bucket, known in zip(batch, prints, buckets, there, strict=True):
-            if bucket not in hours or self._keys.deadline(bucket) <= now or not (new or known):
-                continue  # its key went this very moment, or the promise is too short to keep anything
+            key = active.get(message.mailbox)
+            if key is None or bucket not in hours or self._keys.deadline(bucket) <= now or not (new or known):
+                continue  # a key of it went this very moment, or the promise is too short to keep anything
             until = int((self._keys.deadline(bucket) - behind).timestamp() * 1000)
             cipher = _cipher(tenant, hours[bucket], key, bucket, fingerprint)
             header, nonce = HEADER.pack(bucket, key.id), os.urandom(NONCE_BYTES)
@@ -259,10 +261,20 @@ class MailCache:
         self._delete(self._scan(f"mail:{tenant}:c:*"))
         return gone
 
+    def disconnect_box(self, tenant: TenantId, mailbox: UUID) -> int:
+        """Make what is cached of one mailbox unreadable at once, then delete it; return how many messages there were.
+
+        It gets another key only while it is connected (`mend`): whoever still reads it caches nothing after its end.
+        """
+        with self._db.tenant(tenant) as connection:
+            self._vault.destroy(connection, tenant, (of_mailbox(mailbox.hex),))
+        self.forget_contact(tenant, outbox(mailbox.hex))
+        return self.forget_contact(tenant, box(mailbox.hex))
+
     def disconnect(self, tenant: TenantId) -> int:
         """Make a tenant's cached mail unreadable at once, then delete it; return how many messages there were.
 
-        The key goes first and is committed: from then on nobody opens a message, whether the Valkey answers or not.
+        The keys go first and are committed: from then on nobody opens a message, whether the Valkey answers or not.
         """
         try:
             with self._db.tenant(tenant) as connection:
@@ -272,7 +284,8 @@ class MailCache:
             self.mend(tenant)
 
     def mend(self, tenant: TenantId) -> bool:
-        """Give a tenant a mail key if a disconnect died half-way and left it without; say whether that was needed."""
+        """Give a tenant, and each mailbox it may read, a mail key where one is missing: it was connected just now, or a
+        disconnect died half-way. Say whether that was needed."""
         return self._keys.mend(self._vault, tenant)
 
     def purge(self) -> Purged:
@@ -342,13 +355,17 @@ class MailCache:
 
     # -- keys and names
 
-    def _active(self, tenant: TenantId) -> Key | None:
-        try:
-            return self._vault.active(tenant, "mail")
-        except Tampered as error:
-            if error.code == "vault.no_such_key":
-                return None  # a disconnect is under way
-            raise
+    def _active(self, tenant: TenantId, mailbox: str) -> Key | None:
+        """The key that seals what comes from a mailbox now; none where it is not connected (any more)."""
+        for last in (False, True):
+            try:
+                return self._vault.active(tenant, of_mailbox(mailbox))
+            except Tampered as error:
+                if error.code != "vault.no_such_key":
+                    raise
+            if not last and mailbox:
+                self.mend(tenant)
+        return None
 
     def _by_id(self, tenant: TenantId, ids: Iterable[int]) -> Iterator[tuple[int, Key]]:
         for key_id in ids:
@@ -378,6 +395,11 @@ def _cipher(tenant: TenantId, hour: bytes, key: Key, bucket: int, fingerprint: b
 def box(mailbox: UUID | str) -> str:
     """Where everything of one mailbox is listed."""
     return f"{BOX}{mailbox}"
+
+
+def outbox(mailbox: str) -> str:
+    """Where letters from a mailbox are listed that are not sent yet."""
+    return f"{BOX}out-{mailbox}"
 
 
 def letters_to(contact: UUID) -> str:

@@ -17,8 +17,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.mail import bucket_end
 from store.database import Database, TenantId
-from store.tables import clock_marks, mail_keys, tenant_keys
-from store.vault import Vault
+from store.tables import clock_marks, connections, mail_keys, tenant_keys
+from store.vault import Vault, of_mailbox
 
 KEY_BYTES = 32
 MARK = "mail"
@@ -107,12 +107,17 @@ class MailKeys:
         return gone, False
 
     def mend(self, vault: Vault, tenant: TenantId) -> bool:
-        """Give a tenant that has its data key, but no mail key, a new one."""
+        """Give a tenant that has its data key, but no mail key, a new one; and each of its mailboxes that may be read
+        one of its own."""
         active = select(tenant_keys.c.purpose).where(tenant_keys.c.tenant_id == tenant, tenant_keys.c.state == "active")
+        boxes = select(connections.c.id).where(
+            connections.c.tenant_id == tenant, connections.c.kind == "workspace", connections.c.state == "active"
+        )
         with self._db.tenant(tenant) as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"mail key {tenant}"})
             have = set(connection.execute(active).scalars())
-            if "data" not in have or "mail" in have:
-                return False
-            vault.renew(connection, tenant, "mail")
-            return True
+            wanted = {"mail", *(of_mailbox(box.hex) for box in connection.execute(boxes).scalars())}
+            lacking = sorted(wanted - have) if "data" in have else []
+            for purpose in lacking:
+                vault.renew(connection, tenant, purpose)
+            return bool(lacking)

@@ -151,6 +151,7 @@ tenants = Table(
     _facts("contacts"),  # how much one run may remove without asking (domain.sharing.Limit)
     _facts("wishes"),  # what is asked after a call and told of it (domain.remark.Wishes)
     _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
+    _facts("own_accounts"),  # whether users connect accounts of their own (domain.own_account.OwnAccounts)
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
     _when("created_at", nullable=False),
 )

@@ -20,6 +20,7 @@ from domain.contact import fold_email
 from domain.dial_plan import DialPlan
 from domain.errors import Missing
 from domain.follow_up import FollowUps
+from domain.own_account import OwnAccounts
 from domain.pop import PopRules, Wish
 from domain.ports import CrmUser, Organisation
 from domain.recording import Rules
@@ -50,6 +51,7 @@ class Tenant:
     matching: matching.Rules
     wishes: Wishes
     contacts: Limit
+    own_accounts: OwnAccounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,7 @@ class Tenants:
             matching=matching.Rules.from_data(row.matching),
             wishes=Wishes.from_data(row.wishes),
             contacts=Limit.from_data(row.contacts),
+            own_accounts=OwnAccounts.from_data(row.own_accounts),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:

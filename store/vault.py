@@ -23,7 +23,7 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.errors import Trouble
@@ -32,6 +32,7 @@ from store.tables import deployment, tenant_keys
 
 Purpose = Literal["data", "index", "mail"]
 PURPOSES: tuple[Purpose, ...] = ("data", "index", "mail")
+BOX = "mail."  # before a mailbox's id: the purpose of the key that is half of what opens its messages
 HEADER = struct.Struct(">BBI")
 FORMAT = AES_256_GCM = 1
 NONCE_BYTES = 12  # random; at most 2^32 seals under one key (NIST SP 800-38D), which no tenant's rows come near
@@ -146,6 +147,11 @@ def open_with(find: Callable[[int], Key], tenant: TenantId, place: Place, sealed
         raise Tampered from None
 
 
+def of_mailbox(mailbox: str) -> str:
+    """The purpose of one mailbox's key, so that destroying it takes nobody else's mail along."""
+    return f"{BOX}{mailbox}" if mailbox else "mail"
+
+
 class TenantVault:
     """One tenant's keys: seals, opens and fingerprints for that tenant alone."""
 
@@ -192,7 +198,7 @@ class Vault:
         self.ring = ring
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[tuple[TenantId, Purpose | int], tuple[float, Key]] = {}
+        self._known: dict[tuple[TenantId, str | int], tuple[float, Key]] = {}
         self._own: Key | None = None
 
     def of(self, tenant: TenantId) -> TenantVault:
@@ -235,13 +241,13 @@ class Vault:
         for purpose in PURPOSES:
             self._add(connection, tenant, purpose)
 
-    def _add(self, connection: Connection, tenant: TenantId, purpose: Purpose) -> None:
+    def _add(self, connection: Connection, tenant: TenantId, purpose: str) -> None:
         wrapped = self.ring.wrap(os.urandom(32), self._key_about(tenant, purpose))
         connection.execute(
             insert(tenant_keys).values(tenant_id=tenant, purpose=purpose, kid=self.ring.first, wrapped=wrapped)
         )
 
-    def active(self, tenant: TenantId, purpose: Purpose) -> Key:
+    def active(self, tenant: TenantId, purpose: str) -> Key:
         """The key that seals now. A mail key is read afresh each time: destroying it works at once, everywhere."""
         return self._find(tenant, purpose)
 
@@ -251,7 +257,7 @@ class Vault:
             raise Tampered
         return self._find(tenant, key_id)
 
-    def _find(self, tenant: TenantId, which: Purpose | int) -> Key:
+    def _find(self, tenant: TenantId, which: str | int) -> Key:
         now = self._clock()
         known = self._known.get((tenant, which))
         if known is not None and known[0] > now:
@@ -272,7 +278,7 @@ class Vault:
         if row.wrapped is None:
             raise KeyGone
         key = Key(row.id, self.ring.unwrap(bytes(row.wrapped), row.kid, self._key_about(tenant, row.purpose)))
-        if row.purpose != "mail":
+        if not row.purpose.startswith("mail"):
             with self._lock:
                 if len(self._known) > 10_000:
                     self._known.clear()
@@ -289,13 +295,19 @@ class Vault:
             for known in [known for known in self._known if known[0] == tenant]:
                 del self._known[known]
 
-    def destroy(self, connection: Connection, tenant: TenantId, purposes: Sequence[Purpose] = PURPOSES) -> int:
-        """Destroy a tenant's keys for good; what they sealed is unreadable from the commit on."""
+    def destroy(self, connection: Connection, tenant: TenantId, purposes: Sequence[str] = PURPOSES) -> int:
+        """Destroy a tenant's keys for good; what they sealed is unreadable from the commit on.
+
+        "mail" is the tenant's and every mailbox's; `of_mailbox` names one.
+        """
+        meant: ColumnElement[bool] = tenant_keys.c.purpose.in_(purposes)
+        if "mail" in purposes:
+            meant |= tenant_keys.c.purpose.startswith(BOX, autoescape=True)
         gone = connection.execute(
             update(tenant_keys)
             .where(
                 tenant_keys.c.tenant_id == tenant,
-                tenant_keys.c.purpose.in_(purposes),
+                meant,
                 tenant_keys.c.wrapped.is_not(None),
             )
             .values(wrapped=None, state="destroyed")
@@ -303,7 +315,7 @@ class Vault:
         self.forget(tenant)
         return gone
 
-    def renew(self, connection: Connection, tenant: TenantId, purpose: Purpose) -> None:
+    def renew(self, connection: Connection, tenant: TenantId, purpose: str) -> None:
         """Retire the active key and make a new one; what the old one sealed still opens until it is destroyed."""
         connection.execute(
             update(tenant_keys)

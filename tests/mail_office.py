@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
@@ -92,13 +92,20 @@ def opened(services: Services, google: Stage, tenant: TenantId, features: Sequen
     erase_tenant(services, tenant)
 
 
-def connected(services: Services, google: Stage, user: User, account: str, features: Sequence[str]) -> Tie:
-    """Walk a user through Google's consent, ticking everything that is asked for."""
+def connected(
+    services: Services,
+    google: Stage,
+    user: User,
+    account: str,
+    features: Sequence[str],
+    purpose: Literal["connect", "own"] = "connect",
+    more: Sequence[str] = (),
+) -> Tie:
+    """Walk a user through Google's consent, ticking all that is asked for; `more`: scopes they add themselves."""
     browser = uuid4().hex
-    address = connect.begin(
-        services, provider="google", purpose="connect", browser=browser, features=features, user=user
-    )
+    address = connect.begin(services, provider="google", purpose=purpose, browser=browser, features=features, user=user)
     asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    asked["scope"] = " ".join([asked["scope"], *more])
     form = {"user": account, "scope": asked["scope"].split()}
     decide = f"{google.origin}/o/oauth2/v2/auth/decide"
     answer = requests.post(decide, params=asked, data=form, allow_redirects=False, timeout=30)

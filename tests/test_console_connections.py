@@ -200,7 +200,7 @@ def test_a_new_secret_is_shown_once(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("kind", "vendor", "destroyed"),
     [
-        ("workspace", "google", "The key of all cached mail is destroyed first"),
+        ("workspace", "google", "The key of its cached mail is destroyed first"),
         ("crm", "zoho", "Calls that are not written into Zoho yet will not be written."),
         ("telephony", "standard", "The door closes"),
     ],

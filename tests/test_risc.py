@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
 from typing import Any
@@ -81,7 +81,7 @@ class Account:
 
     def letters(self) -> int:
         """How many cached messages can be opened."""
-        return int(self.tools.mail.get(self.tenant, "m1") is not None)
+        return int(self.tools.mail.get(self.tenant, f"{self.id.hex}.m1") is not None)
 
     def consent_again(self, at: str = BOB) -> str:
         """Bob consents; Google names the account and the consent by these from now on."""
@@ -100,7 +100,8 @@ def account(google: Stage, tools: Services, tenant: TenantId) -> Iterator[Accoun
     tie = house.google_account(tools, tenant, refresh=refresh, by=admin.id)
     sub = google.post("users", email=BOB, name="Bob Baker")["sub"]
     google_accounts.listen(tools, tenant, tie, subject=sub, refresh=refresh)
-    tools.mail.put(tenant, [(letter("m1", "a@b.example", "Offer", datetime.now(UTC)), [tie])])
+    message = replace(letter("m1", "a@b.example", "Offer", datetime.now(UTC)), mailbox=tie.hex)
+    tools.mail.put(tenant, [(message, [tie])])
     with serving(house.front(tools).application) as origin:
         yield Account(google, tools, tenant, tie, f"{origin}{DOOR}", refresh)
 
