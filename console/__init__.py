@@ -30,6 +30,7 @@ from console import (
     mail,
     mailboxes,
     missed,
+    noting,
     numbers,
     overview,
     own,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
-    *(mail, mailboxes, dialling),
+    *(mail, noting, mailboxes, dialling),
     *(connections, accounts, sharing, journal, numbers, routing, keys, holdings, ledger, consent),
 )
 

@@ -6,6 +6,7 @@ What somebody writes is sent from their own mailbox. Pages show how a letter sta
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,12 +15,13 @@ from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from console import words
 from console.desk import Here, desk, here, page
 from console.forms import MESSAGES, Filled, Form, Nothing, asked, filled, text
 from domain.contact import fold_email
 from domain.errors import Malformed, Missing, Upstream
 from domain.mail import Message, threads
-from jobs import letters, passages, privacy
+from jobs import letters, noting, passages, privacy
 
 EXIT = "mail"  # the gate's name for these pages (`domain.limited_use`)
 LONGEST = 20_000
@@ -155,6 +157,19 @@ def beside(at: Here, contact: UUID, limit: int) -> list[tuple[list[Message], dat
     return [(thread, services.mail.gone_at(at.tenant.id, thread[0].key)) for thread in found]
 
 
+def names(at: Here, contacts: Collection[UUID]) -> dict[UUID, str]:
+    """What people are called, as far as it may be shown."""
+    known = passages.people(desk().services, at.tenant.id, EXIT, contacts, actor=at.actor)
+    return {contact: one.person.name for contact, one in known.items()}
+
+
+def _in_zoho(at: Here, message: Message) -> list[tuple[str, words.Word, str]]:
+    """On whose records a message may be written: the name, how that stands, and why."""
+    known = noting.records(desk().services, at.tenant, message)
+    called = names(at, {one.contact for one in known})
+    return [(called.get(one.contact, ""), words.noted(one.state), words.reason(one.reason)) for one in known]
+
+
 def opened(at: Here, message: Message, form: Filled | None = None) -> str:
     """A message's page, with what was answered and is wrong."""
     services = desk().services
@@ -164,6 +179,7 @@ def opened(at: Here, message: Message, form: Filled | None = None) -> str:
         gone=services.mail.gone_at(at.tenant.id, message.key),
         thread=[other for other in _thread(at, message) if other.key != message.key],
         answerable=letters.may_answer(services, at.user, message),
+        zoho=_in_zoho(at, message),
         labels=_labels(at, message),
         ours=OURS,
         given=form.given if form else {},

@@ -36,6 +36,7 @@ ALSO_FOR_AGENTS = frozenset(
         "console.mail",
         "console.mailboxes",
         "console.missed",
+        "console.noting",
         "console.texts",
         "console.contacts",
         "console.dialling",

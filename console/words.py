@@ -91,6 +91,7 @@ EFFECTS = {
     "activity.correct": "Correct the call in Zoho",
     "text.log": "Write the messages into Zoho",
     "mail.send": "Send a message from Gmail",
+    "mail.note": "Write a message into Zoho as a note",
     "text.link": "Tie the messages in Zoho to the right record",
     "recording.forget": "Delete the recording at the telephone system",
     "dial": "Ring the agent and dial",
@@ -233,6 +234,7 @@ REASONS = {
     "activity.create_only": "Our permission in Zoho is to write, not to change. What came later stands here only.",
     "activity.full": "There is no room left in its text in Zoho.",
     "text.gone": "The conversation was erased.",
+    "mail.note_gone": "The message was not there any more, or not to be seen by whoever wanted it written.",
     "zoho.oauth_scope_mismatch": "The permission this needs was not given in Zoho. Give it under Connections.",
     "recording.elsewhere": "It is kept where we may not delete it. Please delete it there.",
     "recording.gone": "The telephone system does not have it any more.",
@@ -284,6 +286,12 @@ def task(state: str, *, closing: bool, reason: str) -> Word:
     if state == "done":
         return Word("Closed", "good", "check") if closing else Word("Open", "warn", "clock")
     return Word("Not needed", "quiet", "minus") if reason == "task.reached" else STATES.get(state, Word(state))
+
+
+def noted(state: str) -> Word:
+    """How a message stands that somebody wanted written into the CRM."""
+    named = {"": Word("Not written", "quiet", "minus"), "done": Word("Written", "good", "check")}
+    return named.get(state) or STATES.get(state, Word(state))
 
 
 def vendor(slug: str, titles: dict[str, str] | None = None) -> str:

@@ -85,7 +85,7 @@ SINKS = (
         slug="crm",
         title="This organisation's own Zoho",
         sentence="A caller's name is written into your own Zoho with the call; contacts where you keep both in step."
-        " Mail is not.",
+        " Of mail only a message for which somebody pressed the button that writes it there.",
     ),
     Sink(
         slug="phone",
@@ -240,6 +240,14 @@ EXITS = (
         kinds=CONTACTS,
         where="jobs/contact_writes.py",
         sentence="Contacts that are kept in step both ways, where an administrator chose so",
+    ),
+    Exit(
+        slug="mail note",
+        sink="crm",
+        kinds=MAIL,
+        where="jobs/noting.py",
+        sentence="One message as a note on the record of whom it was exchanged with",
+        pressed=True,
     ),
     Exit(
         slug="phonebook",

@@ -223,6 +223,16 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Words that somebody wants to stand on a record in the CRM."""
+
+    marker: str
+    record: tuple[str, str]  # (module, remote id)
+    title: str
+    text: str  # and our marker under it (`domain.said`)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ring:
     """What a CRM's own screen is told while a call lives. `call` is the same for all events of the call."""
 
@@ -380,6 +390,12 @@ class Crm(Protocol):
 
     def amend_texts(self, remote_id: str, thread: Thread, *, said: Sequence[str]) -> bool:
         """Say in an activity what was said since, as `amend_call` does."""
+
+    def add_note(self, note: Note) -> Written:
+        """Write a note on a record. Raises Unanswered when nobody knows."""
+
+    def find_note(self, note: Note) -> str:
+        """Return the id of the note if it is there already, else ""."""
 
     def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
         """Ask for notifications at `url`; return when that ends."""

@@ -122,7 +122,7 @@ def standing(services: Services, user: User, token: UUID) -> tuple[str, str]:
 def act(services: Services, tenant: TenantId) -> int:
     """Send what is owed; return how many were taken. The caller holds the `mail` lane."""
     services.effects.orphans(tenant, "mail")
-    waiting = services.effects.waiting(tenant, "mail")
+    waiting = [effect for effect in services.effects.waiting(tenant, "mail") if effect.kind == SEND]
     for effect in waiting:
         tie = services.connections.get(tenant, effect.connection)
         try:

@@ -35,6 +35,12 @@ def own(services: Services, user: User) -> list[Tie]:
     return [tie for tie in ties if _owner(services, tie) == user.id]
 
 
+def mailboxes(services: Services, tenant: TenantId) -> list[Tie]:
+    """Those of a tenant whose consent stands."""
+    ties = services.connections.all(tenant, kind="workspace", connected=True)
+    return [tie for tie in ties if tie.state == "active"]
+
+
 def keep_out(services: Services, user: User, mailbox: UUID, whom: str) -> None:
     """Keep a person or a domain out of here. Raises Missing for another's mailbox, Malformed."""
     tie, wanted = _mine(services, user, mailbox), fold_email(whom).removeprefix("@")

@@ -26,6 +26,7 @@ from jobs import (
     holding,
     letters,
     log_call,
+    noting,
     reconcile,
     recordings,
     signals,
@@ -107,6 +108,7 @@ def _heard(services: Services, tie: Tie, batch: list[Delivery]) -> None:
 def _mail(services: Services, tenant: TenantId) -> int:
     return (
         letters.act(services, tenant)
+        + noting.act(services, tenant)
         + _deliveries(services, tenant, "mail", sync_mail.hear_mail)
         + _chores(services, tenant, "mail")
     )

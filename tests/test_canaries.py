@@ -26,8 +26,9 @@ from domain.agreement import Step
 from domain.call import TextEvent
 from domain.errand import Errand
 from domain.limited_use import EXITS, SINKS, NotForThat
+from domain.ports import Written
 from domain.profile import Profiles
-from jobs import activities, contact_writes, export, passages, sync_contacts, sync_mail, texts, who
+from jobs import activities, contact_writes, export, noting, passages, sync_contacts, sync_mail, texts, who
 from jobs.cards import look
 from jobs.services import Services
 from store.chores import Chore
@@ -184,6 +185,18 @@ def message(cage: Cage) -> str:
     return repr(sync_mail.open_message(cage.services, user=cage.stage.office.bob, message_id=key))
 
 
+def note(cage: Cage) -> str:
+    """What is written into Zoho because Bob pressed the button; nothing, once the message cannot be opened."""
+    cage.said.clear()
+    told = {"message": f"{cage.account.hex}.m1", "user": str(cage.stage.office.bob.id)}
+    effect: Any = SimpleNamespace(id=uuid4(), state="due", payload=told | {"module": "Contacts", "remote_id": "1"})
+    crm: Any = SimpleNamespace(add_note=lambda note: cage.said.append(note) or Written(remote_id="n1"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Services, "crm", lambda *_: crm)
+        noting._write(cage.services, cage.services.connections.get(cage.tenant, cage.stage.office.crm), effect)
+    return repr(cage.said)
+
+
 def correcting(cage: Cage) -> str:
     path = f"/console/calls/{cage.call}/correct/find"
     return str(post(cage.stage.browser("bob"), path, q="Kestrel").get_data(as_text=True))
@@ -242,6 +255,7 @@ DRIVEN: dict[str, Callable[[Cage], str]] = {
     "changes": changes,
     "choices": lambda cage: cage.page("/console/settings", "alice"),
     "message": message,
+    "mail note": note,
     "activities": activity,
     "text log": text_log,
     "phonebook": phonebook,

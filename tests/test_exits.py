@@ -38,6 +38,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/dialling.py": {"phone", "zoho"},  # the number to dial, and that it could not be
     "jobs/follow_ups.py": {"zoho"},
     "jobs/letters.py": {"google"},  # what a user writes, from their own mailbox
+    "jobs/noting.py": {"google", "zoho"},  # one message, because somebody pressed the button for it
     "jobs/leads.py": {"zoho"},  # what an agent typed
     "jobs/listening.py": {"phone"},
     "jobs/pops.py": {"zoho"},  # numbers and states of calls, no names

@@ -9,13 +9,27 @@ from typing import Any
 
 from domain.contact import Gone, Record
 from domain.errors import Refused, TryLater
-from domain.ports import Activity, CrmUser, Http, LoggedCall, NewLead, Organisation, Part, Task, Thread, Tokens, Written
+from domain.ports import (
+    Activity,
+    CrmUser,
+    Http,
+    LoggedCall,
+    NewLead,
+    Note,
+    Organisation,
+    Part,
+    Task,
+    Thread,
+    Tokens,
+    Written,
+)
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
 from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
 from integrations.zoho.leads import Leads
+from integrations.zoho.notes import Notes
 from integrations.zoho.people import MODULES, PAGE, SPARE, People
 from integrations.zoho.tasks import Tasks
 from integrations.zoho.texts import Texts
@@ -44,6 +58,7 @@ class ZohoCrm:
         self._calls = Calls(client)
         self._tasks = Tasks(client)
         self._texts = Texts(client)
+        self._notes = Notes(client)
 
     def organisation(self) -> Organisation:
         """Read what the organisation says of itself."""
@@ -128,6 +143,14 @@ class ZohoCrm:
     def find_texts(self, thread: Thread) -> str:
         """Return the id of the activity if it is there already, else ""."""
         return self._texts.find(thread)
+
+    def add_note(self, note: Note) -> Written:
+        """Write a note on a record. Raises Unanswered when nobody knows."""
+        return self._notes.add(note)
+
+    def find_note(self, note: Note) -> str:
+        """Return the id of the note if it is there already, else ""."""
+        return self._notes.find(note)
 
     def amend_texts(self, remote_id: str, thread: Thread, *, said: Sequence[str]) -> bool:
         """Say in an activity what was said since, as `amend_call` does."""

@@ -89,6 +89,14 @@ FEATURES = (
         | {"ZohoCRM.coql.READ"}
         | {f"ZohoCRM.modules.tasks.{verb}" for verb in ("CREATE", "READ", "UPDATE")},
         without="Text messages and faxes are shown here and not written into Zoho CRM.",
+    ),
+    Feature(
+        slug="notes",
+        title="Write a message as a note",
+        purpose="Write one message of a mailbox on a record when somebody presses the button for it, and never else.",
+        scopes=ORGANISATION
+        | {f"ZohoCRM.modules.{name}" for name in ("notes.CREATE", "notes.READ", "contacts.READ", "leads.READ")},
+        without="Messages are shown here and cannot be written into Zoho CRM.",
         optional=True,
     ),
     Feature(
