@@ -89,6 +89,7 @@ FEATURES = (
         | {"ZohoCRM.coql.READ"}
         | {f"ZohoCRM.modules.tasks.{verb}" for verb in ("CREATE", "READ", "UPDATE")},
         without="Text messages and faxes are shown here and not written into Zoho CRM.",
+        optional=True,
     ),
     Feature(
         slug="notes",
