@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -30,6 +31,13 @@ class BadSettings(Exception):
 
 
 def _text(value: str) -> str:
+    return value.strip()
+
+
+def _secret(value: str) -> str:
+    """Accept what nobody guesses and every header and address can carry."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{32,128}", value.strip()):
+        raise ValueError("must be 32 to 128 letters, digits, - or _")
     return value.strip()
 
 
@@ -121,6 +129,11 @@ class Settings:
     zoho_client_secrets: Mapping[str, str] = field(default_factory=dict)  # from ZOHO_CLIENT_SECRET_<DC>
     zoho_serverinfo_url: str = _setting(
         _url, "https://accounts.zoho.com/oauth/serverinfo", "Zoho's own list of data centres"
+    )
+    zoho_lifecycle_secret: str = _setting(
+        _secret,
+        "",
+        "what Zoho's marketplace proves itself with when an extension is installed or removed; unset: nobody can",
     )
     zoho_concurrency: int = _setting(
         _whole(1, 25), 4, "requests under way to one Zoho organisation: its edition allows 5 (Free) to 25 (Ultimate)"

@@ -186,6 +186,7 @@ REASONS = {
     "google.account_hijacked": "Google closed this account because somebody else may have got into it. Its permission "
     "stopped at once, and whoever connected it was signed out here.",
     "google.account_purged": "Google has deleted this account, and with it went everything it brought.",
+    "extension.removed": "Linekeeper was removed in Zoho, so the connection ended and what it brought was destroyed.",
     "google.account_enabled": "Google has opened this account again. Give permission again and its work goes on.",
     "feature.off": "The other side says this connection may not use that feature (edition, role or permission).",
     "upstream.busy": "The other side is busy or out of reach. We keep trying.",

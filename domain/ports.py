@@ -184,6 +184,7 @@ class Organisation:
 
     remote_id: str
     name: str
+    other_id: str = ""  # by which the CRM names it as well
     time_zone: str = "UTC"
     country: str = ""  # ISO 3166; "" when nothing says
     country_from: str = ""  # what said so: organisation, phone, data_centre

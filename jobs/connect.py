@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import delete, select, update
 
 from domain.consent import Feature, Standing, scopes_for, standing
-from domain.errors import ConsentLost, Forbidden, NotAllowed, Refused, TryLater, Upstream
+from domain.errors import ConsentLost, Forbidden, Missing, NotAllowed, Refused, TryLater, Upstream
 from domain.ports import SignedIn, Tokens
 from domain.sharing import WRITING, Sharing
 from integrations import guard
@@ -29,6 +29,7 @@ from oauth.flow import Granted
 from oauth.provider import OAuthProvider
 from store.connections import Tie
 from store.database import TenantId
+from store.installs import PACKAGES
 from store.tables import deliveries, effects, links, mail_blocks
 from store.tenants import User
 from store.vault import of_mailbox
@@ -181,7 +182,11 @@ def _install(services: Services, provider: OAuthProvider, granted: Granted) -> C
             tenant, "crm", provider.slug, label=organisation.name, subject=organisation.remote_id, web=organisation.web
         )
     )
-    services.directory.put("organisation", f"{provider.slug}:{organisation.remote_id}", tenant, connection=connection)
+    for name in (organisation.remote_id, organisation.other_id):  # by either the marketplace may name it
+        if name:
+            services.directory.put("organisation", f"{provider.slug}:{name}", tenant, connection=connection)
+        if name and (since := services.installs.take(provider.slug, name)) is not None:
+            services.connections.set_facts(tenant, connection, **{PACKAGES: {"crm": since.isoformat("T", "seconds")}})
     country.learn(services, services.connections.get(tenant, connection), organisation)
     learn_users(services, tenant, connection, [*crm.users()])
     user = services.tenants.user_by_remote(tenant, me.remote_id)
@@ -371,24 +376,31 @@ def rotate_secret(services: Services, *, user: User, tie: UUID) -> str:
 
 
 def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
-    """End a connection because somebody of the tenant says so; return the certificate."""
-    return end(services, services.connections.get(user.tenant, tie), actor=f"user:{user.id}")
+    """End a connection because somebody of the tenant says so; return the certificate. Raises Missing if it ended."""
+    certificate = end(services, services.connections.get(user.tenant, tie), actor=f"user:{user.id}")
+    if certificate is None:
+        raise Missing("This connection has ended.")
+    return certificate
 
 
-def end(services: Services, connection: Tie, *, actor: str) -> dict[str, Any]:
-    """End a connection: destroy what it brought, forget how to reach it, withdraw at the provider, certify it.
+def end(services: Services, connection: Tie, *, actor: str, because: str = "") -> dict[str, Any] | None:
+    """End a connection: destroy what it brought, forget how to reach it, certify that, withdraw at the provider.
 
-    Returns the certificate. The provider is asked last; its answer is in the certificate, it decides nothing.
+    Returns the certificate, or None where it has ended already: of several who end it at once, one does. The provider
+    is asked last; its answer stands beside the certificate and decides nothing. `because`: the code of why, where
+    nobody here wished it.
     """
     tenant, tie = connection.tenant, connection.id
     counts: dict[str, int] = {}
+    profile = services.tenants.get(tenant).profile
     if connection.kind == "workspace":
         counts["messages"] = services.mail.disconnect_box(tenant, tie)
     if connection.kind == "crm":
         _leave_crm(services, connection)
     with services.db.tenant(tenant) as database:
+        if not services.connections.turn(database, tenant, tie, "disconnected", because):
+            return None
         held = services.grants.end(database, tenant, tie)
-        services.connections.turn(database, tenant, tie, "disconnected")
         services.vault.destroy(database, tenant, (of_mailbox(tie.hex),))  # if it was read until this moment
         services.connections.let_go(database, tenant, tie)
         touched = set(
@@ -419,6 +431,9 @@ def end(services: Services, connection: Tie, *, actor: str) -> dict[str, Any]:
             )
             .values(state="dropped", reason="disconnected", payload=None)
         ).rowcount
+        issued = services.certificates.issue(
+            database, tenant, "disconnect", profile=profile, counts=counts, actor=actor
+        )
     services.directory.strike_all(tenant, connection=tie)
     services.gates.forget(upstream(connection.vendor, tie))
     if connection.kind == "crm":  # who may sign in does not depend on the consent to read contacts
@@ -430,24 +445,15 @@ def end(services: Services, connection: Tie, *, actor: str) -> dict[str, Any]:
         home, token = held
         done = services.grants.revoke(services.providers[connection.vendor], home, token)
         revoked = "withdrawn" if done else "not confirmed"
-    with services.db.tenant(tenant) as database:
-        issued = services.certificates.issue(
-            database,
-            tenant,
-            "disconnect",
-            profile=services.tenants.get(tenant).profile,
-            counts=counts,
-            actor=actor,
-        )
-        services.ledger.write(
-            database,
-            tenant,
-            "consent.withdrawn",
-            actor=actor,
-            subject=f"connections:{tie}",
-            provider=connection.vendor,
-            at_provider=revoked,
-        )
+    services.ledger.note(
+        tenant,
+        "consent.withdrawn",
+        actor=actor,
+        subject=f"connections:{tie}",
+        provider=connection.vendor,
+        at_provider=revoked,
+        because=because,
+    )
     services.chores.hurry(tenant, "write.phonebook")
     services.chores.hurry(tenant, "users")  # and what can be pressed in the CRM
     services.ring(tenant, "contacts")

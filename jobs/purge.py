@@ -35,6 +35,7 @@ class Swept:
     mail: Purged
     directory: int
     consent_requests: int
+    installs: int
     tenants: Mapping[TenantId, Mapping[str, int]]
     failed: Mapping[TenantId, str] = field(default_factory=dict)  # why, as a code
 
@@ -63,6 +64,7 @@ def purge(services: Services, *, now: datetime | None = None) -> Swept:
         mail=mail,
         directory=services.directory.sweep(),
         consent_requests=_expired_consent_requests(services),
+        installs=services.installs.sweep(),
         tenants=taken,
         failed=failed,
     )

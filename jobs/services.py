@@ -55,6 +55,7 @@ from store.effects import Effects
 from store.gate import Gates, Standing
 from store.hub import Hub
 from store.inbox import Inbox
+from store.installs import Installs
 from store.journal import Journal
 from store.lanes import Lanes
 from store.ledger import Ledger
@@ -89,6 +90,7 @@ class Services:
     db: Database
     vault: Vault
     directory: Directory
+    installs: Installs
     tenants: Tenants
     connections: Connections
     inbox: Inbox
@@ -315,6 +317,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         db=db,
         vault=vault,
         directory=directory,
+        installs=Installs(db, vault),
         tenants=Tenants(db, vault),
         connections=connections,
         inbox=Inbox(db, vault),

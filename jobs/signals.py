@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from domain.errors import Malformed
 from integrations.google.risc import SecurityEvent, SecurityNews, read_news, token_marks
-from jobs import connect
+from jobs import leaving
+from jobs.at_once import at_once
 from jobs.google_accounts import concerned
+from jobs.leaving import SKEW
 from store.connections import Tie
-from store.database import TenantId
 from store.inbox import Delivery, Inbox
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from jobs.services import Services
 
 log = structlog.get_logger()
 
-SKEW = timedelta(seconds=5)  # between Google's clock, which says when, and ours, which says since when
 KIND = "risc"
 
 
@@ -68,21 +66,13 @@ def take_in(services: Services, claims: dict[str, Any], news: SecurityNews) -> b
             )
             if new:
                 fresh = True
-                _at_once(services, entry.tenant, entry.connection, f"{news.id}:{event.kind}", event, news)
+                do = partial(_do, services, event, news)
+                at_once(services, entry.tenant, entry.connection, f"{news.id}:{event.kind}", do)
     return fresh
 
 
-def _at_once(
-    services: Services, tenant: TenantId, tie: UUID, event_id: str, event: SecurityEvent, news: SecurityNews
-) -> None:
-    try:
-        act(services, services.connections.get(tenant, tie), event, news)
-    except Exception as error:
-        # it is written down: the lane does it again, and Google need not send it twice
-        log.error("signal_waits", tenant=str(tenant), connection=str(tie), error=type(error).__name__)
-        services.ring(tenant, "contacts")
-        return
-    services.inbox.finished(tenant, tie, event_id)
+def _do(services: Services, event: SecurityEvent, news: SecurityNews, tie: Tie) -> None:
+    act(services, tie, event, news)
 
 
 def catch_up(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
@@ -122,8 +112,8 @@ def act(services: Services, tie: Tie, event: SecurityEvent, news: SecurityNews) 
         stopped=stopped,
         sessions=ended,
     )
-    if reaction.ends_all and tie.state != "disconnected" and services.grants.get(tie.tenant, tie.id) is None:
-        connect.end(services, tie, actor="google")
+    if reaction.ends_all and services.grants.get(tie.tenant, tie.id) is None:
+        leaving.removed(services, tie, leaving.PURGED, said_at=news.at)
     log.info("signal_heard", tenant=str(tie.tenant), connection=str(tie.id), name=event.kind, count=int(stopped))
 
 

@@ -24,6 +24,7 @@ from jobs import (
     buttons,
     connect,
     holding,
+    installing,
     letters,
     log_call,
     noting,
@@ -101,8 +102,14 @@ def _contacts(services: Services, tenant: TenantId) -> int:
 
 
 def _heard(services: Services, tie: Tie, batch: list[Delivery]) -> None:
-    """A CRM tells of records, Google of what became of an account."""
-    (signals.catch_up if tie.kind == "workspace" else sync_contacts.hear_crm)(services, tie, batch)
+    """A CRM tells of records and of our extension there, Google of what became of an account."""
+    if tie.kind == "workspace":
+        signals.catch_up(services, tie, batch)
+        return
+    of_us = [one for one in batch if one.kind == installing.KIND]
+    installing.catch_up(services, tie, of_us)
+    if len(of_us) < len(batch):
+        sync_contacts.hear_crm(services, tie, [one for one in batch if one not in of_us])
 
 
 def _mail(services: Services, tenant: TenantId) -> int:

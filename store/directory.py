@@ -118,10 +118,11 @@ class Directory:
         return total
 
     def strike_all(self, tenant: TenantId, *, connection: UUID | None = None) -> int:
-        """Strike out everything of a tenant, or of one of its connections."""
+        """Strike out everything of a tenant, or of one of its connections: then all but whose organisation it is, so
+        that the same organisation stays the same tenant."""
         condition = directory.c.tenant_id == tenant
         if connection is not None:
-            condition &= directory.c.connection_id == connection
+            condition &= (directory.c.connection_id == connection) & (directory.c.kind != "organisation")
         with self._db.anyone() as database:
             return database.execute(delete(directory).where(condition)).rowcount
 

@@ -277,6 +277,15 @@ HOLDINGS: tuple[Holding, ...] = (
         secret=("consent_requests.ticket",),
     ),
     Holding(
+        name="installs",
+        purpose="Know that an organisation installed us at a marketplace, until its administrator consents.",
+        basis="contract",
+        what=("installs.fingerprint",),
+        clock="installs.expires_at",
+        keep="installs",
+        dated=True,
+    ),
+    Holding(
         name="directory",
         purpose="Find the tenant behind a door, a sign-in, a mailbox, a Google account or a session.",
         basis="contract",

@@ -118,6 +118,16 @@ consent_requests = Table(  # an administrator is at a provider's consent page; t
     _when("expires_at", nullable=False),
 )
 
+installs = Table(  # an organisation installed us at a marketplace; its consent is awaited
+    "installs",
+    metadata,
+    _word("vendor"),
+    _blind("fingerprint", nullable=False),
+    _when("heard_at", nullable=False),
+    _when("expires_at", nullable=False),
+    PrimaryKeyConstraint("vendor", "fingerprint"),
+)
+
 mail_keys = Table(  # hourly mail keys: partitioned, every partition UNLOGGED, dropped on time (see the migration)
     "mail_keys",
     metadata,
@@ -724,5 +734,5 @@ for _table in metadata.tables.values():  # closed lists are the application's bu
         if _column.info.get("kind") == "word":
             _table.append_constraint(CheckConstraint(f"length({_column.name}) <= 200", name=f"{_column.name}_length"))
 
-WITHOUT_TENANT = frozenset({"deployment", "directory", "consent_requests", "mail_keys", "clock_marks"})
+WITHOUT_TENANT = frozenset({"deployment", "directory", "consent_requests", "installs", "mail_keys", "clock_marks"})
 OF_A_TENANT = tuple(table for table in metadata.sorted_tables if table.name not in WITHOUT_TENANT)

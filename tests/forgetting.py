@@ -26,6 +26,7 @@ from store.directory import Directory
 from store.effects import Effects
 from store.hub import Hub
 from store.inbox import Inbox
+from store.installs import Installs
 from store.ledger import Ledger
 from store.mailbox import MailCache
 from store.tenants import Tenants
@@ -52,6 +53,7 @@ class Tools:
     inbox: Inbox
     effects: Effects
     directory: Directory
+    installs: Installs
     mail: MailCache
     certificates: Certificates
     profiles: Profiles
@@ -71,6 +73,7 @@ def tools(db: Database, vault: Vault, mail_url: str) -> Services:
         inbox=Inbox(db, vault),
         effects=Effects(db, vault),
         directory=Directory(db, vault),
+        installs=Installs(db, vault),
         mail=MailCache(db, vault, mail_url, cache_seconds=86_400),
         certificates=Certificates(db, vault, ledger),
         profiles=Profiles(),

@@ -54,7 +54,7 @@ def test_every_holding_with_a_clock_has_a_rule_that_reads_it() -> None:
     """Except what no tenant owns, which the purge story sweeps itself."""
     clocked = {holding.name for holding in HOLDINGS if holding.clock}
 
-    assert clocked - RULES.keys() == {"directory", "consent requests"}
+    assert clocked - RULES.keys() == {"directory", "consent requests", "installs"}
     for name, rule in RULES.items():
         table, _, column = BY_NAME[name].clock.partition(".")
         assert rule.table.name == table

@@ -146,6 +146,14 @@ WRONG: dict[str, tuple[Callable[[Files], Any], str]] = {
         desk(lambda d: d.update(whiteListedDomains=["http://a.example"])),
         "zoho/desk: whiteListedDomains holds http://a.example, which is not https.",
     ),
+    "a callback by http": (
+        desk(lambda d: d["callbackListener"].update(onUninstall="http://a.example/")),
+        "zoho/desk: callbackListener holds http://a.example/, which is not https.",
+    ),
+    "a callback without a secret": (
+        desk(lambda d: d.pop("secret")),
+        "zoho/desk: A manifest with a callbackListener needs a secret.",
+    ),
     "a widget without its page": (
         desk(lambda d: d["modules"]["widgets"][0].update(url="/app/gone.html")),
         "zoho/desk: A widget names /app/gone.html, which is not in the package.",
@@ -176,7 +184,7 @@ def test_a_scope_without_a_reason_is_a_fault(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_operator_renders_for_their_own_address(tmp_path: Path) -> None:
     """And checks it; for another address it is not right, and an address that is none is refused."""
     folder, own = str(tmp_path / "out"), "https://calls.alice.example"
-    assert (0, f"12 files written to {folder}.\n") == types("render", folder, "--base-url", own)
+    assert (0, f"14 files written to {folder}.\n") == types("render", folder, "--base-url", own)
     assert (0, "Nothing is wrong with them.\n") == types("check", folder, "--base-url", own)
     assert f"{own}/addon/google" in (tmp_path / "out" / DEPLOYMENT).read_text("utf-8")
 

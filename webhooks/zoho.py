@@ -1,7 +1,8 @@
-"""Zoho's doors: notifications of changed records, clicks on telephone numbers, buttons of live calls.
+"""Zoho's doors: changed records, clicks on telephone numbers, buttons of live calls, our extension's coming and going.
 
-Zoho signs nothing. A notification is believed by the token we gave its channel and an unguessable address, and even
-then it is only a hint: the records are read again. Clicks and buttons are believed by a secret registered with Zoho.
+Zoho signs next to nothing. A notification is believed by the token we gave its channel and an unguessable address, and
+even then it is only a hint: the records are read again. Clicks, buttons and what becomes of our extension are believed
+by a secret Zoho was given.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from flask_smorest import Blueprint
 from domain.errors import Malformed, Missing, Unauthentic
 from domain.ports import Control
 from integrations.zoho.bridge import call_id, read_dial, read_press
+from integrations.zoho.lifecycle import believed as proved
+from integrations.zoho.lifecycle import read_lifecycle
 from integrations.zoho.notifications import read_notification
-from jobs import buttons, dialling, steering
+from jobs import buttons, dialling, installing, steering
 from store.tenants import User
-from webhooks.doorkeeper import Door, doorkeeper, knock
+from webhooks.doorkeeper import KNOCKS, Door, doorkeeper, knock
 
 bp = Blueprint("zoho", __name__, url_prefix="/webhooks/zoho", description="What Zoho tells us")
 
@@ -117,6 +120,32 @@ def control(door: str, action: str) -> Response:
         services, found.tie.tenant, kept, wanted[action], actor=f"user:{user.id}", digits=press.digit, once=once
     )
     return Response("success", 200, content_type="text/plain")
+
+
+@bp.post("/lifecycle")
+@bp.doc(
+    summary="Take in that our extension was installed, updated or removed",
+    parameters=[{"in": "query", "name": "door", "schema": {"type": "string"}}],
+    requestBody={"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+    responses={
+        "202": {"description": "Written down and done, or of nobody here; a repeat is answered the same"},
+        "400": {"description": "Not what an extension tells"},
+        "401": {"description": "Without ZOHO_LIFECYCLE_SECRET, as header, hash or address, or there is none"},
+        "413": {"description": "Larger than 256 KiB"},
+        "415": {"description": "Neither JSON nor a form"},
+    },
+)
+def lifecycle() -> Response:
+    """Verify, write down once, do it, answer."""
+    services = doorkeeper().services
+    came = knock("application/json", "application/x-www-form-urlencoded", "text/plain", "")
+    doors = request.args.getlist("door")
+    if not proved(came, doors[0] if len(doors) == 1 else "", services.settings.zoho_lifecycle_secret):
+        raise Unauthentic
+    news = read_lifecycle(came.body)
+    new = news is not None and installing.take_in(services, came.body, news)
+    KNOCKS.labels(kind=installing.KIND, result="new" if new else "repeat").inc()
+    return Response(status=202)
 
 
 def _believed(door: str, secret: str, login: str) -> tuple[Door, User | None]:

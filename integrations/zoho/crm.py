@@ -66,6 +66,7 @@ class ZohoCrm:
         country, country_from = country_of(org, self._web)
         return Organisation(
             remote_id=_text(org, "zgid") or _text(org, "id"),
+            other_id=_text(org, "id") if _text(org, "zgid") else "",
             name=_text(org, "company_name"),
             time_zone=_text(org, "time_zone") or "UTC",
             country=country,

@@ -1,6 +1,7 @@
 """What Zoho's marketplace reads of us: a package for CRM and one for Desk's telephony, and what is wrong with one.
 
-Both are thin: they lead to the console, where consent is asked. Rules as `zet validate` 1.0.24 holds them, and
+Both are thin: they lead to the console, where consent is asked, and tell our door when they come and go. CRM has that
+said by two install actions, which are pasted into Sigma. Rules as `zet validate` 1.0.24 holds them, and
 https://www.zoho.com/developer/help/extensions/
 """
 
@@ -13,7 +14,9 @@ from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
-CRM, DESK = "zoho/crm", "zoho/desk"
+CRM, DESK, ACTIONS = "zoho/crm", "zoho/desk", "zoho/install-actions"
+DOOR = "/webhooks/zoho/lifecycle"
+SECRET = "ZOHO_LIFECYCLE_SECRET"  # noqa: S105 - stands where the operator writes the setting's value
 FILE_NAME, FOLDER_NAME = re.compile(r"[A-Za-z0-9_.$-]{1,50}"), re.compile(r"[A-Za-z0-9_$-]{1,50}")
 PACKED = {"txt", "md", "xml", "jpg", "jpeg", "png", "gif", "svg", "css", "js", "html", "json", "woff", "woff2", "ttf"}
 MOST_FILES, MOST_BYTES, MOST_CONFIGS = 250, 5 * 1024 * 1024, 20
@@ -27,6 +30,8 @@ DESK_KEYS = {
     "whiteListedDomains",
     "cspDomains",
     "type",
+    "callbackListener",
+    "secret",
 }
 WIDGET_KEYS = {"name", "location", "url", "logo", "icon"}
 
@@ -48,6 +53,8 @@ def packages(base_url: str, logo: str) -> dict[str, str]:
         "connectors": [],
         "config": [],
         "whiteListedDomains": [base_url],
+        "callbackListener": dict.fromkeys(("onInstall", "onUpdate", "onUninstall"), f"{base_url}{DOOR}?door={SECRET}"),
+        "secret": SECRET,
     }
     return {
         f"{CRM}/plugin-manifest.json": _json({"service": "CRM"}),
@@ -55,6 +62,8 @@ def packages(base_url: str, logo: str) -> dict[str, str]:
             "Connect your telephone system", f"{base_url}/install/zoho", "Connect Linekeeper"
         ),
         f"{CRM}/app/logo.svg": logo,
+        f"{ACTIONS}/on-installation.dg": _action(base_url, "installed", "On Installation: after every upgrade too"),
+        f"{ACTIONS}/on-uninstallation.dg": _action(base_url, "removed", "On Uninstallation"),
         f"{DESK}/plugin-manifest.json": _json(desk),
         f"{DESK}/resources.json": _json({}),
         f"{DESK}/app/translations/en.json": _json({}),
@@ -115,6 +124,12 @@ def _desk(manifest: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[str
             yield f"{key} has to be a list."
     if len(manifest.get("config") or ()) > MOST_CONFIGS:
         yield f"config holds more than {MOST_CONFIGS} entries."
+    callbacks = manifest.get("callbackListener")
+    if callbacks is not None and not isinstance(manifest.get("secret"), str):
+        yield "A manifest with a callbackListener needs a secret."
+    for address in (callbacks or {}).values():
+        if urlsplit(str(address)).scheme != "https":
+            yield f"callbackListener holds {address}, which is not https."
     for domain in manifest.get("whiteListedDomains") or ():
         if urlsplit(str(domain)).scheme != "https":
             yield f"whiteListedDomains holds {domain}, which is not https."
@@ -128,6 +143,25 @@ def _desk(manifest: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[str
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2) + "\n"
+
+
+def _action(base_url: str, event: str, note: str) -> str:
+    """One install action in Deluge. What the map of an uninstallation holds is not documented: the same is read."""
+    lines = [
+        f"// Sigma: Install Actions, Extension, {note}",
+        "told = Map();",
+        f'told.put("event","{event}");',
+        *(f'told.put("{name}",input.installParamMap.get("{name}"));' for name in ("organizationId", "isInstall")),
+        'told.put("at",zoho.currenttime.toLong());',
+        "answer = invokeurl",
+        "[",
+        f'\turl :"{base_url}{DOOR}"',
+        "\ttype :POST",
+        "\tparameters:told.toString()",
+        f'\theaders:{{"Content-Type":"application/json","X-Linekeeper-Secret":"{SECRET}"}}',
+        "];",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _page(title: str, address: str, press: str) -> str:

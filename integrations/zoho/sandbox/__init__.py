@@ -17,6 +17,7 @@ secret, code or token of one data centre is refused by the other.
 | `directory`, `metadata` | users, organisation, modules, fields |
 | `notifications`, `channels` | channels, and posting what changed |
 | `phonebridge`, `bridge` | clicks, call controls, `callnotify`, and the activity Zoho writes itself |
+| `marketplace` | telling an extension's owner that it was installed or removed |
 | `wire`, `faults` | the lock, the request log, and misfortune on request |
 | `control` | the stage's own doors under `/_stage/` |
 | `world`, `orgs`, `clock`, `answers`, `outbound` | what they all stand on |

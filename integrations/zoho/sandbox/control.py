@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Blueprint, request
 
-from integrations.zoho.sandbox import outbound
+from integrations.zoho.sandbox import marketplace, outbound
 from integrations.zoho.sandbox.answers import Json
 from integrations.zoho.sandbox.bridge import CONTROLS
 from integrations.zoho.sandbox.clock import parse_time
@@ -175,6 +175,15 @@ def doors(dc: DataCentre) -> Blueprint:
             headers, form = registered.message({"callrefid": _text(sent, "callrefid"), **digit})
         status, text = outbound.post(uri, urlencode(form).encode(), FORM | headers)
         return {"status": status, "body": text}
+
+    @blueprint.post("/marketplace")
+    def extension() -> Json:
+        sent = _sent()
+        with world.lock:
+            org, now = _org(world, sent.get("org")), world.clock.now()
+        if _text(sent, "event") not in marketplace.DESK or not _text(sent, "endpoint"):
+            raise Impossible(f"an extension is {', '.join(marketplace.DESK)}")
+        return {"answers": marketplace.tell(org, now, sent)}
 
     return blueprint
 

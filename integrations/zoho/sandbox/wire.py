@@ -11,7 +11,11 @@ from integrations.zoho.sandbox.faults import Fault
 from integrations.zoho.sandbox.gate import RELEASE
 from integrations.zoho.sandbox.world import DataCentre
 
-OUTBOUND = {"/_stage/click-to-dial", "/_stage/call-control"}  # these post to us, and we may call back meanwhile
+OUTBOUND = {
+    "/_stage/click-to-dial",
+    "/_stage/call-control",
+    "/_stage/marketplace",
+}  # these post to us, and we may call back meanwhile
 HTML = "<html><head><title>Zoho</title></head><body><h1>Something went wrong</h1></body></html>"
 REASONS = {200: "OK", 400: "BAD REQUEST", 401: "UNAUTHORIZED", 429: "TOO MANY REQUESTS", 500: "INTERNAL SERVER ERROR"}
 Answer = tuple[str, list[tuple[str, str]], bytes]
