@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -39,6 +40,18 @@ def _secret(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{32,128}", value.strip()):
         raise ValueError("must be 32 to 128 letters, digits, - or _")
     return value.strip()
+
+
+def _service_account(value: str) -> str:
+    """Accept the key file of a service account as Google writes it; nothing of it is repeated."""
+    try:
+        told = json.loads(value)
+        fine = all(isinstance(told[name], str) and told[name] for name in ("client_email", "private_key"))
+    except (ValueError, KeyError, TypeError):
+        fine = False
+    if not fine:
+        raise ValueError("must be the JSON key of a service account, with client_email and private_key")
+    return value
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -157,6 +170,12 @@ class Settings:
     google_addon_client_id: str = _setting(_text, "", "the audience of the add-on's user ID tokens")
     google_risc_configuration_uri: str = _setting(
         _url, "https://accounts.google.com/.well-known/risc-configuration", "Cross-Account Protection's document"
+    )
+    google_service_account_key: str = _setting(
+        _service_account, "", "the JSON key of our service account, for licences and Cross-Account Protection"
+    )
+    google_marketplace_app_id: str = _setting(
+        _text, "", "our application in the Google Workspace Marketplace; unset: licences are not asked for"
     )
     allowed_private_hosts: frozenset[str] = _setting(
         _hosts, frozenset(), "private hosts a tenant may name (PBX, recordings), comma separated"

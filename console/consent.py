@@ -45,6 +45,8 @@ def callback(provider: str) -> ResponseReturnValue:
         browser=session.known_browser(),
         user=found.user if found is not None else None,
     )
+    if completed.onward:
+        return session.to_consent(completed.onward, session.known_browser())
     if completed.purpose == "sign_in":
         answer = redirect(url_for(session.then("console.overview.index")), 303)
     elif completed.purpose in ("link", "own"):

@@ -59,6 +59,18 @@ BY_CODE = {
         "console.connections.index",
         "Start again",
     ),
+    "oauth.scope": Remedy(
+        "The permission could not be asked for",
+        "Nothing was connected. You cannot mend that: whoever runs Linekeeper has to look at its permissions there.",
+        "console.connections.index",
+        "Back to the connections",
+    ),
+    "oauth.policy": Remedy(
+        "Your administrator has not allowed this",
+        "Nothing was connected. Ask whoever administers your organisation there to allow Linekeeper, then start again.",
+        "console.connections.index",
+        "Start again",
+    ),
     "oauth.state": Remedy(
         "This consent has run out",
         "It was used already, took longer than ten minutes, or began in another browser. Start it again.",

@@ -168,6 +168,7 @@ DUTIES = {
     "write.phonebook": "writing the phonebook",
     "archive.recordings": "archiving recordings",
     "reconcile": "comparing the last calls",
+    "licence": "asking Google whether Linekeeper is still installed",
     "reconcile.night": "the nightly statement of calls",
     "backfill": "taking over the calls of the week before",
 }
@@ -187,6 +188,8 @@ REASONS = {
     "stopped at once, and whoever connected it was signed out here.",
     "google.account_purged": "Google has deleted this account, and with it went everything it brought.",
     "extension.removed": "Linekeeper was removed in Zoho, so the connection ended and what it brought was destroyed.",
+    "google.unlicensed": "Linekeeper was removed from this account's Google Workspace, so the connection ended and "
+    "what it brought was destroyed.",
     "google.account_enabled": "Google has opened this account again. Give permission again and its work goes on.",
     "feature.off": "The other side says this connection may not use that feature (edition, role or permission).",
     "upstream.busy": "The other side is busy or out of reach. We keep trying.",

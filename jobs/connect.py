@@ -52,6 +52,7 @@ class Completed:
     user: User
     connection: UUID | None
     standings: list[Standing]
+    onward: str = ""  # where the browser has to go once more, because what came back does not last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +76,14 @@ def begin(
     features: Sequence[str] = (),
     user: User | None = None,
     connection: UUID | None = None,
+    aloud: bool = False,
 ) -> str:
     """Return the address of the consent page. No `features`: every feature that is not optional, and at Zoho all.
 
     `own`: an account a user connects for themselves, with no more than their administrator lets them allow.
+
+    Whoever installed us from Google's Marketplace, or whose administrator did, granted scopes with that and is not
+    asked for them again, unless `aloud`.
     """
     asked = _provider(services, provider)
     if purpose in ("sign_in", "link"):
@@ -87,6 +92,7 @@ def begin(
         wanted = [feature for feature in asked.features if _wanted(feature, features, everything=purpose == "install")]
         extra = asked.sign_in_scopes if purpose in ("connect", "own") else ()  # whose account it is
         scopes = (*extra, *scopes_for(wanted))
+    quiet = "" if aloud or purpose != "connect" or user is None else _installed(services, asked, user, connection)
     return services.consent.begin(
         asked,
         scopes,
@@ -95,10 +101,30 @@ def begin(
             "purpose": purpose,
             "features": sorted(features),
             "user": str(user.id) if user is not None else "",
+            "quiet": bool(quiet),
         },
         tenant=user.tenant if user is not None else None,
         connection=connection,
+        params={**asked.quiet_params, "login_hint": quiet}
+        if quiet
+        else asked.sign_in_params
+        if purpose == "link"
+        else None,
     )
+
+
+def _installed(services: Services, provider: OAuthProvider, user: User, connection: UUID | None) -> str:
+    """The account that is about to be connected, if we are installed for it; "" if not, or nobody knows."""
+    licences = services.licences() if provider.quiet_params else None
+    email = services.connections.get(user.tenant, connection).label if connection is not None else user.email
+    if licences is None or "@" not in email:
+        return ""
+    try:
+        licence = licences.of_user(email)
+    except Upstream as error:
+        log.info("licence_unknown", tenant=str(user.tenant), code=error.code)
+        return ""
+    return email if licence.held and licence.installed else ""
 
 
 def _wanted(feature: Feature, named: Sequence[str], *, everything: bool) -> bool:
@@ -126,7 +152,25 @@ def complete(
         raise Forbidden("Whoever began this consent has to finish it.", code="oauth.other_user")
     if purpose == "link":
         return _link_google(services, asked, granted, user)
+    if granted.ticket.get("quiet") and not granted.answer.refresh and not _lasting(services, user, granted):
+        onward = begin(
+            services,
+            provider=provider,
+            purpose="connect",
+            browser=browser,
+            features=granted.ticket["features"],
+            user=user,
+            connection=granted.connection,
+            aloud=True,
+        )
+        return Completed(purpose="connect", user=user, connection=granted.connection, standings=[], onward=onward)
     return _connect_google(services, asked, granted, user)
+
+
+def _lasting(services: Services, user: User, granted: Granted) -> bool:
+    """Does an earlier consent still reach as far? One without a page need not bring a lasting token of its own."""
+    stands = services.grants.get(user.tenant, granted.connection) if granted.connection is not None else None
+    return stands is not None and stands.scopes >= granted.answer.scopes
 
 
 def _link_google(services: Services, provider: OAuthProvider, granted: Granted, user: User) -> Completed:
@@ -292,6 +336,7 @@ def _keep(
         granted_by=user.id,
         purposes=[item.feature.slug for item in standings if item.on],
         policy_version=services.profiles.get(services.tenants.get(tenant).profile).version,
+        at_install=bool(granted.ticket.get("quiet")),
     )
     services.connections.ok(tenant, connection)
     services.effects.wake(tenant, connection)

@@ -32,6 +32,7 @@ class Removal:
 
 
 ZOHO = Removal(actor="zoho", code="extension.removed")
+UNLICENSED = Removal(actor="google", code="google.unlicensed")
 PURGED = Removal(actor="google", code="google.account_purged")
 
 

@@ -27,8 +27,10 @@ from domain.telling import PeopleWriter
 from integrations import google, guard
 from integrations.gated import Gated, one_credit
 from integrations.google.lent import Lent
+from integrations.google.licences import Licences
 from integrations.google.provider import provider as google_provider
 from integrations.google.risc import SecurityEvents
+from integrations.google.robot import Robot
 from integrations.google.tokens import GoogleKeys
 from integrations.google.units import Budgeted
 from integrations.zoho import crm as zoho_crm
@@ -66,6 +68,8 @@ from store.tenants import Tenants
 from store.units import Units
 from store.vault import KeyRing, Vault
 
+LICENCE_SECONDS = 5  # somebody may be waiting for a consent page
+LICENCE = "licence"  # the chore that asks whether our application is still installed
 DOOR_URL = "door.url"  # the cursor that keeps where a connection's vendor reports to
 KEPT_SLOTS = 1  # of an organisation's places, for pops and clicks
 KEPT_CREDITS = 10  # a tenth of a day's credits
@@ -212,6 +216,38 @@ class Services:
             timeout=timeout,
         )
 
+    def robot(self) -> Robot | None:
+        """Our service account at Google, if the operator gave us one."""
+        settings = self.settings
+        if not settings.google_service_account_key:
+            return None
+        return self._kept(
+            "google robot",
+            lambda: Robot(
+                settings.google_service_account_key,
+                settings.google_token_uri,
+                self._kept("google sessions", google.open_sessions),
+                lambda: self.now().timestamp(),
+                timeout=settings.request_timeout_seconds,
+            ),
+        )
+
+    def licences(self) -> Licences | None:
+        """The Marketplace's licences of our application, if it is listed there and we may ask."""
+        settings, robot = self.settings, self.robot()
+        if robot is None or not settings.google_marketplace_app_id:
+            return None
+        return self._kept(
+            "google licences",
+            lambda: Licences(
+                robot,
+                settings.google_marketplace_app_id,
+                self._kept("google sessions", google.open_sessions),
+                root=settings.google_api_root,
+                timeout=min(settings.request_timeout_seconds, LICENCE_SECONDS),
+            ),
+        )
+
     def phone_system(self, tie: Tie) -> PhoneSystem:
         """An account at a telephony vendor."""
         door = self.connections.cursor(tie.tenant, tie.id, DOOR_URL)  # who dials for us is told where to report
@@ -304,6 +340,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
     ledger = Ledger(db)
     directory = Directory(db, vault)
     connections = Connections(db, vault)
+    chores = Chores(db)
     mail = MailCache(db, vault, settings.mail_redis_url, cache_seconds=settings.mail_cache_seconds)
     http = guard.pooled(timeout)
     providers = {"zoho": zoho(settings, http), "google": google_provider(settings)}
@@ -311,6 +348,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
     def on_lost(tenant: TenantId, tie: UUID) -> None:
         if connections.get(tenant, tie).kind == "workspace":
             mail.disconnect_box(tenant, tie)  # mail does not outlive the consent it was read under
+            chores.hurry(tenant, LICENCE, tie)  # was it taken back, or were we removed?
 
     return Services(
         settings=settings,
@@ -323,7 +361,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
         inbox=Inbox(db, vault),
         effects=Effects(db, vault),
         lanes=Lanes(db),
-        chores=Chores(db),
+        chores=chores,
         calls=Calls(db, vault),
         apart=SetApart(db, vault),
         callbacks=Callbacks(db),

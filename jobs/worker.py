@@ -26,6 +26,7 @@ from jobs import (
     holding,
     installing,
     letters,
+    licences,
     log_call,
     noting,
     reconcile,
@@ -34,7 +35,7 @@ from jobs import (
     sync_contacts,
     sync_mail,
 )
-from jobs.services import Services
+from jobs.services import LICENCE, Services
 from store.chores import Chore
 from store.connections import Tie
 from store.database import TenantId
@@ -148,6 +149,7 @@ def _deliveries(
 
 def _renew(services: Services, tie: Tie, chore: Chore) -> None:
     """Renew ahead of expiry, and keep an idle consent alive."""
+    licences.look_after(services, tie)
     services.grants.token(tie.tenant, tie.id, services.providers[tie.vendor])
 
 
@@ -159,6 +161,7 @@ def _users(services: Services, tie: Tie, chore: Chore) -> None:
 
 CHORES: dict[str, Callable[..., Any]] = {
     "renew": _renew,
+    LICENCE: licences.look,
     "users": _users,
     "read.crm": sync_contacts.read_crm,
     "watch.crm": sync_contacts.watch_crm,

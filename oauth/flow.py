@@ -41,6 +41,29 @@ class BadConsent(Trouble):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unwilling:
+    """Why a provider gives no consent."""
+
+    code: str
+    says: str
+
+
+UNKNOWN = Unwilling(code="oauth.provider_error", says="The provider could not complete the consent.")
+SCOPE = Unwilling(
+    code="oauth.scope",
+    says="The provider does not know a permission that was asked for. Whoever runs Linekeeper has to look at it.",
+)
+POLICY = Unwilling(code="oauth.policy", says="Your organisation's administrator there does not allow this application.")
+UNWILLING = {  # what comes back instead of a code
+    "access_denied": Unwilling(code="oauth.denied", says="Permission was not given."),
+    "invalid_scope": SCOPE,
+    "admin_policy_enforced": POLICY,
+    "access_not_configured": POLICY,
+    "org_internal": POLICY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
     """A consent that came back: what it was asked for, and the tokens."""
 
@@ -83,11 +106,13 @@ class Consent:
         ticket: Mapping[str, Any],
         tenant: TenantId | None = None,
         connection: UUID | None = None,
+        params: Mapping[str, str] | None = None,
     ) -> str:
-        """Return the address of the provider's consent page; `browser` is the value of this browser's cookie."""
+        """Return the address of the provider's consent page; `browser` is the value of this browser's cookie. `params`:
+        instead of the provider's usual ones."""
         state = secrets.token_urlsafe(32)
         flow = self._flow(provider, scopes, home=provider.home, secret=provider.client.secret, state=state)
-        address, _ = flow.authorization_url(**provider.authorize_params)
+        address, _ = flow.authorization_url(**(params or provider.authorize_params))
         kept = {"ticket": dict(ticket), "verifier": flow.code_verifier, "scopes": list(scopes)}
         hashed = _hash(state)
         place = Place("consent_requests", hashed.hex(), "ticket")
@@ -125,11 +150,7 @@ class Consent:
         if "error" in given and "code" in given:
             raise BadConsent("The answer said both yes and no.", code="oauth.ambiguous")
         if given.get("error"):
-            refused = given["error"] == "access_denied"
-            raise BadConsent(
-                "Permission was not given." if refused else "The provider could not complete the consent.",
-                code="oauth.denied" if refused else "oauth.provider_error",
-            )
+            raise _unwilling(given["error"])
         code = given.get("code", "")
         if not CODE.fullmatch(code):
             raise BadConsent("The answer held no usable code.", code="oauth.code")
@@ -178,6 +199,8 @@ class Consent:
         except MissingTokenError:
             raise TryLater("The token endpoint's answer held no token.", code="oauth.bad_answer") from None
         except OAuth2Error as error:
+            if error.error in UNWILLING:
+                raise _unwilling(error.error) from None
             # a code that is spent or of another data centre says so with the same words as a dead consent
             raise Refused(f"The provider refused the code ({error.error}).", code="oauth.code_refused") from None
         except requests.ConnectionError:
@@ -213,6 +236,12 @@ class Consent:
             code_verifier=verifier,
             autogenerate_code_verifier=verifier is None,
         )
+
+
+def _unwilling(error: str) -> BadConsent:
+    """What a provider says that gives no consent, in a sentence for whoever asked."""
+    why = UNWILLING.get(error, UNKNOWN)
+    return BadConsent(why.says, code=why.code)
 
 
 def _hash(value: str) -> bytes:

@@ -96,8 +96,11 @@ class Grants:
         granted_by: UUID | None,
         purposes: Sequence[str],
         policy_version: str,
+        at_install: bool = False,
     ) -> None:
         """Seal the tokens of a new consent; the one before it is withdrawn at the provider. Writes the receipt.
+
+        `at_install`: it was given when the application was installed, so the receipt says that nobody was asked here.
 
         Raises ConsentLost when neither this answer nor the grant before it holds a refresh token: such a connection
         would die within the hour.
@@ -140,6 +143,7 @@ class Grants:
                 scopes=sorted(got.scopes),
                 purposes=list(purposes),
                 policy=policy_version,
+                **({"at_install": True} if at_install else {}),
             )
         if old is not None and got.refresh and old.refresh is not None:
             before = vault.open("grants", old.id, "refresh", old.refresh)

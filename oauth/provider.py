@@ -42,6 +42,8 @@ class OAuthProvider:
     sign_in_scopes: tuple[str, ...]
     scope_separator: str = " "
     authorize_params: Mapping[str, str] = field(default_factory=dict)
+    quiet_params: Mapping[str, str] = field(default_factory=dict)  # instead, where it was granted at installation
+    sign_in_params: Mapping[str, str] = field(default_factory=dict)  # instead, where nothing is kept of the consent
     home: str = ""  # the origin to start from; a callback may name another of `homes`
     homes: Callable[[], Mapping[str, str]] = dict  # location -> origin, from the provider's own list
     home_from_callback: tuple[str, str] | None = None  # (location parameter, origin parameter)

@@ -82,6 +82,24 @@ class Chores:
                 )
             )
 
+    def ensure(self, tenant: TenantId, connection: UUID, kind: str, *, lane: Lane, every_seconds: int) -> None:
+        """Have `kind` done from now on, unless it is done already: then it stays due when it was."""
+        row = uuid.uuid5(connection, kind)
+        with self._db.tenant(tenant) as database:
+            database.execute(
+                insert(chores)
+                .values(
+                    id=row,
+                    tenant_id=tenant,
+                    connection_id=connection,
+                    kind=kind,
+                    lane=lane,
+                    every_seconds=every_seconds,
+                    due_at=func.now(),
+                )
+                .on_conflict_do_nothing(index_elements=["tenant_id", "id"])
+            )
+
     def end(self, tenant: TenantId, chore: Chore) -> None:
         """It was done for good."""
         with self._db.tenant(tenant) as database:

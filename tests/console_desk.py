@@ -40,6 +40,7 @@ class Completed:
     purpose: str
     user: User | None
     connection: UUID | None = None
+    onward: str = ""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,20 @@ def test_consent_is_bound_to_the_browser_that_began(stage: Stage, path: str, pur
     assert {"code": ["c"], "state": ["s"]} == completed["query"]
 
 
+def test_a_consent_that_does_not_last_sends_the_browser_on(stage: Stage) -> None:
+    """Bound to the same browser; nobody is signed in or out meanwhile."""
+    browser = stage.browser("alice")
+    browser.get("/install/zoho")
+    stage.stories.back = Completed("connect", stage.office.alice, onward=CONSENT_PAGE)
+
+    answer = browser.get("/oauth/google/callback?code=c&state=s")
+
+    assert (303, CONSENT_PAGE) == (answer.status_code, answer.location)
+    (_, begun), (_, completed) = stage.stories.asked
+    assert begun["browser"] == completed["browser"]
+    assert "Connections" in text(browser.get("/console/connections"))
+
+
 def test_whoever_completes_a_sign_in_is_signed_in(stage: Stage) -> None:
     """With a new session; the one this browser had before is worth nothing."""
     browser = stage.browser("charlie")

@@ -84,6 +84,11 @@ def provider(settings: Settings) -> OAuthProvider:
         # left out on purpose: it would pour scopes of other grants into this one.
         # https://developers.google.com/identity/protocols/oauth2/web-server
         authorize_params={"access_type": "offline", "prompt": "consent"},
+        # Who installed us for a whole domain granted the Marketplace's scopes for everybody in it, and nobody is to be
+        # asked for them again (https://developers.google.com/workspace/marketplace/about-app-review). The account is
+        # still chosen: it need not be the one the browser is signed in to.
+        quiet_params={"access_type": "offline", "prompt": "select_account"},
+        sign_in_params={"access_type": "online", "prompt": "select_account"},
         # The second: the user's administrator switched off a service we have a scope for. The third: a scope of this
         # consent is none (any more), and a renewal asks for what was granted, so it would be refused for ever.
         errors_that_end=frozenset({"invalid_grant", "admin_policy_enforced", "invalid_scope"}),

@@ -12,9 +12,10 @@ gmail.v1 and people.v1.
     people, phonebook, persons          contacts and their sync
     hosts, workspace, drawing           add-on hosts: events, one file, one's own calendar, cards as people see them
     risc                                what Google says of accounts (Cross-Account Protection)
+    robots, marketplace, licences       service accounts; who installed an application, and their licences
     frontdoor, faults, knobs, control   the stage's side: what goes wrong, what can be turned, `/_stage/`
 
-Not played here: service accounts, uploads and drafts, the Marketplace.
+Not played here: uploads and drafts.
 
 The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts):
 
@@ -36,6 +37,8 @@ The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts)
     GET  appointments ?user=
     POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
     POST risc       {event, user, endpoint, audience?, reason?, algorithm?, state?, jti?, times?, claims?}; GET
+    POST service-account {email, n, e, roles?}: a public key of one
+    POST marketplace {application, whom: a domain or an address, by: admin, user or billing, installed?, scopes?}
     POST keys/rotate                    sign with a new key from now on
     POST knobs      {name: value}; GET  see `knobs.py`
     POST faults     {match, action, times?, status?, seconds?, body?, headers?}; GET; DELETE releases what hangs
@@ -49,7 +52,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from . import accounts, api, batch, control, gmail, people, risc, workspace
+from . import accounts, api, batch, control, gmail, licences, people, risc, workspace
 from .frontdoor import FrontDoor
 from .world import World
 
@@ -68,6 +71,7 @@ def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time
     batch.install(app)
     control.install(app, world)
     risc.install(app, world)
+    licences.install(app, world)
     app.wsgi_app = FrontDoor(app, world)  # type: ignore[method-assign]  # Flask documents wrapping it in place
     return {"google": app}
 

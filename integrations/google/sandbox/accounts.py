@@ -19,6 +19,7 @@ from flask.typing import ResponseReturnValue
 from . import scopes as known
 from .errors import ConsentError, OAuthError, unauthenticated
 from .grants import CODE_SECONDS, Client, Code, in_order
+from .robots import JWT_BEARER
 from .world import ISSUER, User, World
 
 AUTHORIZE, DECIDE = "/o/oauth2/v2/auth", "/o/oauth2/v2/auth/decide"
@@ -70,7 +71,10 @@ def install(app: Flask, world: World) -> None:
     @app.post("/token")
     @app.post("/oauth2/token")
     def token() -> ResponseReturnValue:
-        client, form = authenticate_client(world), request.form
+        form = request.form
+        if form.get("grant_type") == JWT_BEARER:
+            return world.robots.exchange(form.get("assertion", ""), world.origin)
+        client = authenticate_client(world)
         match form.get("grant_type"):
             case "authorization_code":
                 verifier = form.get("code_verifier", "")
@@ -168,7 +172,10 @@ def grant(world: World, asked: Request, user: User, ticked: frozenset[str]) -> R
         raise ConsentError("disabled_account", "This account has been disabled.", 403)
     if user.admin_blocks_app:
         raise ConsentError("admin_policy_enforced", "Your organisation's administrator does not allow this app.")
-    before = world.grants.granted(user.email, asked.client.project)
+    installed = world.marketplace.granted(user.email)  # by an administrator, for everybody there
+    before = (
+        world.grants.granted(user.email, asked.client.project) | installed | (known.SIGN_IN if installed else set())
+    )
     ask = "consent" in asked.prompt or not before.issuperset(asked.scopes)
     # Without `prompt=consent` what was granted earlier is not asked again, so it cannot be unticked either.
     kept = frozenset() if "consent" in asked.prompt else before
@@ -183,7 +190,7 @@ def grant(world: World, asked: Request, user: User, ticked: frozenset[str]) -> R
             user=user.email,
             redirect_uri=asked.redirect_uri,
             scopes=chosen,
-            offline=asked.query.get("access_type") == "offline" and ask,
+            offline=asked.query.get("access_type") == "offline" and (ask or world.knobs.unasked_refresh_token),
             challenge=asked.query.get("code_challenge", ""),
             challenge_method=asked.query.get("code_challenge_method", "plain"),
             nonce=asked.query.get("nonce", ""),

@@ -15,6 +15,7 @@ class Knobs:
     # OAuth
     access_token_seconds: int = 3_599
     testing: bool = False  # consent screen "External, Testing": refresh tokens live seven days
+    unasked_refresh_token: bool = False  # whether a code brings one where no consent page was shown: not documented
     time_based_access_seconds: int = 0  # the user granted access for a while: `refresh_token_expires_in`
 
     # Gmail

@@ -19,9 +19,11 @@ from .grants import Access, Client, Grants
 from .hosts import Hosts
 from .knobs import Knobs
 from .mailbox import Change, Mailbox
+from .marketplace import Marketplace
 from .phonebook import Groups, Register
 from .push import Courier
 from .quota import Quotas
+from .robots import Robots
 from .tokens import KeyRing
 
 ISSUER = "https://accounts.google.com"
@@ -101,6 +103,8 @@ class World:
         self.users: dict[str, User] = {}
         self.requests = RequestLog()
         self.hosts = Hosts()
+        self.robots = Robots(self.now)
+        self.marketplace = Marketplace()
         self.files: dict[tuple[str, str], tuple[str, str]] = {}  # (user, id) -> (kind, text): those they let us see
         self.appointments: dict[str, dict[str, Any]] = {}  # user -> id -> event
 
@@ -116,6 +120,9 @@ class World:
         self.users.clear()
         self.requests = RequestLog()
         self.hosts = Hosts()
+        self.robots.known.clear()
+        self.robots.tokens.clear()
+        self.marketplace.shelves.clear()
         self.files.clear()
         self.appointments.clear()
 
