@@ -1,4 +1,4 @@
-"""Keep which organisations installed us and have not consented yet.
+"""Keep whether users may connect accounts of their own.
 
 The statements stand in the .sql file of the same name, as they were run.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0016"
+revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None

@@ -1,4 +1,4 @@
-"""Keep whether users may connect accounts of their own.
+"""Keep which organisations installed us and have not consented yet.
 
 The statements stand in the .sql file of the same name, as they were run.
 """
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
