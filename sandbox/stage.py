@@ -138,14 +138,12 @@ def _understudies(only: str | None) -> list[ModuleType]:
     found = {path.parent for path in house.rglob("sandbox.py")} | {
         path.parent.parent for path in house.rglob("sandbox/__init__.py")
     }
-    folders = {folder.name: folder for folder in sorted(found)}
-    if only is not None and only not in folders:
-        raise CannotServe(f"There is no understudy called {only!r}; there are {', '.join(folders)}.")
-    return [
-        importlib.import_module(".".join(("integrations", *folder.relative_to(house).parts, "sandbox")))
-        for name, folder in folders.items()
-        if only in (None, name)
-    ]
+    names = (".".join(("integrations", *folder.relative_to(house).parts, "sandbox")) for folder in sorted(found))
+    modules = {name.split(".")[-2]: importlib.import_module(name) for name in names}
+    understudies = {name: one for name, one in modules.items() if hasattr(one, "SERVERS")}  # the rest they share
+    if only is not None and only not in understudies:
+        raise CannotServe(f"There is no understudy called {only!r}; there are {', '.join(understudies)}.")
+    return [one for name, one in understudies.items() if only in (None, name)]
 
 
 def _listen(port: int, many: int, option: str) -> socket.socket:
