@@ -38,6 +38,7 @@ from console import (
     routing,
     session,
     sharing,
+    shown,
     sync_words,
     texts,
     words,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
     *(mail, noting, mailboxes, dialling),
-    *(connections, accounts, sharing, journal, numbers, routing, keys, holdings, ledger, consent),
+    *(connections, accounts, sharing, journal, numbers, shown, routing, keys, holdings, ledger, consent),
 )
 
 

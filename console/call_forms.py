@@ -72,11 +72,30 @@ class Corrected(Form):
 
 
 class Apart(Form):
-    """A number that is ours, or to be left out."""
+    """A number that is ours, or to be left out or blocked."""
 
-    kind = fields.String(required=True, validate=validate.OneOf(["own", "left_out"], error=CHOOSE))
+    kind = fields.String(required=True, validate=validate.OneOf(["own", "left_out", "blocked"], error=CHOOSE))
     number = text(most=64)
     reason = text(most=200, required=False)
+
+
+class Shown(Form):
+    """When those we dial are shown one of our numbers."""
+
+    number = fields.UUID(required=True, error_messages=MESSAGES)
+    to = text(most=64, required=False)
+    user = fields.UUID(load_default=None, error_messages=MESSAGES)
+
+    @pre_load
+    def leave_out_empty(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if value != ""}
+
+
+class Unshown(Form):
+    """A rule to take back, as the page named it."""
+
+    to = fields.String(load_default="", validate=validate.Length(max=16))
+    user = fields.String(load_default="", validate=validate.Length(max=36))
 
 
 class Whose(Form):

@@ -28,8 +28,8 @@ def dial() -> ResponseReturnValue:
     services, at = desk().services, here()
     told = form.value["number"]
     done = dialling.ask(services, at.user, told, actor=at.actor, extension=form.value["extension"])
-    shown = phone.shown(phone.read(told, at.tenant.region).e164 or told)
-    return page("dialled.html", asked=done, number=shown)
+    number = phone.shown(phone.read(told, at.tenant.region).e164 or told)
+    return page("dialled.html", asked=done, number=number, shown=phone.shown(done.shown))
 
 
 @bp.post("/lines")
@@ -78,7 +78,7 @@ def decide() -> ResponseReturnValue:
     if not form.good:
         return _plan(form, here().tenant.dialling), 400
     services, at = desk().services, here()
-    made = DialPlan(form=form.value["form"], outside=form.value["outside"])
+    made = DialPlan(form=form.value["form"], outside=form.value["outside"], before=form.value["before"])
     if form.value["do"] == "try":
         return _plan(form, made)
     services.tenants.set(at.tenant.id, dialling=made.as_data())
@@ -102,5 +102,5 @@ def _plan(form: Filled, made: DialPlan) -> str:
                 tried.append((number, dialling.preview(tenant, number, made)))
             except (Forbidden, Malformed) as error:
                 refused = str(error) if number == sample else refused
-    given = {"form": made.form, "outside": made.outside, "sample": sample} | dict(form.given)
+    given = {"form": made.form, "outside": made.outside, "before": made.before, "sample": sample} | dict(form.given)
     return page("dial_plan.html", given=given, errors=form.errors, tried=tried, refused=refused)

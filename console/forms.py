@@ -216,6 +216,9 @@ class Plan(Form):
     outside = fields.String(
         load_default="", validate=validate.Regexp(rf"^{OUTSIDE.pattern}$", error="Up to four digits.")
     )
+    before = fields.String(
+        load_default="", validate=validate.Regexp(rf"^{OUTSIDE.pattern}$", error="Up to four digits.")
+    )
     sample = text(most=200, required=False)
     do = fields.String(load_default="save", validate=validate.OneOf(("save", "try")))
 

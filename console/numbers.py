@@ -1,4 +1,4 @@
-"""Our numbers and those left out: who calls from one is no customer, and why."""
+"""Our numbers, those left out and those blocked: who calls from one is no customer, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from console.call_forms import Apart
 from console.desk import desk, here, page, read
 from console.forms import Filled, Nothing, asked, filled
-from domain import phone
+from domain import barring, phone
 from domain.errors import Malformed
 from jobs import numbers
 
@@ -19,7 +19,7 @@ bp = Blueprint("numbers", __name__, url_prefix="/console/settings/numbers")
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """Show both lists."""
+    """Show the lists."""
     asked(Nothing())
     return _lists(Filled())
 
@@ -47,6 +47,13 @@ def remove(row: UUID) -> ResponseReturnValue:
     return redirect(url_for("console.numbers.index"), 303)
 
 
+def shown(number: str) -> str:
+    """A number of the list, a range of them, or those who hide theirs."""
+    if number == barring.HIDDEN:
+        return "Everybody who hides their number"
+    return f"{number[:-1]}…" if number.endswith("*") else phone.shown(number)
+
+
 def _lists(form: Filled) -> str:
     found = [one for one in desk().services.apart.all(here().tenant.id) if one.state == "active"]
     read("read.numbers", count=len(found))
@@ -54,7 +61,8 @@ def _lists(form: Filled) -> str:
         "numbers.html",
         own=[one for one in found if one.kind == "own"],
         left_out=[one for one in found if one.kind == "left_out"],
-        shown=phone.shown,
+        blocked=[one for one in found if one.kind == "blocked"],
+        shown=shown,
         given=form.given,
         errors=form.errors,
     )

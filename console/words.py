@@ -55,7 +55,7 @@ MATCHES = {
     "unreadable": "This is not a number anybody could be found by.",
     "internal": "An inside line: colleagues are not looked up.",
     "own": "One of your own numbers: calls among yourselves are not looked up and not logged.",
-    "left_out": "This number is left out: its calls are not looked up, shown or logged.",
+    "left_out": "This number is left out or blocked: its calls are not looked up, shown or logged.",
     "by_hand": "Somebody here corrected it.",
 }
 WHY = {  # domain.matching.Choice.why

@@ -34,6 +34,7 @@ class DialPlan:
 
     form: Form = "e164"
     outside: str = ""  # dialled first for a line outside, never for an inside one
+    before: str = ""  # what the phone system puts before the numbers of callers from outside
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -41,7 +42,7 @@ class DialPlan:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> DialPlan:
         """Undo `as_data`; nothing means E.164."""
-        return cls(form=data.get("form", "e164"), outside=data.get("outside", ""))
+        return cls(form=data.get("form", "e164"), outside=data.get("outside", ""), before=data.get("before", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,15 @@ def heard(raw: str, plan: DialPlan, region: str) -> str:
     if plan.form == "digits" and phone.read(f"+{bare}", region).kind == "number":
         return f"+{bare}"
     return bare if phone.read(bare, region).kind == "number" else raw
+
+
+def came(raw: str, plan: DialPlan, region: str) -> str:
+    """A caller's number as people know it: without what the phone system puts before it.
+
+    >>> came("90600111222", DialPlan(before="90"), "ES")
+    '600111222'
+    """
+    return heard(raw, DialPlan(form=plan.form, outside=plan.before), region)
 
 
 def _formed(parsed: phonenumbers.PhoneNumber, form: Form, region: str) -> str:

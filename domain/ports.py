@@ -71,6 +71,7 @@ class Traits:
     """What a vendor can do, so that pages offer nothing that cannot work."""
 
     dial: bool = False
+    shows: bool = False  # a callee can be shown another number of ours than usually
     control: frozenset[Control] = frozenset()
     phonebook: bool = False
     calls: bool = False  # a call list for back-fill and reconciliation
@@ -98,8 +99,11 @@ class AccountField:
 class PhoneSystem(Protocol):
     """One account at a telephony vendor: what we ask of it."""
 
-    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
-        """Ring the agent, then `number`; return the vendor's call id. Not idempotent: never repeated by itself."""
+    def dial(self, *, agent_extension: str, agent_email: str, number: str, shown: str = "") -> str:
+        """Ring the agent, then `number`; return the vendor's call id. Not idempotent: never repeated by itself.
+
+        `shown`: which of the tenant's numbers the callee sees (`traits.shows`); "": as always.
+        """
 
     def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
         """Do one thing to a live call. Raises Refused when the call is over or cannot do that."""

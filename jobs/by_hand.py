@@ -16,7 +16,7 @@ from domain.call import CallEvent, Direction, Outcome
 from domain.errors import Malformed, Missing, NotAllowed
 from domain.matching import Choice, Trace
 from domain.ports import Part
-from jobs import log_call
+from jobs import log_call, numbers
 from store.call_book import Kept
 from store.database import TenantId
 from store.owed import CORRECT
@@ -67,8 +67,7 @@ def enter(services: Services, user: User, entry: Entry, *, for_whom: User | None
     number = phone.read(entry.number, tenant.region)
     if number.kind not in ("number", "anonymous"):
         raise Malformed("This is not a number anybody could have been called at.", code="number.invalid")
-    mark = services.apart.known(tenant.id, {number.e164} - {""}).get(number.e164)
-    if mark is not None and mark[1] == "active":
+    if numbers.marks(services, tenant, {number.e164} - {""}):
         raise Malformed("This number is one of our own, or left out: it is nobody's customer.", code="number.set_apart")
     crm = services.connections.first(tenant.id, "crm")
     if crm is None:

@@ -12,6 +12,7 @@ from domain import dial_plan, phone
 from domain.dial_plan import DialPlan, Spelt
 from domain.errors import Malformed, Upstream
 from domain.urgency import urgently
+from jobs import showing
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
@@ -30,6 +31,7 @@ class Asked:
 
     spelt: Spelt
     extension: str
+    shown: str  # the number of ours that they will see; "": as the telephone system does
     new: bool
 
 
@@ -56,6 +58,7 @@ def ask(services: Services, user: User, raw: str, *, actor: str, extension: str 
     if system is None:
         raise Malformed("No telephone system that could dial is connected.", code="dial.impossible")
     line = line_of(services, user, extension)
+    shown = showing.chosen(services, tenant, system, user, raw)
     moment = int(services.now().timestamp()) // CLICK_SECONDS
     named = once or f"{user.id} {spelt.number} {moment}"
     mark = services.vault.of(tenant.id).fingerprint("dial", named)
@@ -67,7 +70,8 @@ def ask(services: Services, user: User, raw: str, *, actor: str, extension: str 
             f"dial:{mark.hex()[:32]}",
             connection=system.id,
             lane="calls",
-            payload={"number": spelt.number, "email": user.email, "extension": line, "login": user.login_id},
+            payload={"number": spelt.number, "email": user.email, "extension": line, "login": user.login_id}
+            | ({"shown": shown} if shown else {}),
         )
         if new:
             services.ledger.write(
@@ -79,7 +83,7 @@ def ask(services: Services, user: User, raw: str, *, actor: str, extension: str 
                 user=str(user.id),
             )
     services.bell.ring(tenant.id, "calls")
-    return Asked(spelt=spelt, extension=line, new=new)
+    return Asked(spelt=spelt, extension=line, shown=shown, new=new)
 
 
 def system_of(services: Services, tenant: TenantId) -> Tie | None:
@@ -116,6 +120,7 @@ def dial(services: Services, tie: Tie, batch: list[Effect]) -> None:
                 agent_extension=wanted.get("extension", ""),
                 agent_email=wanted.get("email", ""),
                 number=wanted["number"],
+                **({"shown": wanted["shown"]} if "shown" in wanted else {}),
             )
         except Upstream as error:
             services.effects.drop(tie.tenant, [effect], error.code)

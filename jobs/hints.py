@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
-from domain import phone
+from domain import dial_plan, phone
 from domain.matching import MODULES
 from domain.phone import Number
-from jobs import passages
+from jobs import numbers, passages
 from jobs.services import Services
 from jobs.who import choices
 from store.database import TenantId
@@ -44,16 +44,17 @@ class Way:
     extension: str = ""
     email: str = ""
     queue: str = ""
-    because: str = "no_rule"  # owner, route, no_rule
+    action: str = ""  # reject: nobody's should
+    because: str = "no_rule"  # owner, route, blocked, no_rule
 
     def as_data(self) -> dict[str, str]:
-        """The answer."""
-        return asdict(self)
+        """The answer; an action only where there is one."""
+        return {name: value for name, value in asdict(self).items() if value or name != "action"}
 
 
 def caller(services: Services, tenant: TenantId, number: str) -> Caller:
     """Say who has a number: whom somebody here said it is, else the name or the company that all who have it share."""
-    read = phone.read(number, services.tenants.get(tenant).region)
+    read = _read(services.tenants.get(tenant), number)
     if read.kind != "number":
         return Caller(because=_unnamed(read))
     ids, chosen = _having(services, tenant, read.e164)
@@ -72,8 +73,11 @@ def caller(services: Services, tenant: TenantId, number: str) -> Caller:
 
 
 def way(services: Services, tenant: TenantId, number: str, line: str) -> Way:
-    """Say whose telephone should ring: the owner's of the caller's record, else what the table says of the line."""
+    """Say whose telephone should ring: nobody's where the caller is blocked, the owner's of the caller's record, else
+    what the table says of the line."""
     told = services.tenants.get(tenant)
+    if numbers.mark(services, told, _read(told, number)) == "blocked":
+        return Way(action="reject", because="blocked")
     owner = _owner(services, told, number)
     if owner is not None:
         found = _to(services, owner, "owner")
@@ -96,7 +100,7 @@ def line_key(line: str, region: str) -> str:
 
 def _owner(services: Services, tenant: Tenant, number: str) -> User | None:
     """Who owns the caller's record in the CRM, when everybody it may be belongs to one and the same."""
-    read = phone.read(number, tenant.region)
+    read = _read(tenant, number)
     if read.kind != "number":
         return None
     there = services.hub.where(tenant.id, _having(services, tenant.id, read.e164)[0])
@@ -108,6 +112,11 @@ def _owner(services: Services, tenant: Tenant, number: str) -> User | None:
         if crm is not None and place.connection == crm.id and place.module in MODULES and place.owner
     }
     return services.tenants.user_by_remote(tenant.id, owners.pop()) if len(owners) == 1 else None
+
+
+def _read(tenant: Tenant, number: str) -> Number:
+    """A caller's number as the phone system shows it, which may have digits of its own before it."""
+    return phone.read(dial_plan.came(number, tenant.dialling, tenant.region), tenant.region)
 
 
 def _having(services: Services, tenant: TenantId, number: str) -> tuple[list[UUID], bool]:

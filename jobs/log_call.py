@@ -175,10 +175,10 @@ def take_over(
 
 
 def _customer(item: Heard, tenant: Tenant, region: str) -> str:
-    """The customer's number: what we dialled may have the digit for a line outside before it."""
+    """The customer's number: the phone system may have digits of its own before it, dialled or shown."""
     call = item.call
-    outbound = call.direction == "outbound"
-    return dial_plan.heard(call.customer, tenant.dialling, region) if outbound else call.customer
+    bare = dial_plan.heard if call.direction == "outbound" else dial_plan.came
+    return bare(call.customer, tenant.dialling, region)
 
 
 def _left_word(item: Heard) -> bool:

@@ -21,6 +21,7 @@ from domain.call import TextEvent
 from domain.errors import NotAllowed, Refused
 from domain.ports import Crm, Thread, in_batches
 from jobs import passages, who, wording
+from jobs.numbers import marks
 from jobs.services import Services
 from store.connections import Tie
 from store.effects import Effect
@@ -31,7 +32,7 @@ from store.texts import Conversation, Parties, Texts
 logger = structlog.get_logger()
 
 EXIT = "text log"  # the gate's name for what is said here of the other side (`domain.limited_use`)
-NOT_LOGGED = frozenset({"hidden", "unreadable"})
+NOT_LOGGED = frozenset({"hidden", "unreadable", "own", "left_out"})
 MOST = 100  # activities a request
 NOT_ALLOWED = timedelta(hours=1)  # a conversation waits for the permission to write tasks, and looks again
 
@@ -83,7 +84,8 @@ def _key(raw: str, region: str) -> str:
 def _identify(services: Services, tenant: Tenant, crm: Tie | None, region: str, days: Sequence[Conversation]) -> None:
     """Say who each is with, and whose it is. A choice once made stays: the activity stands on it."""
     numbers = {one.id: phone.read(one.customer, region) for one in days}
-    found = who.search(services, tenant, crm, {number.e164 for number in numbers.values() if number.e164})
+    every = {number.e164 for number in numbers.values() if number.e164}
+    found, apart = who.search(services, tenant, crm, every), marks(services, tenant, every)
     for one in days:
         user = _writer(services, tenant, one)
         one.user = one.user or (user.id if user is not None else None)
@@ -92,6 +94,9 @@ def _identify(services: Services, tenant: Tenant, crm: Tie | None, region: str, 
             continue
         if number.kind != "number":  # a short code, a name: codes to sign in with are nobody's business
             one.match, one.contact = "hidden" if number.kind == "anonymous" else "unreadable", None
+            continue
+        if (kind := apart.get(number.e164)) is not None:
+            one.match, one.contact = "own" if kind == "own" else "left_out", None
             continue
         choice = found.trace(number, region, user.remote_id if user is not None else "").choice
         one.match, one.contact = choice.match, choice.contact

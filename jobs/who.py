@@ -10,6 +10,7 @@ from domain import phone
 from domain.matching import COMPANIES, Candidate, Choice, Found, Place, Rules, Trace, decide
 from domain.phone import Number
 from domain.seats import seats
+from jobs.numbers import marks
 from jobs.services import Services
 from store.calls import Heard
 from store.choices import Choices, NumberRule
@@ -115,7 +116,7 @@ def identify(
     it."""
     region = region_of(tie, tenant)
     found = search(services, tenant, crm, {number.e164 for number in numbers if number.e164})
-    apart = services.apart.known(tenant.id, {number.e164 for number in numbers if number.e164})
+    apart = marks(services, tenant, {number.e164 for number in numbers if number.e164})
     agents: dict[tuple[str, str], User | None] = {}
 
     def agent(email: str, extension: str) -> User | None:
@@ -133,11 +134,12 @@ def identify(
             continue
         if item.call.direction == "internal" or number.kind == "extension":
             item.settle(Trace.of(number, region, Choice(match="internal")))
-        elif (mark := apart.get(number.e164)) is not None and mark[1] == "active":
-            item.settle(Trace.of(number, region, Choice(match=mark[0])))
+        elif (kind := apart.get(number.e164)) is not None:
+            item.settle(Trace.of(number, region, Choice(match="own" if kind == "own" else "left_out")))
         elif number.kind != "number":
-            kind = "hidden" if number.kind == "anonymous" else "unreadable"
-            item.settle(Trace.of(number, region, Choice(match=kind)))
+            unnamed = "left_out" if tenant.barring.hidden else "hidden"
+            match = unnamed if number.kind == "anonymous" else "unreadable"
+            item.settle(Trace.of(number, region, Choice(match=match)))
         else:
             item.settle(found.trace(number, region, user.remote_id if user is not None else ""))
     return {user.id: user for user in agents.values() if user is not None}

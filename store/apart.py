@@ -1,4 +1,4 @@
-"""Numbers set apart: our own and those left out. Nobody who calls from one is a customer.
+"""Numbers set apart: our own, those left out, and those blocked. Nobody who calls from one is a customer.
 
 Our own are learned: a number that stands on our side of a few calls is ours, and so is one of somebody who works here.
 An administrator may add any and refuse what was learned. Sealed, found by fingerprint.
@@ -14,15 +14,16 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from domain.caller_id import Rule
 from domain.errors import Missing
 from store.database import Database, TenantId
 from store.tables import set_apart
 from store.vault import Vault
 
-Kind = Literal["own", "left_out"]
+Kind = Literal["own", "left_out", "blocked"]
 Source = Literal["seen", "user", "told"]
 ENOUGH = 3  # calls on whose side of ours a number stood; two may be a vendor's mistake
 
@@ -32,13 +33,14 @@ class Apart:
     """A number that is never a customer's, and why."""
 
     id: UUID
-    number: str  # E.164
+    number: str  # E.164, a range or a word (domain.barring)
     kind: Kind
     source: Source
     state: str
     reason: str
     seen: int
     changed_at: datetime
+    shown: tuple[Rule, ...] = ()  # when those we dial are shown it
 
 
 class SetApart:
@@ -62,10 +64,21 @@ class SetApart:
             ).all()
         return {prints[bytes(row.fingerprint)]: (row.kind, row.state) for row in rows}
 
-    def all(self, tenant: TenantId, kind: Kind | None = None) -> list[Apart]:
+    def shown(self, tenant: TenantId) -> list[Apart]:
+        """Those of our own numbers that have rules when those we dial are shown them."""
+        return self.all(tenant, "own", set_apart.c.shown.is_not(None), set_apart.c.state == "active")
+
+    def show(self, database: Connection, tenant: TenantId, row: UUID, rules: Iterable[Rule]) -> None:
+        """Keep when one of our own numbers is shown, in the caller's transaction."""
+        told = [rule.as_data() for rule in rules]
+        sealed = self._vault.of(tenant).seal_json("set_apart", row, "shown", told) if told else None
+        where = (set_apart.c.tenant_id == tenant, set_apart.c.id == row)
+        database.execute(update(set_apart).where(*where).values(shown=sealed))
+
+    def all(self, tenant: TenantId, kind: Kind | None = None, *more: ColumnElement[bool]) -> list[Apart]:
         """What is on the list, the latest first; numbers seen too seldom to tell are not."""
         vault = self._vault.of(tenant)
-        wanted = [set_apart.c.tenant_id == tenant, set_apart.c.state != "seen"]
+        wanted = [set_apart.c.tenant_id == tenant, set_apart.c.state != "seen", *more]
         if kind is not None:
             wanted.append(set_apart.c.kind == kind)
         with self._db.tenant(tenant) as database:
@@ -82,6 +95,7 @@ class SetApart:
                 reason=vault.open("set_apart", row.id, "reason", row.reason) if row.reason else "",
                 seen=row.seen,
                 changed_at=row.changed_at,
+                shown=tuple(map(Rule.from_data, vault.open_json("set_apart", row.id, "shown", row.shown) or ())),
             )
             for row in rows
         ]
@@ -116,6 +130,7 @@ class SetApart:
             "state": "active",
             "number": vault.seal("set_apart", row, "number", number),
             "reason": vault.seal("set_apart", row, "reason", reason) if reason else None,
+            **({} if kind == "own" else {"shown": None}),
             "changed_at": func.now(),
         }
         database.execute(

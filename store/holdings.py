@@ -58,9 +58,9 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="numbers set apart",
-        purpose="Know which numbers are our own or left out, so that nobody is logged as a customer who is none.",
+        purpose="Know which numbers are our own, left out or blocked, and which of our own those we dial are shown.",
         basis="contract",
-        what=("set_apart.number", "set_apart.fingerprint", "set_apart.reason"),
+        what=("set_apart.number", "set_apart.fingerprint", "set_apart.reason", "set_apart.shown"),
         clock="",  # until an administrator takes them off the list
         keep="set_apart",
     ),

@@ -163,6 +163,7 @@ tenants = Table(
     _facts("recordings"),  # on which basis recordings are fetched, whether they are archived (domain.recording.Rules)
     _facts("own_accounts"),  # whether users connect accounts of their own (domain.own_account.OwnAccounts)
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
+    _facts("barring"),  # how long prefixes in `set_apart` are, what becomes of hidden callers (domain.barring.Barring)
     _when("created_at", nullable=False),
 )
 
@@ -373,12 +374,13 @@ set_apart = Table(  # numbers that are never a customer's
     metadata,
     _row(),
     _of_tenant(),
-    _word("kind"),  # own, left_out
+    _word("kind"),  # own, left_out, blocked
     _word("source"),  # seen (on our side of calls), user (of somebody who works here), told (by an administrator)
     _word("state", "active"),  # seen (too seldom to tell), active, refused (an administrator said it is not so)
-    _sealed("number"),
+    _sealed("number"),  # or a range of them, or the word for those who hide theirs (domain.barring)
     _blind("fingerprint", nullable=False),
     _sealed("reason"),  # in an administrator's words
+    _sealed("shown"),  # when we show it to those we dial (domain.caller_id.Rule), where it is our own
     _count("seen"),
     _when("changed_at", nullable=False),
     PrimaryKeyConstraint("tenant_id", "id"),

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain import matching
+from domain.barring import Barring
 from domain.contact import fold_email
 from domain.dial_plan import DialPlan
 from domain.errors import Missing
@@ -46,6 +47,7 @@ class Tenant:
     call_writer: Literal["bridge", "records"]
     recordings: Rules
     dialling: DialPlan
+    barring: Barring
     pops: PopRules
     follow_ups: FollowUps
     matching: matching.Rules
@@ -111,6 +113,7 @@ class Tenants:
             call_writer=row.call_writer,
             recordings=Rules.from_data(row.recordings),
             dialling=DialPlan.from_data(row.dialling),
+            barring=Barring.from_data(row.barring),
             pops=PopRules.from_data(row.pops),
             follow_ups=FollowUps.from_data(row.follow_ups),
             matching=matching.Rules.from_data(row.matching),

@@ -12,9 +12,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.call import CallEvent, fold
+from domain.caller_id import Rule
 from domain.errors import Malformed, Missing
 from domain.ports import CrmUser
-from jobs import by_hand, journeys, log_call, numbers
+from jobs import by_hand, dialling, journeys, log_call, numbers, showing
 from jobs.by_hand import Correction, Entry
 from store.database import TenantId
 from store.embedded import Postgres
@@ -352,6 +353,72 @@ def test_numbers_are_set_apart_at_the_desk(alice: Alice, bob: Any, admin: Any) -
     assert 303 == post(admin, f"{path}/{row.id}/remove").status_code
     assert 404 == post(admin, f"{path}/{row.id}/remove").status_code
     assert "sells lamps" not in shown(admin, path)
+
+
+def test_ranges_and_hidden_callers_are_left_out_too(alice: Alice, admin: Any) -> None:
+    """From the next call on; a number's own word stands above its range's."""
+    path = "/console/settings/numbers"
+    assert 400 == post(admin, path, kind="own", number="+34 600*").status_code
+    assert 400 == post(admin, path, kind="blocked", number="+3*").status_code
+    assert 303 == post(admin, path, kind="blocked", number="+34 60099*", reason="a call centre").status_code
+    assert 303 == post(admin, path, kind="left_out", number="anonymous").status_code
+    assert {True} == {word in shown(admin, path) for word in ("+3460099…", "a call centre", "Everybody who hides")}
+
+    made = [call(alice, f"c{place}", number=number) for place, number in enumerate((SPAM, "anonymous", DANA))]
+    log_call.act(alice.tools, alice.tenant)
+
+    assert ["left_out", "left_out", "nobody"] == [kept(alice, id).match for id in made]
+    assert [DANA] == [activity.customer for activity in alice.crm.logged]
+    for row in alice.tools.apart.all(alice.tenant):
+        assert 303 == post(admin, f"{path}/{row.id}/remove").status_code
+    assert "nobody" == kept(alice, call(alice, "c9", number=SPAM)).match
+
+
+def test_an_administrator_says_which_number_is_shown(alice: Alice, bob: Any, admin: Any) -> None:
+    """One of our own only; the same calls have one rule, and the rule goes with its button or its number."""
+    path = "/console/settings/shown"
+    assert 403 == bob.get(path).status_code
+    assert "None of your own numbers is known yet" in shown(admin, path)
+    for number, kind in ((OURS, "own"), ("+34911222444", "own"), (SPAM, "left_out")):
+        numbers.set_apart(alice.tools, alice.tenant, number, kind, "", actor="x")  # type: ignore[arg-type]
+    first, second, spam = (
+        next(one.id for one in alice.tools.apart.all(alice.tenant) if one.number == number)
+        for number in (OURS, "+34911222444", SPAM)
+    )
+    bobs = str(alice.office.bob.id)
+    refused: list[dict[str, str]] = [
+        {"number": str(spam)},
+        {"number": str(uuid4())},
+        {"number": str(first), "to": "Berlin"},
+        {"number": str(first), "user": str(uuid4())},
+        {"number": "x"},
+    ]
+    assert [400] * 5 == [post(admin, path, **wrong).status_code for wrong in refused]
+    for row, to, user in ((first, "DE", ""), (second, "DE", ""), (first, "", bobs)):
+        assert 303 == post(admin, path, number=str(row), to=to, user=user).status_code
+
+    rules = {one.number: one.shown for one in alice.tools.apart.shown(alice.tenant)}
+    assert {OURS: (Rule(user=bobs),), "+34911222444": (Rule(to="DE"),)} == rules
+    assert {True} == {word in shown(admin, path) for word in ("Bob", "DE", "Everybody")}
+    assert 404 == post(admin, f"{path}/{first}/remove", to="DE", user="").status_code
+    assert 303 == post(admin, f"{path}/{second}/remove", to="DE", user="").status_code
+    numbers.take_back(alice.tools, alice.tenant, first, actor="x")
+    assert [] == alice.tools.apart.shown(alice.tenant)
+    assert ["number.shown"] * 3 + ["number.unshown"] == [one for one in alice.actions() if "shown" in one]
+
+
+def test_a_click_tells_the_phone_system_which_number_to_show(alice: Alice) -> None:
+    """As the rules stand for whoever clicks; the page says it."""
+    numbers.set_apart(alice.tools, alice.tenant, OURS, "own", "", actor="x")
+    (row,) = alice.tools.apart.all(alice.tenant)
+    showing.show(alice.tools, alice.tenant, row.id, Rule(user=str(alice.office.bob.id)), actor="x")
+
+    asked = dialling.ask(alice.tools, alice.office.bob, DANA, actor="x")
+    other = dialling.ask(alice.tools, alice.office.alice, DANA, actor="x")
+
+    assert (OURS, "") == (asked.shown, other.shown)
+    owed = [effect for effect in alice.tools.effects.waiting(alice.tenant, "calls") if effect.kind == "dial"]
+    assert {OURS, None} == {effect.payload.get("shown") for effect in owed}
 
 
 def test_a_call_waits_to_be_returned(alice: Alice, bob: Any, admin: Any) -> None:

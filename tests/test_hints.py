@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from domain.contact import Record
 from domain.plan import Step
 from domain.ports import CrmUser
+from jobs import numbers
 from jobs.services import Services
 from jobs.who import choices
 from store.database import TenantId
@@ -143,6 +144,22 @@ def test_next_door_nobody_is_known(desk: Desk, neighbour: TenantId) -> None:
 
     assert "nobody" == desk.ask("lookup", number=DANA)["because"]
     assert "no_rule" == desk.ask("route", number=DANA, line=LINE)["because"]
+
+
+def test_a_blocked_caller_is_rejected(desk: Desk) -> None:
+    """By number, by range, or because it is hidden, whoever would answer else; what is only left out is not."""
+    tenant = desk.office.tenant
+    desk.tools.routes.put(tenant, LINE, queue="sales")
+    numbers.set_apart(desk.tools, tenant, ERIN, "left_out", "", actor="x")
+    for barred in ("+34 60011*", "anonymous"):
+        numbers.set_apart(desk.tools, tenant, barred, "blocked", "", actor="x")
+
+    told = [desk.ask("route", number=number, line=LINE) for number in (DANA, "anonymous", ERIN)]
+
+    assert [("reject", "", "blocked"), ("reject", "", "blocked"), ("", "sales", "route")] == [
+        (one.get("action", ""), one["queue"], one["because"]) for one in told
+    ]
+    assert "reject" == desk.ask("route", number=DANA, line=LINE, form="text")
 
 
 @pytest.mark.parametrize("what", ["lookup", "route"])

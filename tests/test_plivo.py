@@ -263,6 +263,15 @@ def test_a_click_rings_the_agent_and_asks_the_tenants_xml_for_the_rest(stage: St
         stage.account.control(call_ref=ref, leg_ref="", action="hangup")
 
 
+def test_the_tenants_xml_is_told_which_number_was_chosen(stage: Stage) -> None:
+    stage.account.dial(agent_extension="201", agent_email="", number=f"+{CUSTOMER}", shown="+34911222444")
+    soon(lambda: stage.door.heard)
+    [asked] = stage.asked()
+
+    assert "+34911222444" == asked["json"]["from"]
+    assert asked["json"]["answer_url"].endswith(f"?number=%2B{CUSTOMER}&shown=%2B34911222444")
+
+
 @pytest.mark.parametrize("action", ["hold", "unhold", "mute", "unmute", "dtmf"])
 def test_what_plivo_cannot_do_is_refused(stage: Stage, action: Any) -> None:
     """Pressing no key, or one that does not exist, is among it."""

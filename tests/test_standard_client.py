@@ -38,12 +38,13 @@ def platform(play: Platform) -> Platform:
 
 def test_a_click_rings_the_agent_and_the_event_names_the_same_call(platform: Platform) -> None:
     """`dial` returns the id under which the door hears of the call."""
-    call_id = platform.account.dial(agent_extension="201", agent_email="", number="+4915112345678")
+    shown = "+34911222333"
+    call_id = platform.account.dial(agent_extension="201", agent_email="", number="+4915112345678", shown=shown)
     soon(lambda: platform.heard)
 
     [event] = platform.heard
     assert (event.call_ref, event.type, event.direction) == (call_id, "ringing", "outbound")
-    assert (event.callee, event.agent_email) == ("+4915112345678", "bob@alice.example")
+    assert (event.caller, event.callee, event.agent_email) == (shown, "+4915112345678", "bob@alice.example")
 
 
 def test_an_agent_may_be_known_by_address_only(platform: Platform) -> None:

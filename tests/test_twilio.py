@@ -245,6 +245,15 @@ def test_a_click_rings_the_agent_and_the_call_is_named_as_the_door_hears_it(stag
         stage.account.control(call_ref=ref, leg_ref="", action="hangup")
 
 
+def test_the_customer_sees_the_number_that_was_chosen(stage: Stage) -> None:
+    stage.account.dial(agent_extension="201", agent_email="", number=CUSTOMER, shown="+34911222444")
+    soon(lambda: any(event.type == "answered" for event in stage.door.events))
+    [asked] = stage.asked()
+
+    assert "+34911222444" == asked["form"]["From"]
+    assert '<Dial callerId="+34911222444">' in asked["form"]["Twiml"]
+
+
 def test_the_customer_of_a_click_is_busy(stage: Stage) -> None:
     stage.stage("next", outcome="busy")
     stage.account.dial(agent_extension="201", agent_email="", number=CUSTOMER)

@@ -99,17 +99,17 @@ def lookup() -> Response:
     summary="Whose telephone should ring?",
     security=SECURITY,
     parameters=[_number("number", True), _number("line", False), FORM],
-    responses=_answers("Extension and e-mail of who should answer, or a queue"),
+    responses=_answers("Extension and e-mail of who should answer, or a queue, or `reject` as the action"),
 )
 def route() -> Response:
-    """Say who should answer a call on one of the tenant's lines. `form=text`: extension or queue alone, or nothing."""
+    """Say who should answer a call on one of the tenant's lines. `form=text`: one of the three alone, or nothing."""
     number, line, text = _asked("number"), _asked("line", ""), _as_text()
 
     def look(services: Services, tenant: TenantId) -> Way:
         return hints.way(services, tenant, number, line)
 
     found = _in_time("route", look, Way)
-    return _said(found, found.extension or found.queue, text)
+    return _said(found, found.action or found.extension or found.queue, text)
 
 
 def _asked(name: str, default: str | None = None) -> str:

@@ -131,8 +131,9 @@ def test_an_agent_hangs_up_and_types_from_the_screen(lab: Lab) -> None:
     """What the AMI rights allow: tones to the far end, hanging up; and a call that is over is refused."""
     pbx = phone_system(lab)
     with Ear(lab) as ear, lab.answers("202"), lab.answers("carrier"):
-        ref = pbx.dial(agent_extension="202", agent_email="", number="+1 (415) 555-0188")
+        ref = pbx.dial(agent_extension="202", agent_email="", number="+1 (415) 555-0188", shown="+442079460009")
         eventually(lambda: [call for call in ear.calls() if call.state == "answered"], "they speak")
+        assert "!+442079460009!" in lab.console("core show channels concise")
         pbx.control(call_ref=ref, leg_ref="", action="dtmf", digits="1#")
         with pytest.raises(NotAllowed):
             pbx.control(call_ref=ref, leg_ref="", action="hold")

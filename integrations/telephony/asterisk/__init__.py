@@ -27,7 +27,7 @@ class Asterisk:
 
     slug = "asterisk"
     title = "Asterisk"
-    traits = Traits(dial=True, control=frozenset({"hangup", "dtmf"}), recordings=True, listens=True)
+    traits = Traits(dial=True, shows=True, control=frozenset({"hangup", "dtmf"}), recordings=True, listens=True)
     account: tuple[AccountField, ...] = accounts.FIELDS
 
     def __init__(self, *, reach: accounts.Reach = accounts.reach, clock: Callable[[], float] = time.time) -> None:

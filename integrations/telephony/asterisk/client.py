@@ -18,7 +18,7 @@ from domain.errors import NotAllowed, Refused, Unanswered
 from domain.ports import Control, Http, Sound
 from integrations.telephony.asterisk.account import PLACE, Account, Reach, log_in
 from integrations.telephony.asterisk.ami import Block, Lost, Session
-from integrations.telephony.asterisk.switchboard import MARK, NUMBER_VARIABLE
+from integrations.telephony.asterisk.switchboard import MARK, NUMBER_VARIABLE, SHOWN_VARIABLE
 from integrations.telephony.edge import forget_sound, is_below, sound
 
 DIALLED = re.compile(r"\+?[0-9*#]{1,32}")  # nothing that means something to a dialplan: no comma, no ampersand
@@ -37,13 +37,18 @@ class Pbx:
         self._reach = reach
         self._http = http
 
-    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
+    def dial(self, *, agent_extension: str, agent_email: str, number: str, shown: str = "") -> str:
         """Ring the agent's telephone, then the number from the agreed context; return the call's Linkedid to be."""
         wanted = re.sub(r"[\s()./-]", "", number)
         if not self._account.dial_context:
             raise NotAllowed("No context for click to dial is set for this PBX.", code="account.incomplete")
         if not DIALLED.fullmatch(wanted) or not EXTENSION.fullmatch(agent_extension):
             raise Refused("This number or extension cannot be dialled.", code="number.invalid")
+        told = f"{NUMBER_VARIABLE}={wanted}"
+        if shown:
+            if not DIALLED.fullmatch(shown):
+                raise Refused("This number cannot be shown.", code="number.invalid")
+            told += f",{SHOWN_VARIABLE}={shown}"  # for the dialplan: a CallerID here would be the agent's
         ref = f"{MARK}{uuid.uuid4().hex}"
         with log_in(self._account, self._reach, events=True) as session:
             try:
@@ -56,7 +61,7 @@ class Pbx:
                     Priority="1",
                     Timeout=str(RING_MS),
                     CallerID=f"<{agent_extension}>",
-                    Variable=f"{NUMBER_VARIABLE}={wanted}",
+                    Variable=told,
                     Async="true",
                     ChannelId=ref,
                 )

@@ -23,6 +23,7 @@ Told = tuple[str, Body]  # the event's id, the same whoever hears it, and the bo
 
 MARK = "linekeeper-"  # begins the Uniqueid of a call we asked for
 NUMBER_VARIABLE = "LINEKEEPER_NUMBER"  # and says on its channel whom it is for
+SHOWN_VARIABLE = "LINEKEEPER_CALLER_ID"  # and which of our numbers is to be shown
 RECORDING_VARIABLE = "MIXMONITOR_FILENAME"
 DEVICE = re.compile(r"(?P<kind>[A-Za-z0-9]+)/(?P<endpoint>.+)-[0-9a-f]{8}(<.*>)?")  # PJSIP/202-0000001b
 NOBODY = frozenset({"Local", "Snoop", "Message", "CBAnn", "CBRec", "Recorder", "Announcer", "UnicastRTP", "Surrogate"})

@@ -31,6 +31,7 @@ class Plivo:
     title = "Plivo"
     traits = Traits(
         dial=True,
+        shows=True,
         control=frozenset({"hangup", "dtmf"}),
         calls=True,
         recordings=True,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from domain.call import CallEvent
 from domain.contact import Person
@@ -60,17 +60,19 @@ class Account:
         self._http = http
         self._now = now
 
-    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
+    def dial(self, *, agent_extension: str, agent_email: str, number: str, shown: str = "") -> str:
         """Ring the agent; the tenant's own XML connects `number`. Return the call's UUID. Never repeated by itself."""
-        if not self._caller_id or not self._answer_url:
+        ours = shown or self._caller_id
+        if not ours or not self._answer_url:
             raise NotAllowed(
                 "The connection has no number to call from or no answer address.", code="account.incomplete"
             )
         wanted = legs.dialable(number)
+        asked = {"number": wanted} | ({"shown": shown} if shown else {})  # whose XML it is says what the customer sees
         wish: dict[str, Any] = {
-            "from": self._caller_id,
+            "from": ours,
             "to": legs.agent_address(self._agent_address, extension=agent_extension, email=agent_email),
-            "answer_url": f"{self._answer_url}{'&' if urlsplit(self._answer_url).query else '?'}number={quote(wanted)}",
+            "answer_url": f"{self._answer_url}{'&' if urlsplit(self._answer_url).query else '?'}{urlencode(asked)}",
             "caller_name": wanted,  # the agent's telephone shows it, and callbacks repeat it
             "ring_timeout": RING_SECONDS,
         }

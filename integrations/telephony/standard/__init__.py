@@ -24,6 +24,7 @@ class Standard:
     title = "Your own telephone platform"
     traits = Traits(
         dial=True,
+        shows=True,
         control=frozenset(get_args(Control)),
         phonebook=True,
         calls=True,

@@ -39,10 +39,11 @@ class Account:
         self._key = {"Authorization": f"Bearer {key}"}
         self._http = http
 
-    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
+    def dial(self, *, agent_extension: str, agent_email: str, number: str, shown: str = "") -> str:
         """Ring the agent, then `number`; return the platform's call id. Never repeated by itself."""
         agent = {"extension": agent_extension, "email": agent_email}
-        answer = self._ask("POST", "/calls", once=True, json={"agent": agent, "to": number})
+        wish = {"agent": agent, "to": number} | ({"from": shown} if shown else {})
+        answer = self._ask("POST", "/calls", once=True, json=wish)
         call_id = answer.get("call_id") if isinstance(answer, dict) else None
         if not isinstance(call_id, str) or not 0 < len(call_id) <= ID_CHARACTERS:
             raise Unanswered("The platform accepted the call without naming it.", code=BAD_RESPONSE)

@@ -30,6 +30,7 @@ class Twilio:
     title = "Twilio"
     traits = Traits(
         dial=True,
+        shows=True,
         control=frozenset({"hangup"}),  # the rest is for conferences; new TwiML would tear a leg off its bridge
         calls=True,
         recordings=True,

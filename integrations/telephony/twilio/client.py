@@ -50,15 +50,16 @@ class Account:
         self._door_url = door_url
         self._http = http
 
-    def dial(self, *, agent_extension: str, agent_email: str, number: str) -> str:
+    def dial(self, *, agent_extension: str, agent_email: str, number: str, shown: str = "") -> str:
         """Ring the agent, then connect `number`; return the root leg's SID. Never repeated by itself."""
-        if not self._caller_id:
+        ours = shown or self._caller_id
+        if not ours:
             raise NotAllowed("The connection has no number to call from.", code="account.incomplete")
         agent = legs.agent_address(self._agent_address, extension=agent_extension, email=agent_email)
         form: dict[str, Any] = {
             "To": agent,
-            "From": self._caller_id,
-            "Twiml": self._connect(legs.dialable(number)),
+            "From": ours,
+            "Twiml": self._connect(legs.dialable(number), ours),
             "Timeout": RING_SECONDS,
         }
         if self._door_url and legs.agent(agent):  # a leg to a plain number would pass for the customer's
@@ -137,14 +138,12 @@ class Account:
                 raise edge.bad_response("The list of calls leads somewhere else.")
         raise edge.bad_response("The list of calls goes round in circles.")
 
-    def _connect(self, number: str) -> str:
+    def _connect(self, number: str, ours: str) -> str:
         """Write what happens once the agent picked up, and where the steps of the customer's leg are told."""
         steps = ""
         if self._door_url:
             steps = f' statusCallback="{escape(self._door_url + INSIST)}" statusCallbackEvent="{" ".join(STEPS)}"'
-        return (
-            f'<Response><Dial callerId="{escape(self._caller_id)}"><Number{steps}>{number}</Number></Dial></Response>'
-        )
+        return f'<Response><Dial callerId="{escape(ours)}"><Number{steps}>{number}</Number></Dial></Response>'
 
     def _ask(self, method: str, url: str, *, once: bool = False, **options: Any) -> Any:
         response = edge.send(self._http, method, url, once=once, headers=self._key, **options)

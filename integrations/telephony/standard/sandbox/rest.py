@@ -81,7 +81,7 @@ def rest(app: Flask, world: World) -> None:
             "call_id": f"call-{secrets.token_hex(6)}",
             "leg_id": "1",
             "direction": "outbound",
-            "from": agent["extension"],
+            "from": wish.get("from") or agent["extension"],
             "to": number,
             "agent": agent,
             "started_at": iso(at),
