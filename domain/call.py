@@ -197,9 +197,9 @@ def fold(events: Iterable[CallEvent]) -> Call:
 
 
 def agent_leg(events: Iterable[CallEvent]) -> str:
-    """The leg of whoever is on the line for us: who answered last, else whose telephone rang first; "" for no leg."""
+    """The leg of whoever is on the line for us: who took it last, else whose telephone rang first; "" for no leg."""
     told = sorted((event for event in events if event.leg_ref), key=lambda event: (event.at, event.id))
-    spoken = [event for event in told if event.type == "answered"]
+    spoken = [event for event in told if event.type in ("answered", "retrieved")]
     rang = [event for event in told if event.type == "ringing" and (event.agent_extension or event.agent_email)]
     return spoken[-1].leg_ref if spoken else rang[0].leg_ref if rang else ""
 

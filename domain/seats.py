@@ -37,8 +37,9 @@ class _Leg:
 def seats(events: Iterable[CallEvent]) -> tuple[Seat, ...]:
     """Say where the call is: first the phone it is spoken on, then those that ring, in the order they began.
 
-    One phone at most is spoken on, the one that answered last. What rang before that answer has stopped, whether or
-    not the vendor said so; what rings since then is where the call is being transferred. Nowhere once it is over.
+    One phone at most is spoken on, the one that answered last, or fetched the call where it was parked; until then a
+    parked call is at nobody's. What rang before that answer has stopped, whether or not the vendor said so; what rings
+    since then is where the call is being transferred. Nowhere once it is over.
     """
     every = list(events)
     if not every or fold(every).state == "ended":
@@ -75,7 +76,9 @@ def _legs(told: list[CallEvent]) -> list[_Leg]:
             leg.rang = min(filter(None, (leg.rang, event.at)))
         if event.type == "answered" or event.answered_at is not None:
             leg.answered = min(filter(None, (leg.answered, event.answered_at or event.at)))
-        if event.type in ("ended", "voicemail") and event.leg_ref:
+        if event.type == "retrieved":
+            leg.answered, leg.over = event.at, False
+        if event.type == "parked" or (event.type in ("ended", "voicemail") and event.leg_ref):
             leg.over = True
     return [leg for leg in legs.values() if any(leg.agent)]
 

@@ -33,6 +33,7 @@ def event(kind: str, second: int, agent: str = "", leg: str = "", **more: Any) -
 GROUP = (event("ringing", 0, BOB, "1"), event("ringing", 0, CAROL, "2"))
 TAKEN = (*GROUP, event("answered", 5, CAROL, "2"))
 BLIND = (*TAKEN, event("ended", 60, CAROL, "2"), event("ringing", 61, DAN, "3"))
+PARKED = (*TAKEN, event("parked", 30, CAROL, "2"))
 CONSULT = (*TAKEN, event("ringing", 61, DAN, "3"))
 
 TABLE = {
@@ -62,6 +63,14 @@ TABLE = {
         (*CONSULT, event("answered", 65, DAN, "3"), event("ended", 80, DAN, "3")),
         [(CAROL, "answered")],
     ),
+    "parked": (PARKED, []),
+    "parked and fetched": ((*PARKED, event("retrieved", 40, DAN, "3")), [(DAN, "answered")]),
+    "parked, fetched, and the old leg ends": (
+        (*PARKED, event("retrieved", 40, DAN, "3"), event("ended", 41, CAROL, "2")),
+        [(DAN, "answered")],
+    ),
+    "fetched by whoever parked it": ((*PARKED, event("retrieved", 40, CAROL, "2")), [(CAROL, "answered")]),
+    "parked too long: it rings again": ((*PARKED, event("ringing", 75, CAROL, "4")), [(CAROL, "ringing")]),
     "hung up": ((*TAKEN, event("ended", 90)), []),
     "every leg ended": ((*BLIND, event("ended", 75, DAN, "3"), event("ended", 75, BOB, "1")), []),
 }  # fmt: skip
@@ -72,7 +81,7 @@ def test_where_a_call_is(events: tuple[CallEvent, ...], expected: list[tuple[str
     assert expected == [(seat.extension, seat.state) for seat in seats(events)]
 
 
-KINDS = st.sampled_from(["ringing", "answered", "ended", "recording", "voicemail"])
+KINDS = st.sampled_from(["ringing", "answered", "parked", "retrieved", "ended", "recording", "voicemail"])
 EVENTS = st.lists(
     st.builds(event, KINDS, st.integers(0, 9), st.sampled_from(["", BOB, CAROL, DAN]), st.sampled_from(["", "1", "2"])),
     max_size=9,

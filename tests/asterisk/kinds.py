@@ -161,6 +161,19 @@ def merged(lab: Lab) -> None:
         lab.ended(second)
 
 
+def parked(lab: Lab) -> None:
+    """Bob takes it and parks the caller; Carol fetches her from the parking space at her own telephone."""
+    with lab.answers("202"):
+        caller = lab.calls("+442079460009", talk=4.0)
+        bob = talking(lab, "202")
+        with manager(lab) as session:
+            session.ask("BlindTransfer", Channel=bob, Context="internal", Exten="700")
+        eventually(lambda: "PJSIP/carrier-" in lab.console("parking show default"), "the caller is parked")
+        carol = lab.calls("701", line="203", talk=LONG)
+        lab.ended(caller)
+        lab.ended(carol)
+
+
 def talking(lab: Lab, line: str) -> str:
     """Wait until a telephone has been taken; return its channel."""
 
@@ -274,6 +287,7 @@ KINDS: dict[str, Play] = {
         blind_transfer,
         attended_transfer,
         merged,
+        parked,
         clicked,
         clicked_refused,
         clicked_agent_busy,
@@ -304,6 +318,7 @@ EXPECTED: dict[str, tuple[Expected, ...]] = {
     "feature_code": (),
     "blind_transfer": (("inbound", "answered", CALLER, "+442079460009", "202", ""),),
     "attended_transfer": (("inbound", "answered", CALLER, "+442079460009", "202", ""),),
+    "parked": (("inbound", "answered", CALLER, "+442079460009", "202", ""),),
     "clicked": (("outbound", "answered", "202", "+14155550188", "202", ""),),
     "clicked_refused": (("outbound", "busy", "202", "+14155550188", "202", ""),),
     "clicked_agent_busy": (("outbound", "failed", "202", "+14155550188", "202", ""),),

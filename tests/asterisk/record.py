@@ -19,6 +19,7 @@ ABOUT = ("Channel", "ChannelState", "CallerIDNum", "Context", "Exten", "Uniqueid
 KEPT = (
     *("Event", "EventName", "Timestamp", *ABOUT, *(f"Dest{name}" for name in ABOUT), "DialStatus", "Cause"),
     *("BridgeUniqueid", "Queue", "Variable", "Value", "Application", "UniqueID", "LinkedID"),
+    *("ParkeeUniqueid", "ParkerDialString", "RetrieverChannel", "RetrieverUniqueid", "ParkerChannel", "ParkerUniqueid"),
 )
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from domain.call import Call, CallEvent, fold
+from domain.seats import seats
 from integrations.telephony.asterisk import VENDOR
 from integrations.telephony.asterisk.account import read_account
 from integrations.telephony.asterisk.ami import Block
@@ -157,6 +158,19 @@ def test_voicemail_is_told() -> None:
     (call,) = calls(understood(told([begun, left, *stream("announcement")[1:]])))
 
     assert ("ended", "voicemail") == (call.state, call.outcome)
+
+
+def test_a_parked_call_goes_from_phone_to_phone() -> None:
+    """It rings at Bob's, he takes it, it is nobody's while it is parked, then Carol's without ringing there."""
+    events = understood(told(stream("parked")))
+    found = [seats(events[: place + 1]) for place in range(len(events))]
+    moves = [tuple((seat.extension, seat.state) for seat in one) for one in found]
+
+    assert [(("202", "ringing"),), (("202", "answered"),), (), (("203", "answered"),), ()] == [
+        one for place, one in enumerate(moves) if place == 0 or one != moves[place - 1]
+    ]
+    assert ["202", "203"] == [event.agent_extension for event in events if event.type in ("parked", "retrieved")]
+    assert "203" not in {event.agent_extension for event in events if event.type == "ringing"}
 
 
 def test_what_was_going_on_elsewhere_is_over_when_it_is_not_there() -> None:

@@ -46,6 +46,7 @@ class _Leg:
     line: str  # our side's extension, "" for a trunk
     ended: bool = False  # told to be over; what Asterisk still does with it does not matter
     hung_up: bool = False  # whoever is on it put down
+    fetching: str = ""  # the parked call it took over: it is told already by whom
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,11 +206,15 @@ class Switchboard:
             return
         side = "Retriever" if event.get("Event") == "UnParkedCall" else "Parker"
         leg = self._legs.get(event.get(f"{side}Uniqueid", ""))
+        if leg is not None and side == "Retriever":
+            leg.fetching = parkee.call
         id = leg.id if leg is not None else event.get(f"{side}Uniqueid", "")
         device = DEVICE.fullmatch(event.get(f"{side}Channel", "")) or DIALLED.fullmatch(
             event.get("ParkerDialString", "")
         )
         line = leg.line if leg is not None else device["endpoint"][:TEXT] if device else ""
+        if side == "Parker" and not id:  # Asterisk 16 names how the parker is called, not the parker's channel
+            id = next((one.id for one in self._legs.values() if one.call == parkee.call and one.line == line), "")
         who = _Leg(id=id, call=parkee.call, nobody=False, trunk=False, line=line)
         yield self._telling(self._calls[parkee.call], who, {**event, "Uniqueid": parkee.id}, at)()
 
@@ -275,7 +280,7 @@ class Switchboard:
         into = self._calls.setdefault(call, _Call(ref=call))
         moment = {"Uniqueid": leg.id, "Timestamp": event.get("Timestamp", "")}
         yield from self._gone(old, {"Event": "Gone", **moment}, at)
-        if into.told and not leg.nobody and event.get("Event") != "Hangup":
+        if into.told and not leg.nobody and leg.fetching != call and event.get("Event") != "Hangup":
             yield self._telling(into, leg, {"Event": "Moved", **moment}, at)()
 
     # -- after a silence
