@@ -46,7 +46,9 @@ def chosen(rules: Iterable[tuple[str, Rule]], number: str, user: str) -> str:
     >>> chosen([("+34911222333", Rule()), ("+493012345678", Rule(to="DE"))], "+4915112345678", "bob")
     '+493012345678'
     """
-    country = phonenumbers.region_code_for_number(phonenumbers.parse(number)) or ""
+    parsed = phonenumbers.parse(number)
+    code = parsed.country_code or 0
+    country = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(code)
     fitting = [(rule.closeness, ours) for ours, rule in rules if rule.fits(number, country, user)]
     return max(fitting)[1] if fitting else ""
 

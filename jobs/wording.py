@@ -32,7 +32,9 @@ def learn(services: Services, tie: Tie, batch: list[Effect], texts: Texts) -> No
             continue
         try:
             texts.reword(tie.tenant, one.id, _asked(services, tie, one))
+            services.connections.ok(tie.tenant, one.connection)
         except Upstream as error:
+            services.connections.trouble(tie.tenant, one.connection, error.code)
             if services.now() - one.last_at < PATIENCE:
                 services.effects.postpone(tie.tenant, [effect], error.code, WAIT)
                 batch.remove(effect)

@@ -13,6 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from integrations.telephony.standard.signature import new_secret, sign
+from integrations.telephony.twilio import signature as twilio
 from jobs import connect
 from jobs.services import Services
 from store.database import Database, TenantId
@@ -48,6 +49,24 @@ def test_a_signed_event_is_written_down_and_rung_for(door: Door) -> None:
     assert (202, b"", 202, b"") == (first.status_code, first.data, again.status_code, again.data)
     (waiting,) = door.tools.inbox.pending(door.tenant, "calls")
     assert ("e1", BODY, door.made.tie) == (waiting.event_id, waiting.body, waiting.connection)
+
+
+def test_a_vendor_that_reads_answers_is_told_to_do_nothing(tools: Services, tenant: TenantId) -> None:
+    """Twilio does what a door answers, and takes an empty answer for a failure; a forger gets what forgers get."""
+    token, body = "alices-token", b"MessageSid=SM1&From=%2B34600111222&To=%2B34911222333&Body=hi"
+    user = house.administrator(tools, tenant)
+    made = connect.add_phone_system(tools, user=user, vendor="twilio", account={"auth_token": token})
+    client = house.front(tools)
+
+    def knock(secret: str) -> TestResponse:
+        headers = twilio.sign(secret, "", body, tools.now(), made.url)
+        form = "application/x-www-form-urlencoded"
+        return client.post(house.path_of(made), data=body, headers=headers, content_type=form)
+
+    assert [200, 200, 401] == [knock(secret).status_code for secret in (token, token, "charlies-token")]
+    told = knock(token)
+    assert (b"<Response/>", "text/xml") == (told.data, told.content_type)
+    assert ["SM1:received"] == [waiting.event_id for waiting in tools.inbox.pending(tenant, "calls")]
 
 
 def test_the_same_id_with_another_body_changes_nothing(door: Door) -> None:
