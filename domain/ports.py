@@ -205,7 +205,7 @@ class Activity:
     outcome: Outcome
     started_at: datetime
     talk_seconds: int
-    customer: str  # number as dialled or shown
+    customer: str  # in E.164; as dialled or shown where it is none
     agent: str  # extension or number of our side
     owner: str = ""  # CrmUser.remote_id
     owner_login: str = ""  # CrmUser.login_id

@@ -134,7 +134,7 @@ def _ring(effect: Effect, story: Story, user: User) -> Ring:
         call=str(story.kept.id),
         direction=call.direction,
         state="ringing" if effect.payload.get("state") == "ringing" else "answered",
-        customer=call.customer,
+        customer=story.kept.e164 or call.customer,
         agent=agent_line(story) if user.id == story.kept.user else user.extension or agent_line(story),
         owner_login=user.login_id,
         moved=story.kept.screen not in (None, user.id),
