@@ -29,6 +29,7 @@ COMMANDS = {  # name -> the room that tells it
     "apikeys": "commands.apikeys",
     **dict.fromkeys(("purge", "erase", "keys", "certificate"), "commands.forget"),
     "manifests": "commands.manifests",
+    "risc": "commands.risc",
     **dict.fromkeys(("ledger", "db", "doctor", "scan", "openapi"), "commands.prove"),
 }
 

@@ -12,6 +12,7 @@ gmail.v1 and people.v1.
     people, phonebook, persons          contacts and their sync
     hosts, workspace, drawing           add-on hosts: events, one file, one's own calendar, cards as people see them
     risc                                what Google says of accounts (Cross-Account Protection)
+    streams                             where they are sent, as a service account tells it
     robots, marketplace, licences       service accounts; who installed an application, and their licences
     frontdoor, faults, knobs, control   the stage's side: what goes wrong, what can be turned, `/_stage/`
 
@@ -36,6 +37,7 @@ The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts)
     POST files      {user, id, kind, text}; a file the user lets us see
     GET  appointments ?user=
     POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
+    GET  stream                         the registered one, and how its tests were answered
     POST risc       {event, user, endpoint, audience?, reason?, algorithm?, state?, jti?, times?, claims?}; GET
     POST service-account {email, n, e, roles?}: a public key of one
     POST marketplace {application, whom: a domain or an address, by: admin, user or billing, installed?, scopes?}
@@ -52,7 +54,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from . import accounts, api, batch, control, gmail, licences, people, risc, workspace
+from . import accounts, api, batch, control, gmail, licences, people, risc, streams, workspace
 from .frontdoor import FrontDoor
 from .world import World
 
@@ -72,6 +74,7 @@ def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time
     control.install(app, world)
     risc.install(app, world)
     licences.install(app, world)
+    streams.install(app, world)
     app.wsgi_app = FrontDoor(app, world)  # type: ignore[method-assign]  # Flask documents wrapping it in place
     return {"google": app}
 

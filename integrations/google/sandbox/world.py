@@ -105,6 +105,7 @@ class World:
         self.hosts = Hosts()
         self.robots = Robots(self.now)
         self.marketplace = Marketplace()
+        self.stream: dict[str, Any] = {}  # of security events
         self.files: dict[tuple[str, str], tuple[str, str]] = {}  # (user, id) -> (kind, text): those they let us see
         self.appointments: dict[str, dict[str, Any]] = {}  # user -> id -> event
 
@@ -123,6 +124,7 @@ class World:
         self.robots.known.clear()
         self.robots.tokens.clear()
         self.marketplace.shelves.clear()
+        self.stream = {}
         self.files.clear()
         self.appointments.clear()
 
