@@ -7,9 +7,13 @@ WORKERS ?= 3  # each has servers of its own; the longest files come first, and t
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 LINT := app.py settings.py domain store oauth integrations jobs webhooks console sandbox commands tests bench
 
+# another Google, for a second opinion; it needs node and no other package
+EMULATE := .peers/emulate-0.11.2.tgz
+EMULATE_SHA512 := 047b35ac6ff23d0e2433ef5a533edf8383039f432c8713acd02876722b8d14fb0de0f7c2c5058fffd0c6159c7e87e46f708c17e67fa1577d3c05aed2c4173a9d
+
 unexport PYTHONDONTWRITEBYTECODE  # every process of ours would compile all of it again
 
-.PHONY: demo test check bench serve lock clean
+.PHONY: demo test check bench serve peers lock clean
 
 demo: $(VENV)/.run  ## tell the whole story on the stage and stay up; ONCE=1 ends after the story
 	@$(BIN)/linekeeper demo $(if $(ONCE),--once)
@@ -28,6 +32,15 @@ bench: $(VENV)/.dev  ## print the measures; nothing is asserted here
 
 serve: $(VENV)/.run  ## the whole house on this machine, embedded servers included
 	@$(BIN)/linekeeper up
+
+peers: $(EMULATE)  ## what others wrote to play Google, fetched by npm and held to its hash, for tests/conformance
+	@echo "$(EMULATE_SHA512)  $(EMULATE)" | sha512sum --check --quiet --strict
+	@mkdir -p .peers/emulate
+	@tar --extract --gzip --file $(EMULATE) --strip-components 1 --directory .peers/emulate
+
+$(EMULATE):
+	@mkdir -p .peers
+	@cd .peers && npm pack --silent emulate@0.11.2 >/dev/null
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@echo "Making the environment in $(VENV) (once)"
