@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from console import words
 from console.words import Word
+from jobs.licences import Seen
 from store.connections import Tie
 from store.database import Database, TenantId
 from store.owed import ACTIVITIES, LATER, WAITING
@@ -89,6 +90,16 @@ def attention(services: Services, at: Here, ties: Sequence[Tie], titles: dict[st
         )
         for tie in ties
         if tie.state == "needs_consent"
+    ]
+    found += [
+        Attention(
+            title=f"{words.vendor(tie.vendor, titles)}: this connection ends {at.times.mid(ends_at)}",
+            sentence=words.lapses(at.times.mid(ends_at)),
+            tone="bad",
+            tie=tie.id,
+        )
+        for tie in ties
+        if (ends_at := Seen.of(tie).ends_at) is not None and tie.state != "disconnected"
     ]
     silent = _silent(services, at, ties, titles)
     found += silent.values()

@@ -317,6 +317,14 @@ def health(tie: Tie, standing: Standing) -> Word:
     return Word("Working", "good", "check")
 
 
+def lapses(day: str) -> str:
+    """What Google's licences say of an account that has ours no more, and when it ends: today, on Fri 21 Nov."""
+    return (
+        "Google says that Linekeeper is not installed for this account any more. Unless it is installed again, or the "
+        f"account is connected here again, the connection ends {day} and what it brought is destroyed."
+    )
+
+
 def lasting(seconds: float) -> str:
     """Write a duration the way people say it: 42 s, 3 min 05 s, 1 h 12 min, 30 days."""
     whole = max(0, round(seconds))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from domain.errors import Forbidden, Refused, Trouble
+from jobs import leaving
 from store.database import TenantId
 from store.embedded import Postgres
 from tests.console_desk import Completed, Stage, post, running
@@ -58,6 +59,23 @@ def test_a_consent_that_does_not_last_sends_the_browser_on(stage: Stage) -> None
     (_, begun), (_, completed) = stage.stories.asked
     assert begun["browser"] == completed["browser"]
     assert "Connections" in text(browser.get("/console/connections"))
+
+
+def test_a_connection_that_is_about_to_end_says_when_and_why(stage: Stage) -> None:
+    """On the first page and on its own card; one that ended says what ended it."""
+    tenant, now = stage.office.tenant, stage.services.now().isoformat()
+    for vendor, label in (("google", "bob@a.example"), ("google", "sales@a.example")):
+        tie = stage.services.connections.add(tenant, "workspace", vendor, label=label)
+        stage.services.connections.set_facts(tenant, tie, licence={"held": True, "since": now, "times": 1})
+    leaving.removed(
+        stage.services, stage.services.connections.get(tenant, tie), leaving.UNLICENSED, said_at=stage.services.now()
+    )
+    browser = stage.browser("alice")
+
+    for path in ("/console/", "/console/connections"):
+        assert "not installed for this account any more" in text(browser.get(path))
+    assert 1 == text(browser.get("/console/")).count("this connection ends")
+    assert "removed from this account" in text(browser.get("/console/connections"))
 
 
 def test_whoever_completes_a_sign_in_is_signed_in(stage: Stage) -> None:
