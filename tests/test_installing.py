@@ -104,6 +104,7 @@ def test_the_whole_life_of_an_extension(shop: Shop) -> None:
     """Installed it waits; Alice consents; removed, everything ends as if she had disconnected; and it may come back."""
     assert [202, 202] == shop.says("installed", times=2)
     assert 1 == shop.tools.installs.waiting()
+    assert "linekeeper_installs_waiting 1.0" in house.front(shop.tools).get("/metrics").text
 
     tenant, tie = shop.consent()
     assert (0, {"crm"}) == (shop.tools.installs.waiting(), shop.tie(tenant, tie).facts["packages"].keys())

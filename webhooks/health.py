@@ -86,6 +86,8 @@ class _Now(Collector):
         yield from self._pops()
         oldest = self._services.mail.oldest_seconds() or 0.0
         yield GaugeMetricFamily("linekeeper_mail_oldest_seconds", "Age of the oldest cached message", value=oldest)
+        waiting = self._services.installs.waiting()
+        yield GaugeMetricFamily("linekeeper_installs_waiting", "Installed, and nobody consented yet", value=waiting)
 
     def _pops(self) -> Iterator[Metric]:
         """How long cards took in the last hour, for each tenant that had one; nothing is said of the others."""
