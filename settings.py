@@ -148,6 +148,11 @@ class Settings:
         "",
         "what Zoho's marketplace proves itself with when an extension is installed or removed; unset: nobody can",
     )
+    zoho_widget_script: str = _setting(
+        _url,
+        "https://live.zwidgets.com/js-sdk/1.5/ZohoEmbededAppSDK.min.js",
+        "Zoho's script that tells the frame on a record which record it is",
+    )
     zoho_concurrency: int = _setting(
         _whole(1, 25), 4, "requests under way to one Zoho organisation: its edition allows 5 (Free) to 25 (Ultimate)"
     )

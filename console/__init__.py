@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
@@ -34,6 +34,7 @@ from console import (
     numbers,
     overview,
     own,
+    pairing,
     panel,
     routing,
     session,
@@ -41,6 +42,7 @@ from console import (
     shown,
     sync_words,
     texts,
+    widget,
     words,
     workspace,
 )
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
     *(mail, noting, mailboxes, dialling),
+    *(widget, pairing),
     *(connections, accounts, sharing, journal, numbers, shown, routing, keys, holdings, ledger, consent),
 )
 
@@ -88,7 +91,12 @@ def create_console(
     def protect(response: Response) -> Response:
         page = request.endpoint
         return headers.guard(
-            response, services.settings, keep=page == "console.static", sound=page == "console.calls.one"
+            response,
+            services.settings,
+            keep=page == "console.static",
+            sound=page == "console.calls.one",
+            framed_by=g.get("framed_by", ()),
+            script_from=g.get("script_from", ""),
         )
 
     console.register_error_handler(Exception, errors.answer)

@@ -1,4 +1,5 @@
-"""What a browser is told about every page: load nothing of others, be framed by nobody, keep no copy.
+"""What a browser is told about every page: load nothing of others, be framed by nobody, keep no copy. What Zoho frames
+says by whom.
 
 Facts: OWASP ASVS 5 3.4; https://www.w3.org/TR/CSP3/#directive-form-action (browsers check it on redirects as well, so
 the origins where consent is given must be named).
@@ -6,6 +7,7 @@ the origins where consent is given must be named).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from flask import Response
@@ -27,28 +29,43 @@ def consent_origins(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys([origin(settings.google_auth_uri), *homes]))
 
 
-def content_policy(settings: Settings, *, sound: bool = False) -> str:
-    """The Content-Security-Policy of every page; `sound`: of one that plays a recording of ours."""
+def content_policy(
+    settings: Settings, *, sound: bool = False, framed_by: Sequence[str] = (), script_from: str = ""
+) -> str:
+    """The Content-Security-Policy of every page; `sound`: of one that plays a recording of ours.
+
+    `script_from`: somebody else's script is on the page, so it may ask nothing of us and send nothing anywhere.
+    """
     return "; ".join(
         (
             "default-src 'none'",
             "style-src 'self'",
             "img-src 'self'",
-            "script-src 'self'",
-            "connect-src 'self'",
+            " ".join(filter(None, ("script-src 'self'", script_from))),
+            *(("connect-src 'self'",) if not script_from else ()),
             *(("media-src 'self'",) if sound else ()),
-            " ".join(("form-action 'self'", *consent_origins(settings))),
+            " ".join(("form-action 'self'", *consent_origins(settings))) if not script_from else "form-action 'none'",
             "base-uri 'none'",
             "object-src 'none'",
-            "frame-ancestors 'none'",
+            " ".join(("frame-ancestors", *(framed_by or ("'none'",)))),
         )
     )
 
 
-def guard(response: Response, settings: Settings, *, keep: bool = False, sound: bool = False) -> Response:
+def guard(
+    response: Response,
+    settings: Settings,
+    *,
+    keep: bool = False,
+    sound: bool = False,
+    framed_by: Sequence[str] = (),
+    script_from: str = "",
+) -> Response:
     """Add the headers; `keep` for the style sheet and pictures, which hold nothing of anybody, `sound` for a player."""
     headers = response.headers
-    headers["Content-Security-Policy"] = content_policy(settings, sound=sound)
+    headers["Content-Security-Policy"] = content_policy(
+        settings, sound=sound, framed_by=framed_by, script_from=script_from
+    )
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers["Cross-Origin-Opener-Policy"] = "same-origin"

@@ -213,7 +213,8 @@ def _thread(at: Here, message: Message) -> list[Message]:
     services = desk().services
     people = services.hub.by_email(at.tenant.id, map(fold_email, message.correspondents))
     contacts = {contact for found in people.values() for contact in found}
-    near = {one.key: one for contact in contacts for one in services.mail.of_contact(at.tenant.id, contact, THREAD)}
-    mine = (message.mailbox, message.thread)
+    cached = [one for contact in contacts for one in services.mail.of_contact(at.tenant.id, contact, THREAD)]
+    mine = (message.mailbox, message.thread)  # so it is seen by whoever sees the message
+    near = {one.key: one for one in cached if (one.mailbox, one.thread) == mine}
     passing = passages.let_out_mail(services, at.tenant.id, EXIT, [*near.values()], actor=at.actor)
-    return next((found for found in threads([*passing]) if (found[0].mailbox, found[0].thread) == mine), [])
+    return next(iter(threads([*passing])), [])

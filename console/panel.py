@@ -23,7 +23,7 @@ from domain import phone
 from domain.mail import threads
 from domain.pop import shows
 from domain.remark import ASKED_FOR, is_missing
-from jobs import dialling, passages, privacy, steering
+from jobs import dialling, own_accounts, passages, privacy, steering
 from store.call_book import Kept
 from store.connections import Tie
 from store.finding import Contact
@@ -76,6 +76,7 @@ def index() -> ResponseReturnValue:
         dials=dialling.system_of(services, at.tenant.id) is not None,
         when=at.tenant.pops.when("inbound", at.user.pops),
         lines=services.devices.of(at.tenant.id, at.user.id),
+        lapsed=any(tie.state == "needs_consent" for tie in own_accounts.of(services, at.user)),
     )
 
 

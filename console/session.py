@@ -21,6 +21,7 @@ from console.desk import Here, desk, page
 from console.words import Times
 from domain.errors import Forbidden, Missing, Trouble, Unauthentic
 from settings import Settings
+from store.directory import Entry
 from store.tenants import Tenant, User
 
 SESSION_HOURS = 12
@@ -29,6 +30,7 @@ ALSO_FOR_AGENTS = frozenset(
     {
         "console.panel",
         "console.own",
+        "console.pairing",
         "console.workspace",
         "console.byhand",
         "console.calls",
@@ -53,7 +55,7 @@ WITHOUT_SESSION = frozenset(
         "console.consent.callback",
     }
 )
-COME_BACK = frozenset({"console.workspace.index"})  # where a card sends people: they go on there once signed in
+COME_BACK = frozenset({"console.workspace.index", "console.pairing.index"})  # where cards and frames send people
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 bp = Blueprint("session", __name__, url_prefix="/console")
@@ -137,9 +139,13 @@ def start(response: Response, user: User) -> Response:
 
 def _load(_: Request) -> Member | None:
     """Find whose session this is. A user who left, or a tenant that was erased, has none."""
-    services = desk().services
     value = _get("linekeeper_session")
-    entry = services.directory.find("session", value) if 0 < len(value) <= 128 else None
+    return member_of(desk().services.directory.find("session", value)) if 0 < len(value) <= 128 else None
+
+
+def member_of(entry: Entry | None) -> Member | None:
+    """Who an entry of the directory signs in, if they may still be."""
+    services = desk().services
     if entry is None or entry.user is None:
         return None
     try:
@@ -176,9 +182,8 @@ def member() -> Member | None:
     return current_user._get_current_object() if current_user.is_authenticated else None
 
 
-def seat() -> Here | None:
+def seat(found: Member | None) -> Here | None:
     """Seat whoever is signed in at the desk, for this request."""
-    found = member()
     if found is None:
         return None
     at = Here(found.user, found.tenant, Times.of(found.tenant.time_zone, desk().services.now()))
@@ -198,9 +203,9 @@ def wants_json() -> bool:
 
 def gate() -> ResponseReturnValue | None:
     """Let nobody past without a session, a fitting role and, to change something, this page's own form."""
-    if request.endpoint == "console.static":
+    if request.endpoint == "console.static" or request.blueprint == "console.widget":  # it has a session of its own
         return None
-    at = seat()
+    at = seat(member())
     if request.endpoint not in WITHOUT_SESSION:
         if at is None:
             if request.method in SAFE and not wants_json():

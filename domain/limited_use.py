@@ -155,7 +155,8 @@ EXITS = (
         sink="user",
         kinds=BOTH,
         where="console/mail.py",
-        sentence="Messages beside a person, a message's thread, and the form a letter to them is written on",
+        sentence="Messages beside a person, here and in the frame on their record in Zoho, a message's thread, and the"
+        " form a letter to them is written on",
     ),
     Exit(
         slug="cards",

@@ -310,9 +310,7 @@ def _connect_google(services: Services, provider: OAuthProvider, granted: Grante
         if not own:
             duties.append(("exchange", "contacts", services.settings.contacts_sync_seconds))
     if "mailbox" not in on:
-        services.mail.disconnect_box(
-            user.tenant, connection
-        )  # unticked this time: what was read before goes with the consent
+        services.mail.disconnect_box(user.tenant, connection)  # unticked: what was read before goes with the consent
     else:
         if who.email:
             services.directory.put("mailbox", who.email.casefold(), user.tenant, connection=connection)

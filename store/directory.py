@@ -28,6 +28,8 @@ Kind = Literal[
     "workspace",
     "google_account",
     "google_token",
+    "widget",
+    "widget_code",
 ]
 
 
@@ -56,6 +58,21 @@ class Directory:
                     directory.c.fingerprint == fingerprint,
                     func.coalesce(directory.c.expires_at, func.now() + func.make_interval(1)) > func.now(),
                 )
+            ).one_or_none()
+        return None if row is None else Entry(row.tenant_id, row.connection_id, row.user_id)
+
+    def take(self, kind: Kind, value: str) -> Entry | None:
+        """Find what is good once: it is not there any more."""
+        fingerprint = self._vault.own_fingerprint(kind, value)
+        with self._db.anyone() as connection:
+            row = connection.execute(
+                delete(directory)
+                .where(
+                    directory.c.kind == kind,
+                    directory.c.fingerprint == fingerprint,
+                    directory.c.expires_at > func.now(),
+                )
+                .returning(directory.c.tenant_id, directory.c.connection_id, directory.c.user_id)
             ).one_or_none()
         return None if row is None else Entry(row.tenant_id, row.connection_id, row.user_id)
 
@@ -128,7 +145,11 @@ class Directory:
 
     def strike_sessions(self, tenant: TenantId, user: UUID) -> int:
         """Sign somebody out, wherever they are signed in."""
-        mine = (directory.c.kind == "session") & (directory.c.tenant_id == tenant) & (directory.c.user_id == user)
+        mine = (
+            directory.c.kind.in_(("session", "widget", "widget_code"))
+            & (directory.c.tenant_id == tenant)
+            & (directory.c.user_id == user)
+        )
         with self._db.anyone() as database:
             return database.execute(delete(directory).where(mine)).rowcount
 

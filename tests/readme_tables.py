@@ -72,13 +72,16 @@ def _is_rule(row: str) -> bool:
 # ---- what the code says -----------------------------------------------------------------------------------------
 
 
+PLACES = ("/console", "/widget/zoho")  # whose pages are told together
+
+
 def doors() -> dict[str, str]:
-    """Method and path of every door, and the function behind it; the console's pages count as one."""
+    """Method and path of every door, and the function behind it; the pages of one place count as one."""
     found: dict[str, str] = {}
     for rule in wired().url_map.iter_rules():
         methods = "/".join(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-        console = rule.rule.startswith("/console/")
-        found["/console/..." if console else f"{methods} {rule.rule}"] = rule.endpoint
+        place = next((one for one in PLACES if rule.rule.startswith(one)), "")
+        found[f"{place}/..." if place else f"{methods} {rule.rule}"] = rule.endpoint
     return found
 
 

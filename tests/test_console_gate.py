@@ -22,6 +22,9 @@ OPEN = {
     "console.consent.install_google",
     "console.consent.callback",
     "console.static",
+    "console.widget.index",
+    "console.widget.enter",  # a code is asked for instead; see test_widget.py
+    "console.widget.leave",
 }
 FOR_AGENTS = (
     "/console/panel",
@@ -31,6 +34,8 @@ FOR_AGENTS = (
     "/console/missed",
     "/console/texts",
     "/console/contacts",
+    "/console/workspace",
+    "/console/widget",
 )
 FOR_ADMINISTRATORS = (
     "/console/settings",
@@ -38,6 +43,7 @@ FOR_ADMINISTRATORS = (
     "/console/settings/numbers",
     "/console/connections",
     "/console/connections/google",
+    "/console/accounts",
     "/console/connections/phone",
     "/console/connections/phone/standard",
     "/console/changes",
@@ -59,7 +65,7 @@ def rules(stage: Stage) -> list[tuple[str, str, str]]:
     """Every (endpoint, method, path) the console answers, ids made up."""
     made_up = {"call": uuid4(), "contact": uuid4(), "tie": uuid4(), "message": "m1", "vendor": "standard"}
     made_up |= {"action": "hangup", "key": uuid4(), "route": uuid4(), "rule": uuid4(), "row": uuid4(), "text": uuid4()}
-    made_up |= {"token": uuid4(), "line": uuid4()}
+    made_up |= {"token": uuid4(), "line": uuid4(), "module": "Contacts", "record": "1"}
     made_up |= {"provider": "zoho", "filename": "console.css", "rest": "nowhere"}
     with stage.app.test_request_context():
         adapter = stage.app.url_map.bind("localhost")

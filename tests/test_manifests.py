@@ -133,6 +133,10 @@ WRONG: dict[str, tuple[Callable[[Files], Any], str]] = {
         lambda files: files.update({"zoho/crm/app/a b.html": ""}),
         "zoho/crm: app/a b.html has a name the packer refuses.",
     ),
+    "a widget by http": (
+        lambda files: files.update({"zoho/widgets.md": files["zoho/widgets.md"].replace("https://", "http://")}),
+        "zoho/widgets.md is missing, or names no https address for the widget.",
+    ),
     "no English": (desk(lambda d: d.update(locale=["de"])), "zoho/desk: locale has to hold en."),
     "a language without words": (
         desk(lambda d: d.update(locale=["en", "de"])),
@@ -184,7 +188,7 @@ def test_a_scope_without_a_reason_is_a_fault(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_operator_renders_for_their_own_address(tmp_path: Path) -> None:
     """And checks it; for another address it is not right, and an address that is none is refused."""
     folder, own = str(tmp_path / "out"), "https://calls.alice.example"
-    assert (0, f"14 files written to {folder}.\n") == types("render", folder, "--base-url", own)
+    assert (0, f"15 files written to {folder}.\n") == types("render", folder, "--base-url", own)
     assert (0, "Nothing is wrong with them.\n") == types("check", folder, "--base-url", own)
     assert f"{own}/addon/google" in (tmp_path / "out" / DEPLOYMENT).read_text("utf-8")
 

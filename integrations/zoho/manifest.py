@@ -1,7 +1,8 @@
 """What Zoho's marketplace reads of us: a package for CRM and one for Desk's telephony, and what is wrong with one.
 
 Both are thin: they lead to the console, where consent is asked, and tell our door when they come and go. CRM has that
-said by two install actions, which are pasted into Sigma. Rules as `zet validate` 1.0.24 holds them, and
+said by two install actions, which are pasted into Sigma; its widget is typed in there from a sheet. Rules as
+`zet validate` 1.0.24 holds them, and
 https://www.zoho.com/developer/help/extensions/
 """
 
@@ -17,6 +18,9 @@ from urllib.parse import urlsplit
 CRM, DESK, ACTIONS = "zoho/crm", "zoho/desk", "zoho/install-actions"
 DOOR = "/webhooks/zoho/lifecycle"
 SECRET = "ZOHO_LIFECYCLE_SECRET"  # noqa: S105 - stands where the operator writes the setting's value
+SHEET = "zoho/widgets.md"
+WIDGET = "/widget/zoho"  # `console.widget`
+FRAMED_IN = ("Contacts", "Leads")  # the modules whose records show it
 FILE_NAME, FOLDER_NAME = re.compile(r"[A-Za-z0-9_.$-]{1,50}"), re.compile(r"[A-Za-z0-9_$-]{1,50}")
 PACKED = {"txt", "md", "xml", "jpg", "jpeg", "png", "gif", "svg", "css", "js", "html", "json", "woff", "woff2", "ttf"}
 MOST_FILES, MOST_BYTES, MOST_CONFIGS = 250, 5 * 1024 * 1024, 20
@@ -62,6 +66,7 @@ def packages(base_url: str, logo: str) -> dict[str, str]:
             "Connect your telephone system", f"{base_url}/install/zoho", "Connect Linekeeper"
         ),
         f"{CRM}/app/logo.svg": logo,
+        SHEET: _sheet(base_url),
         f"{ACTIONS}/on-installation.dg": _action(base_url, "installed", "On Installation: after every upgrade too"),
         f"{ACTIONS}/on-uninstallation.dg": _action(base_url, "removed", "On Uninstallation"),
         f"{DESK}/plugin-manifest.json": _json(desk),
@@ -73,7 +78,9 @@ def packages(base_url: str, logo: str) -> dict[str, str]:
 
 
 def faults(files: Mapping[str, str]) -> Iterator[str]:
-    """Say what Zoho's packer or its reviewers would refuse of both packages."""
+    """Say what Zoho's packer or its reviewers would refuse of both packages, and of the sheet beside them."""
+    if not re.search(rf"\| https://[^ |]+{WIDGET} \|", files.get(SHEET, "")):
+        yield f"{SHEET} is missing, or names no https address for the widget."
     for package in (CRM, DESK):
         mine = {
             path.removeprefix(f"{package}/"): text for path, text in files.items() if path.startswith(f"{package}/")
@@ -139,6 +146,28 @@ def _desk(manifest: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[str
         for key in ("url", "logo", "icon"):
             if str(widget.get(key, "")).removeprefix("/") not in files:
                 yield f"A widget names {widget.get(key)}, which is not in the package."
+
+
+def _sheet(base_url: str) -> str:
+    """What is typed in at Sigma for the widget: a package of CRM holds no manifest."""
+    rows = {
+        "Component": "Widget (connected app)",
+        "Name": "Linekeeper: calls and mail",
+        "Type": "Related list",
+        "Modules": ", ".join(FRAMED_IN),
+        "Hosting": "External",
+        "Base URL": f"{base_url}{WIDGET}",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return f"""# The widget in Zoho CRM
+
+Typed in at Sigma, beside the package `crm/`. It shows whom a record is, their calls, and the threads of mail the user
+may see; it writes nothing. Who looks signs in inside the frame, with a code from the console.
+
+| field | value |
+| --- | --- |
+{table}
+"""
 
 
 def _json(value: Any) -> str:
