@@ -14,6 +14,7 @@ import click
 
 from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
+from domain.besides import SOURCES
 from domain.errors import Missing, Upstream
 from jobs import both_ways, connect, passages, reconcile, worker
 from jobs.services import Services
@@ -21,6 +22,7 @@ from store.connections import Tie
 
 of_tenant = click.option("--tenant", help="A tenant's id; without it, all of them.")
 OPERATOR = "operator"
+READS = ("read.crm", "read.book", *(source.chore for source in SOURCES))
 PATIENCE_SECONDS = 600.0
 PROGRESS_SECONDS = 2.0
 
@@ -229,7 +231,7 @@ def sync_contacts(tenant: str | None, json_: bool) -> None:
     """Read every side, let changes travel and write the phonebooks now; a second run writes nothing."""
     with services() as opened:
         for one in tenants_of(opened, tenant):
-            for kind in ("read.crm", "read.book", both_ways.CHORE):
+            for kind in (*READS, both_ways.CHORE):
                 opened.chores.hurry(one, kind)
             for progress in _visits(opened, one):
                 click.echo(f"{one}: {progress['done']:,} of {progress['done'] + progress['left']:,}", err=True)
@@ -237,7 +239,7 @@ def sync_contacts(tenant: str | None, json_: bool) -> None:
             {"tenant": one, "chore": chore.kind, "result": chore.progress, "reason": chore.reason}
             for one in tenants_of(opened, tenant)
             for chore in opened.chores.all(one)
-            if chore.kind in ("read.crm", "read.book", both_ways.CHORE, "write.phonebook")
+            if chore.kind in (*READS, both_ways.CHORE, "write.phonebook")
         ]
     table(reports, json_=json_, nothing="Nothing to read.")
 

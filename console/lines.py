@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 NOT_LOGGED = {"own": "our own number", "left_out": "left out"}
-SIDES = {"zoho": "Zoho", "google": "Google"}
+SIDES = {
+    "zoho": "Zoho",
+    "google": "Google",
+    "google:others": "Google’s other contacts",
+    "google:directory": "Google’s directory",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Nothing is read from the other side here but the labels there are to choose from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,18 +16,20 @@ from console import sync_words, words
 from console.desk import desk, here, page
 from console.forms import Filled, Nothing, asked, filled
 from console.overview import titles
-from console.sharing_forms import TIES, HeldForm, LimitForm, Pause, SharingForm
+from console.sharing_forms import TIES, Besides, HeldForm, LimitForm, Pause, SharingForm
+from domain.besides import DIRECTORY, SOURCES, by_slug
+from domain.consent import Standing
 from domain.errors import Malformed, Missing, Upstream
 from domain.own_account import holder
 from domain.sharing import WRITING, Limit, Sharing
-from jobs import both_ways, holding, passages, sharing
+from jobs import besides, both_ways, holding, passages, sharing
 from store.chores import Chore
 from store.connections import Tie
 
 bp = Blueprint("sharing", __name__, url_prefix="/console/connections/<uuid:tie>/contacts")
 EXIT = "held run"  # the gate's name for it (`domain.limited_use`)
 KINDS = ("crm", "workspace")  # connections whose contacts can be written
-SHOWN = ("read.crm", "read.book", both_ways.CHORE)
+SHOWN = ("read.crm", "read.book", *(source.chore for source in SOURCES), both_ways.CHORE)
 
 
 @bp.get("")
@@ -41,7 +43,7 @@ def index(tie: UUID) -> ResponseReturnValue:
 def choose(tie: UUID) -> ResponseReturnValue:
     """Follow another choice from now on."""
     found = _tie(tie)
-    form = filled(SharingForm(frozenset(_choices(found)), Sharing.from_facts(found.facts).paused))
+    form = filled(SharingForm(frozenset(_choices(found)), Sharing.from_facts(found.facts)))
     if not form.good:
         return _page(found, form), 400
     sharing.choose(desk().services, found, form.value, actor=here().actor)
@@ -68,6 +70,18 @@ def pause(tie: UUID) -> ResponseReturnValue:
     if not form.good:
         raise Malformed("Pause or go on: there is nothing else.", code="field.invalid")
     sharing.pause(desk().services, found, form.value["do"] == "pause", actor=here().actor)
+    return redirect(url_for("console.sharing.index", tie=found.id), 303)
+
+
+@bp.post("/besides")
+def besides_contacts(tie: UUID) -> ResponseReturnValue:
+    """Stop reading what Google knows beside contacts and forget it, or read it again."""
+    found = _tie(tie)
+    form = filled(Besides())
+    source = by_slug(form.value["source"]) if form.good else None
+    if source is None or source.slug not in _on(found):
+        raise Malformed("Read it or stop: there is nothing else, and only what is allowed.", code="field.invalid")
+    besides.choose(desk().services, found, source, form.value["do"] == "read", actor=here().actor)
     return redirect(url_for("console.sharing.index", tie=found.id), 303)
 
 
@@ -101,6 +115,12 @@ def _choices(tie: Tie) -> Mapping[str, str]:
         return dict.fromkeys(Sharing.from_facts(tie.facts).only, "A label you chose")
 
 
+def _on(tie: Tie) -> list[str]:
+    """The features of a connection that are on."""
+    every = desk().connect.features(desk().services, here().tenant.id, tie)
+    return [item.feature.slug for item in every if item.on]
+
+
 def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) -> str:
     services, at = desk().services, here()
     chosen = Sharing.from_facts(tie.facts)
@@ -122,10 +142,26 @@ def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) ->
         writing=next((item for item in features if item.feature.slug == WRITING), None),
         limit=(limits.given.get("percent") if limits else None) or at.tenant.contacts.percent,
         limit_errors=limits.errors if limits else {},
+        besides=_besides(tie, features, chosen),
         held=[_held(one) for one in chores if one.held],
         running=next((one.progress for one in chores if one.progress.get("left")), None),
         waiting=_waiting(tie),
     )
+
+
+def _besides(tie: Tie, features: Sequence[Standing], chosen: Sharing) -> list[dict[str, Any]]:
+    """What Google knows beside contacts, where that is allowed: how many of them we know, and whether it is read."""
+    allowed = {item.feature.slug: item.feature for item in features if item.on}
+    return [
+        {
+            "feature": allowed[source.slug],
+            "read": source.slug not in chosen.stopped,
+            "known": desk().services.hub.known(tie.tenant, tie.id, [source.module]),
+            "none": source is DIRECTORY and tie.facts.get(besides.NONE) == "none",
+        }
+        for source in SOURCES
+        if source.slug in allowed
+    ]
 
 
 def _held(chore: Chore) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 
 from console.forms import MESSAGES, Form, choice
+from domain.besides import SOURCES
 from domain.sharing import DIRECTIONS, OWNERS, Sharing
 from domain.telling import Field
 
@@ -23,10 +25,10 @@ class SharingForm(Form):
     owner_title = choice(OWNERS, load_default="left")
     labels = fields.List(fields.String(validate=validate.Length(min=1, max=200)), load_default=list)
 
-    def __init__(self, among: frozenset[str], paused: bool) -> None:
-        """`among`: the labels or modules there are; `paused` stays as it is."""
+    def __init__(self, among: frozenset[str], now: Sharing) -> None:
+        """`among`: the labels or modules there are; `now`: what is chosen; what is not asked here stays."""
         super().__init__()
-        self.among, self.paused = among, paused
+        self.among, self.now = among, now
 
     @post_load
     def to_sharing(self, data: dict[str, Any], **_: Any) -> Sharing:
@@ -34,7 +36,7 @@ class SharingForm(Form):
         if len(only) > MOST_CHOSEN or not self.among.issuperset(only):
             raise ValidationError("Please choose among these.", "labels")
         owner = {name: data[f"owner_{name}"] for name in TIES if data[f"owner_{name}"] != "left"}
-        return Sharing(direction=data["direction"], owner=owner, only=only, paused=self.paused)
+        return replace(self.now, direction=data["direction"], owner=owner, only=only)
 
 
 class LimitForm(Form):
@@ -49,6 +51,13 @@ class LimitForm(Form):
     @post_load
     def to_percent(self, data: dict[str, Any], **_: Any) -> int:
         return int(data["percent"])
+
+
+class Besides(Form):
+    """Read what Google knows beside contacts, or stop and forget it."""
+
+    source = choice(tuple(one.slug for one in SOURCES), required=True)
+    do = choice(("read", "stop"), required=True)
 
 
 class HeldForm(Form):

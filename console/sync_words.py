@@ -18,6 +18,11 @@ WAYS = {  # the same, as an administrator chooses
         "What changes in {title} is taken over elsewhere, and what changes elsewhere is written here.",
     ),
 }
+BESIDES = {  # what Google knows beside contacts, as a state
+    "read": Word("Read", "good", "in"),
+    "stopped": Word("Not read", "quiet", "clock"),
+    "none": Word("None there", "quiet", "cross"),
+}
 MODULES = {"Contacts": "Contacts", "Leads": "Leads", "Accounts": "Companies with a number"}
 FIELDS = {  # domain.telling.Field
     "name": "Name",
@@ -40,6 +45,13 @@ HELD = {  # what a held run would do, by its chore
     "read.book": (
         "{removing} of {known} people are gone from Google. "
         "Continuing removes them here, and from Zoho where changes travel there."
+    ),
+    "read.others": (
+        "{removing} of {known} people are gone from Google’s other contacts. "
+        "Continuing removes them here and nowhere else."
+    ),
+    "read.directory": (
+        "{removing} of {known} people are gone from Google’s directory. Continuing removes them here and nowhere else."
     ),
     "exchange": "This run would delete {removing} of {known} people on the other side.",
 }

@@ -162,6 +162,8 @@ DUTIES = {
     "read.crm": "reading contacts",
     "watch.crm": "being told of changes",
     "read.book": "reading contacts",
+    "read.others": "reading other contacts",
+    "read.directory": "reading the directory",
     "exchange": "keeping contacts in step",
     "watch.mail": "being told of new mail",
     "read.mail": "reading mail",

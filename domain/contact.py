@@ -13,7 +13,7 @@ from typing import Any
 
 from domain import phone
 
-Side = str  # "zoho", "google", "standard", ...: the vendor of the connection that said it
+Side = str  # "zoho", "google", "google:directory" (`domain.besides`), ...: which side said it
 NAMES = ("given", "family", "company", "title")
 LONGEST_PREFIX = 8  # letters of a name's beginning that people are found by
 

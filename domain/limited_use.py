@@ -9,12 +9,13 @@ Rules: https://developers.google.com/terms/api-services-user-data-policy#additio
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from domain.besides import DIRECTORY, GOOGLE, OTHERS
+from domain.contact import Side
 from domain.errors import Forbidden, Missing
 
-GOOGLE = "google"  # how a field's provenance (`domain.contact.Merged.source`) names this side
 POLICY = "https://developers.google.com/terms/api-services-user-data-policy"
 RULES = f"{POLICY}#additional_requirements_for_specific_api_scopes"
 WORKSPACE_POLICY = "https://developers.google.com/workspace/workspace-api-user-data-developer-policy"
@@ -35,6 +36,7 @@ class Kind:
     title: str
     consents: frozenset[str]
     kept: str  # where it lies meanwhile, for reviewers
+    side: Side = ""  # how a field's provenance (`domain.contact.Merged.source`) names it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,21 @@ KINDS = (
         title="Contacts of a Google account: names, companies, numbers, addresses",
         consents=frozenset({"contacts", "contacts-write"}),
         kept="sealed in PostgreSQL, each field with the side that said it; gone with the connection",
+        side=GOOGLE,
+    ),
+    Kind(
+        slug=OTHERS.slug,
+        title="Other contacts of a Google account that have a number: names and numbers",
+        consents=frozenset({OTHERS.slug}),
+        kept="sealed in PostgreSQL, apart from contacts; gone when it is switched off, or with the connection",
+        side=OTHERS.side,
+    ),
+    Kind(
+        slug=DIRECTORY.slug,
+        title="People of an account's Workspace directory who have a number: names, jobs and numbers",
+        consents=frozenset({DIRECTORY.slug}),
+        kept="sealed in PostgreSQL, apart from contacts; gone when it is switched off, or with the connection",
+        side=DIRECTORY.side,
     ),
     Kind(
         slug="mail",
@@ -74,6 +91,8 @@ KINDS = (
         kept="sealed in a memory-only cache for at most 24 hours, headers only",
     ),
 )
+
+_BY_SIDE = {one.side: one.slug for one in KINDS if one.side}
 
 SINKS = (
     Sink(
@@ -85,12 +104,14 @@ SINKS = (
         slug="crm",
         title="This organisation's own Zoho",
         sentence="A caller's name is written into your own Zoho with the call; contacts where you keep both in step."
-        " Of mail only a message for which somebody pressed the button that writes it there.",
+        " Of mail only a message for which somebody pressed the button that writes it there; of other contacts and the"
+        " directory nothing.",
     ),
     Sink(
         slug="phone",
         title="This organisation's own phone system",
-        sentence="Names and numbers go into the phonebook of your own phone system, so that telephones show who calls.",
+        sentence="Names and numbers go into the phonebook of your own phone system, so that telephones show who calls;"
+        " those of other contacts and of the directory only while it rings.",
     ),
     Sink(
         slug="programs",
@@ -133,27 +154,29 @@ SINKS = (
     ),
 )
 
-CONTACTS, MAIL, BOTH = frozenset({"contacts"}), frozenset({"mail"}), frozenset({"contacts", "mail"})
+CONTACTS, MAIL = frozenset({"contacts"}), frozenset({"mail"})
+PEOPLE = CONTACTS | {OTHERS.slug, DIRECTORY.slug}  # looked up and shown, not written
+ALL = PEOPLE | MAIL
 
 EXITS = (
     Exit(
         slug="calls",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="console/lines.py",
         sentence="Who called: beside calls in lists, on a call's page and in the panel",
     ),
     Exit(
         slug="people",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="console/contacts.py",
         sentence="A person's page, and search by name, number or address",
     ),
     Exit(
         slug="mail",
         sink="user",
-        kinds=BOTH,
+        kinds=ALL,
         where="console/mail.py",
         sentence="Messages beside a person, here and in the frame on their record in Zoho, a message's thread, and the"
         " form a letter to them is written on",
@@ -161,49 +184,49 @@ EXITS = (
     Exit(
         slug="cards",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="jobs/cards/look.py",
         sentence="Who is meant by the open message, meeting or file, on a card in Google Workspace",
     ),
     Exit(
         slug="panel",
         sink="user",
-        kinds=BOTH,
+        kinds=ALL,
         where="console/panel.py",
         sentence="Who is on the line, who else has the number, and their latest mail",
     ),
     Exit(
         slug="why",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="console/why.py",
         sentence="Why a call was given to that person, and who else has the number",
     ),
     Exit(
         slug="texts",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="console/texts.py",
         sentence="With whom text messages and faxes were exchanged",
     ),
     Exit(
         slug="correcting",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="console/byhand.py",
         sentence="Whom to choose from when a call is put right by hand",
     ),
     Exit(
         slug="choices",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="console/overview.py",
         sentence="Whose a shared number is, in the settings",
     ),
     Exit(
         slug="held run",
         sink="user",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="console/sharing.py",
         sentence="Some of those whom a held run would remove",
     ),
@@ -260,7 +283,7 @@ EXITS = (
     Exit(
         slug="caller name",
         sink="phone",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="jobs/hints.py",
         sentence="The caller's name when the phone system asks for it while it rings",
     ),
@@ -274,14 +297,14 @@ EXITS = (
     Exit(
         slug="export",
         sink="export",
-        kinds=BOTH,
+        kinds=ALL,
         where="jobs/export.py",
         sentence="The tenant's export, and the export of one person",
     ),
     Exit(
         slug="operator",
         sink="staff",
-        kinds=CONTACTS,
+        kinds=PEOPLE,
         where="commands/desk.py",
         sentence="`linekeeper contacts find`, with the reason",
     ),
@@ -290,6 +313,11 @@ EXITS = (
 
 def kind(slug: str) -> Kind:
     return next(one for one in KINDS if one.slug == slug)
+
+
+def kinds_in(sources: Iterable[Collection[Side]]) -> set[str]:
+    """Which kinds there are among what these sides said, field by field."""
+    return {_BY_SIDE[side] for sides in sources for side in sides if side in _BY_SIDE}
 
 
 def sink(slug: str) -> Sink:

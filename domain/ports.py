@@ -456,11 +456,15 @@ class Reading:
     cursor: str = ""  # where to go on next time; set when `items` is exhausted
 
 
-class AddressBook(Protocol):
-    """A user's own contacts."""
+class PeopleListing(Protocol):
+    """People who are read and never written."""
 
     def read(self, cursor: str) -> Reading:
         """Read since `cursor`, or everything when it is empty. Raises CursorLost before the first item."""
+
+
+class AddressBook(PeopleListing, Protocol):
+    """A user's own contacts."""
 
     def labels(self) -> dict[str, str]:
         """The labels people put contacts under, by the side's own name for each."""

@@ -21,12 +21,14 @@ WRITING = "contacts-write"  # the feature a connection that is written needs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharing:
-    """One connection's choice. `only`: the labels or modules that take part; empty: everything."""
+    """One connection's choice. `only`: the labels or modules that take part; empty: everything. `stopped`: what Google
+    knows beside contacts (`domain.besides`) and is not read any more."""
 
     direction: Direction = "read"
     owner: Mapping[Field, Owner] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     paused: bool = False
+    stopped: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
@@ -41,12 +43,20 @@ class Sharing:
             owner=dict(data.get("owner", {})),
             only=tuple(data.get("only", ())),
             paused=bool(data.get("paused", False)),
+            stopped=tuple(data.get("stopped", ())),
         )
 
     def as_facts(self) -> dict[str, Any]:
         """Plain JSON, for the connection's facts."""
-        data = {"direction": self.direction, "owner": dict(self.owner), "only": list(self.only), "paused": self.paused}
-        return {FACT: data}
+        return {
+            FACT: {
+                "direction": self.direction,
+                "owner": dict(self.owner),
+                "only": list(self.only),
+                "paused": self.paused,
+                "stopped": list(self.stopped),
+            }
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,17 @@ from integrations import guard
 from integrations.google.provider import signed_in as google_signed_in
 from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
-from jobs import buttons, country, google_accounts, numbers, own_accounts, reconcile, recordings, workspace
+from jobs import (
+    besides,
+    buttons,
+    country,
+    google_accounts,
+    numbers,
+    own_accounts,
+    reconcile,
+    recordings,
+    workspace,
+)
 from jobs.services import DOOR_URL, Services, upstream
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
@@ -299,11 +309,13 @@ def _connect_google(services: Services, provider: OAuthProvider, granted: Grante
     )
     if tie is None or tie.state == "disconnected":
         own_accounts.claim(services, user, services.connections.get(user.tenant, connection), own=own)
+    on = {item.feature.slug for item in standing(provider.features, granted.answer.scopes) if item.on}
+    # first, so that what this consent does not carry any more is gone before the one that carried it
+    besides.settle(services, services.connections.get(user.tenant, connection), on)
     standings = _keep(services, provider, granted, user.tenant, connection, user)
     services.mail.mend(user.tenant)
     workspace.learn(services, user, who.subject)
     google_accounts.listen(services, user.tenant, connection, subject=who.subject, refresh=granted.answer.refresh)
-    on = {item.feature.slug for item in standings if item.on}
     duties = [("renew", "contacts", RENEW_SECONDS)]
     if "contacts" in on:
         duties.append(("read.book", "contacts", services.settings.contacts_sync_seconds))

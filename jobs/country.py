@@ -5,6 +5,7 @@ A number read in another country is another number, so a new country has everybo
 
 from __future__ import annotations
 
+from domain.besides import SOURCES
 from domain.ports import Organisation
 from jobs.services import Services
 from store.connections import Tie
@@ -13,7 +14,7 @@ from store.tenants import User
 
 BECAUSE = "country_from"  # the fact of a CRM connection: organisation, phone, data_centre, chosen; empty: assumed
 CHOSEN = "chosen"
-BOOK = "read.book"
+BOOKS = ("read.book", *(source.chore for source in SOURCES))
 
 
 def learn(services: Services, tie: Tie, organisation: Organisation) -> None:
@@ -45,7 +46,9 @@ def _move(services: Services, tenant: TenantId, country: str) -> None:
         return
     services.tenants.set(tenant, region=country)
     for tie in services.connections.all(tenant, kind="workspace"):
-        services.connections.set_cursor(tenant, tie.id, BOOK, "")
-    for kind in ("read.crm", BOOK):  # the CRM's reading notices by itself that numbers are read otherwise
+        for kind in BOOKS:
+            if services.connections.cursor(tenant, tie.id, kind):
+                services.connections.set_cursor(tenant, tie.id, kind, "")
+    for kind in ("read.crm", *BOOKS):  # the CRM's reading notices by itself that numbers are read otherwise
         services.chores.hurry(tenant, kind)
     services.ring(tenant, "contacts")

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain import limited_use
-from domain.limited_use import GOOGLE
 from jobs import privacy
 from jobs.erase import who
 from store import footprint
@@ -55,7 +54,7 @@ def _lines(services: Services, tenant: TenantId, person: Person | None, actor: s
             for holding, row in footprint.export(database, services.vault, tenant, found):
                 yield _line(holding, row)
                 if row["table"] == "contacts":
-                    google["people"] += any(GOOGLE in sides for sides in row["person"].get("source", {}).values())
+                    google["people"] += bool(limited_use.kinds_in(row["person"].get("source", {}).values()))
                     cached = services.mail.of_contact(tenant, row["id"], MAIL_AT_MOST)
                     for message in privacy.shown(services, tenant, cached):
                         google["messages"] += 1

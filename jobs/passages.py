@@ -2,8 +2,9 @@
 
 One line lets people or messages out: `people(services, tenant, "calls", ids)`, `let_out(...)` for contacts that are at
 hand, `let_out_mail(...)` for messages, `whole(...)` and `note_whole(...)` for an account's own words as they stand. The
-exit's row in `domain.limited_use` says where it leads. What came from an account whose consent is gone stays here: the
-contact is handed over as the other sides know them, or not at all. A passage is a row in the tenant's ledger,
+exit's row in `domain.limited_use` says where it leads, and of which kinds nothing ever leaves there: that is left out
+without a word. What came from an account whose consent is gone stays here: the contact is handed over as the other
+sides know them, or not at all. A passage is a row in the tenant's ledger,
 `google.passed`, with ids and counts; a refusal is `google.refused`.
 """
 
@@ -21,9 +22,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain import limited_use
+from domain.besides import GOOGLE, side_of
 from domain.consent import standing
+from domain.contact import Side
 from domain.errors import Missing
-from domain.limited_use import GOOGLE, Exit, NotForThat
+from domain.limited_use import CONTACTS, PEOPLE, Exit, NotForThat
 from domain.mail import Message
 from domain.ports import in_batches
 from store.database import TenantId
@@ -72,25 +75,40 @@ def allowed(
     reason: str = "",
 ) -> list[Contact]:
     """The same without a note, for whoever has yet to see what really leaves; they call `note` then."""
-    every = list(contacts)
+    every = fitting(services, tenant, way, contacts, actor=actor)
     theirs = [one.id for one in every if from_google(one)]
     if not theirs:
         return every
     out = _exit(services, tenant, way, actor)
+    kinds = {kind for one in every for kind in limited_use.kinds_in(one.source.values())}
     try:
         limited_use.check(out, "contacts", reason=reason, human_read=_reasons(services, tenant, out))
-        why, shut = "limited_use.consent", _accounts(services, tenant, carrying=False)
+        why, shut = "limited_use.consent", _shut(services, tenant, kinds, standing_too=False)
     except NotForThat as refusal:
-        why, shut = refusal.code, _accounts(services, tenant)
+        why, shut = refusal.code, _shut(services, tenant, kinds)
         if why != "limited_use.no_reason":
             _refused(services, tenant, out, why, len(theirs), actor)
             raise
     held = _held(services, tenant, theirs, shut) if shut else set()
-    if not held:
+    if held:
+        _refused(services, tenant, out, why, len(held), actor)
+    return _stripped(services, tenant, every, held, shut)
+
+
+def fitting(
+    services: Services, tenant: TenantId, way: str, contacts: Iterable[Contact], *, actor: str = "system"
+) -> list[Contact]:
+    """These contacts without the kinds that never leave there; who is known by nothing else is left out."""
+    every = list(contacts)
+    known = {one.id: kinds for one in every if (kinds := limited_use.kinds_in(one.source.values()))}
+    if not known:
         return every
-    _refused(services, tenant, out, why, len(held), actor)
-    known = _without(services, tenant, held, shut)
-    return [known.get(one.id, one) for one in every if one.id in known or one.id not in held]
+    unfit = PEOPLE - CONTACTS - _exit(services, tenant, way, actor).kinds
+    theirs = [id for id, kinds in known.items() if kinds & unfit]
+    if not theirs:
+        return every
+    shut = _shut(services, tenant, unfit)
+    return _stripped(services, tenant, every, _held(services, tenant, theirs, shut), shut)
 
 
 def let_out_mail(
@@ -149,7 +167,7 @@ def whole(services: Services, tenant: TenantId, way: str, account: UUID, count: 
     out = _exit(services, tenant, way, actor)
     with _refusing(services, tenant, out, count, actor):
         limited_use.check(out, "contacts")
-        if account in _accounts(services, tenant, carrying=False):
+        if (account, GOOGLE) in _shut(services, tenant, CONTACTS, standing_too=False):
             raise NotForThat("The consent it came under has ended.", code="limited_use.consent")
 
 
@@ -162,11 +180,11 @@ def note_whole(
 
 def from_google(contact: Contact) -> bool:
     """Is anything of this contact Google's word?"""
-    return any(GOOGLE in sides for sides in contact.source.values())
+    return bool(limited_use.kinds_in(contact.source.values()))
 
 
 def _fields(contacts: Iterable[Contact]) -> int:
-    return sum(GOOGLE in sides for one in contacts for sides in one.source.values())
+    return sum(bool(limited_use.kinds_in([sides])) for one in contacts for sides in one.source.values())
 
 
 def _exit(services: Services, tenant: TenantId, way: str, actor: str) -> Exit:
@@ -184,35 +202,46 @@ def _reasons(services: Services, tenant: TenantId, out: Exit) -> tuple[str, ...]
     return services.profiles.get(services.tenants.get(tenant).profile).google.human_read
 
 
-def _accounts(services: Services, tenant: TenantId, *, carrying: bool = True) -> set[UUID]:
-    """The tenant's Google accounts; `carrying=False`: only those whose consent does not carry contacts (any more)."""
+def _shut(
+    services: Services, tenant: TenantId, kinds: Collection[str], *, standing_too: bool = True
+) -> set[tuple[UUID, Side]]:
+    """The tenant's Google accounts and what they say of these kinds; `standing_too=False`: only where the consent that
+    carried it is gone."""
     features = services.providers[GOOGLE].features
-    return {
-        tie
-        for tie, scopes in services.grants.standing(tenant, GOOGLE).items()
-        if carrying
-        or not limited_use.allows("contacts", {one.feature.slug for one in standing(features, scopes) if one.on})
-    }
+    found: set[tuple[UUID, Side]] = set()
+    for tie, scopes in services.grants.standing(tenant, GOOGLE).items():
+        on = {one.feature.slug for one in standing(features, scopes) if one.on}
+        gone = [slug for slug in kinds if standing_too or not limited_use.allows(slug, on)]
+        found |= {(tie, limited_use.kind(slug).side) for slug in gone}
+    return found
 
 
-def _held(services: Services, tenant: TenantId, ids: Collection[UUID], shut: Collection[UUID]) -> set[UUID]:
-    """Those among them whom one of these accounts told us of."""
+def _held(
+    services: Services, tenant: TenantId, ids: Collection[UUID], shut: Collection[tuple[UUID, Side]]
+) -> set[UUID]:
+    """Those among them of whom one of these told us."""
     return {
         one
         for batch in in_batches(ids, BATCH)
         for one, places in services.hub.where(tenant, batch).items()
-        if any(place.connection in shut for place in places)
+        if any((place.connection, side_of(place.vendor, place.module)) in shut for place in places)
     }
 
 
-def _without(
-    services: Services, tenant: TenantId, ids: Collection[UUID], shut: Collection[UUID]
-) -> dict[UUID, Contact]:
-    """These people as everybody but those accounts knows them."""
+def _stripped(
+    services: Services,
+    tenant: TenantId,
+    every: list[Contact],
+    held: Collection[UUID],
+    shut: Collection[tuple[UUID, Side]],
+) -> list[Contact]:
+    """The held ones as everybody else knows them, the others as they are."""
+    if not held:
+        return every
     known: dict[UUID, Contact] = {}
-    for batch in in_batches(ids, BATCH):
+    for batch in in_batches(held, BATCH):
         known |= services.hub.people_without(tenant, batch, shut)
-    return known
+    return [known.get(one.id, one) for one in every if one.id in known or one.id not in held]
 
 
 @contextmanager

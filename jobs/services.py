@@ -18,9 +18,10 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 import integrations
+from domain.besides import Source
 from domain.errors import ConsentLost
 from domain.gate import Limits, Turn
-from domain.ports import AddressBook, CallBridge, Crm, Http, Mailbox, PhoneSystem, TelephonyVendor
+from domain.ports import AddressBook, CallBridge, Crm, Http, Mailbox, PeopleListing, PhoneSystem, TelephonyVendor
 from domain.profile import Profiles
 from domain.sharing import Sharing
 from domain.telling import PeopleWriter
@@ -163,6 +164,17 @@ class Services:
         """A Google user's contacts, as far as they take part."""
         return google.open_contacts(
             only=Sharing.from_facts(tie.facts).only,
+            http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
+            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            root=self.settings.google_api_root,
+            region=self.tenants.get(tie.tenant).region,
+            timeout=self.settings.request_timeout_seconds,
+        )
+
+    def beside(self, tie: Tie, source: Source) -> PeopleListing:
+        """A Google user's other contacts, or the directory of their organisation."""
+        return google.open_beside(
+            source,
             http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
             tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
             root=self.settings.google_api_root,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from domain.agreement import Step
+from domain.besides import SOURCES
 from domain.contact import Person, Record, fold_email
 from domain.errand import Errand
 from domain.errors import Forbidden, Missing
@@ -64,7 +65,8 @@ def pause(services: Services, tie: Tie, paused: bool, *, actor: str) -> None:
     choose(services, tie, replace(now, paused=paused), actor=actor)
     if not paused:
         services.effects.wake(tie.tenant, tie.id)
-        services.chores.hurry(tie.tenant, READS[tie.kind], tie.id)
+        for kind in (READS[tie.kind], *(source.chore for source in SOURCES)):
+            services.chores.hurry(tie.tenant, kind, tie.id)
 
 
 # ---- taking back --------------------------------------------------------------------------------------------------

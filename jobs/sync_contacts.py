@@ -7,7 +7,7 @@ remove too much raises Held: nothing is removed and the chore says so until a pe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection
 
+from domain.besides import BOOK
 from domain.contact import Gone, Record, keys
 from domain.errors import Malformed, NotAllowed, Trouble, TryLater, Unanswered
 from domain.pairs import key_of
@@ -94,7 +95,7 @@ def read_book(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False
     except CursorLost:
         log.info("cursor_lost", tenant=str(tie.tenant), connection=str(tie.id))
         reading = book.read("")
-    counts = take(services, tie, reading.items, complete=reading.complete, go_on=go_on)
+    counts = take(services, tie, reading.items, complete=reading.complete, go_on=go_on, modules=(BOOK,))
     services.connections.set_cursor(tie.tenant, tie.id, "read.book", reading.cursor)
     return counts
 
@@ -128,10 +129,19 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
         Inbox.done(database, tie.tenant, understood)
 
 
-def take(services: Services, tie: Tie, told: Iterable[Record | Gone], *, complete: bool, go_on: bool) -> dict[str, int]:
+def take(
+    services: Services,
+    tie: Tie,
+    told: Iterable[Record | Gone],
+    *,
+    complete: bool,
+    go_on: bool,
+    modules: Collection[str] = (),
+) -> dict[str, int]:
     """Take over what a side tells, a thousand records at a time; what is gone goes last, and only if so many may.
 
-    `complete`: it is the whole side, so what is missing from it is gone. Raises Held, with nothing removed.
+    `complete`: it is the whole side, so what is missing from it is gone. `modules`: the side is these, if it has more.
+    Raises Held, with nothing removed.
     """
     began = services.db.now() if complete else None
     counts, many = Counter(NOTHING), 0
@@ -152,8 +162,9 @@ def take(services: Services, tie: Tie, told: Iterable[Record | Gone], *, complet
         counts.update(_let_go(services, tie, apart, go_on=True))
         apart.clear()
     if began is not None:
-        gone = {key: Gone(module=key[0], remote_id=key[1]) for key in services.hub.unseen(tie.tenant, tie.id, began)}
-    counts.update(_let_go(services, tie, list(gone.values()), go_on=go_on))
+        unseen = services.hub.unseen(tie.tenant, tie.id, began, modules)
+        gone = {key: Gone(module=key[0], remote_id=key[1]) for key in unseen}
+    counts.update(_let_go(services, tie, list(gone.values()), go_on=go_on, modules=modules))
     if any(counts.values()):
         services.chores.hurry(tie.tenant, "write.phonebook")
         services.chores.hurry(tie.tenant, both_ways.CHORE, None if tie.kind == "crm" else tie.id)
@@ -183,7 +194,9 @@ def _take_over(services: Services, tie: Tie, records: list[Record], *, seen: boo
         return _apply(services, database, tie, steps)
 
 
-def _let_go(services: Services, tie: Tie, gone: list[Gone], *, go_on: bool) -> dict[str, int]:
+def _let_go(
+    services: Services, tie: Tie, gone: list[Gone], *, go_on: bool, modules: Collection[str] = ()
+) -> dict[str, int]:
     """What a side no longer has goes here too, unless that is too much at once."""
     hub, tenant = services.hub, tie.tenant
     links = hub.links(tenant, tie.id, {(item.module, item.remote_id) for item in gone}) if gone else {}
@@ -195,7 +208,7 @@ def _let_go(services: Services, tie: Tie, gone: list[Gone], *, go_on: bool) -> d
         lambda _: None,
         complete=False,
         go_on=go_on,
-        known=hub.known(tenant, tie.id),
+        known=hub.known(tenant, tie.id, modules),
         at_most=services.tenants.get(tenant).contacts.percent / 100,
     )
     counts: Counter[str] = Counter()
@@ -256,7 +269,7 @@ def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool =
 
 def _for_phonebook(services: Services, tenant: TenantId, written: Mapping[str, Link]) -> dict[str, Contact]:
     """Everybody with a number, as far as they may go there. Of whoever may not now, what is written already stays."""
-    every = list(services.hub.everybody(tenant))
+    every = passages.fitting(services, tenant, EXIT, services.hub.everybody(tenant))
     free = {contact.id: contact for contact in passages.allowed(services, tenant, EXIT, every)}
     for contact in every:
         before = written.get(str(contact.id))

@@ -15,11 +15,13 @@ from uuid import UUID
 
 import structlog
 
+from domain.besides import SOURCES
 from domain.errors import ConsentLost, NotAllowed, NotNow, Trouble, TryLater, Upstream
 from domain.plan import Held
 from domain.urgency import in_background
 from jobs import (
     archive,
+    besides,
     both_ways,
     buttons,
     connect,
@@ -166,6 +168,7 @@ CHORES: dict[str, Callable[..., Any]] = {
     "read.crm": sync_contacts.read_crm,
     "watch.crm": sync_contacts.watch_crm,
     "read.book": sync_contacts.read_book,
+    **{source.chore: besides.read for source in SOURCES},
     "write.phonebook": sync_contacts.write_phonebook,
     both_ways.CHORE: both_ways.exchange,
     "read.mail": sync_mail.read_mail,

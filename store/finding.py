@@ -11,9 +11,10 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from domain import phone
+from domain.besides import side_of
 from domain.contact import LONGEST_PREFIX, Person, fold_email, merge
 from domain.contact import words as words_of
 from domain.ports import in_batches
@@ -122,8 +123,10 @@ class Finding:
             ).all()
         return {row.id: self._contact(row) for row in rows}
 
-    def people_without(self, tenant: TenantId, ids: Collection[UUID], shut: Collection[UUID]) -> dict[UUID, Contact]:
-        """These people as all sides but these connections know them; who is known nowhere else is left out."""
+    def people_without(
+        self, tenant: TenantId, ids: Collection[UUID], shut: Collection[tuple[UUID, str]]
+    ) -> dict[UUID, Contact]:
+        """These people without what these sides of connections say; who is known nowhere else is left out."""
         vault = self._vault.of(tenant)
         said: dict[UUID, list[tuple[str, Person]]] = {}
         with self._db.tenant(tenant) as database:
@@ -137,12 +140,12 @@ class Finding:
                     links.c.tenant_id == tenant,
                     among(links.c.contact_id, ids),
                     links.c.module != "phonebook",
-                    links.c.connection_id.not_in(shut),
                 )
             ):
-                said.setdefault(row.contact_id, []).append(
-                    (row.vendor, Person.from_data(vault.open_json("links", row.id, "mark", row.mark) or {}))
-                )
+                side = side_of(row.vendor, row.module)
+                if (row.connection_id, side) not in shut:
+                    mark = Person.from_data(vault.open_json("links", row.id, "mark", row.mark) or {})
+                    said.setdefault(row.contact_id, []).append((side, mark))
         merged = {contact: merge(sides) for contact, sides in said.items()}
         return {
             contact: Contact(id=contact, person=view.person, source=view.source) for contact, view in merged.items()
@@ -214,9 +217,9 @@ class Finding:
             ).scalar_one()
         return total
 
-    def known(self, tenant: TenantId, connection: UUID) -> int:
-        """How many records of a side there are links to."""
-        mine = (links.c.tenant_id == tenant, links.c.connection_id == connection)
+    def known(self, tenant: TenantId, connection: UUID, modules: Collection[str] = ()) -> int:
+        """How many records of a side, or of these modules of it, there are links to."""
+        mine = of_side(tenant, connection, modules)
         with self._db.tenant(tenant) as database:
             total: int = database.execute(select(func.count()).select_from(links).where(*mine)).scalar_one()
         return total
@@ -247,6 +250,12 @@ class Finding:
             person=Person.from_data(data.get("person", {})),
             source={name: tuple(sides) for name, sides in data.get("source", {}).items()},
         )
+
+
+def of_side(tenant: TenantId, connection: UUID, modules: Collection[str] = ()) -> tuple[ColumnElement[bool], ...]:
+    """The links of a side, or of these modules of it."""
+    mine = (links.c.tenant_id == tenant, links.c.connection_id == connection)
+    return (*mine, links.c.module.in_(modules)) if modules else mine
 
 
 def _begins(person: Person, words: Sequence[str]) -> bool:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from domain.besides import side_of
 from domain.contact import Merged, Person, Record, keys, merge, one_person, prefixes
 from domain.pairs import key_of
 from domain.plan import CROWD, Key, Link, Step
@@ -37,7 +38,7 @@ from domain.ports import in_batches
 from domain.telling import number_key, utterance
 from store.database import Database, TenantId, among
 from store.effects import Effects
-from store.finding import Finding
+from store.finding import Finding, of_side
 from store.tables import connections, contact_keys, contacts, links, tombstones
 from store.vault import TenantVault, Vault, as_json
 
@@ -100,9 +101,9 @@ class Hub(Finding):
             update(links).where(links.c.tenant_id == tenant, among(links.c.id, rows)).values(seen_at=func.now())
         )
 
-    def unseen(self, tenant: TenantId, connection: UUID, since: datetime) -> list[Key]:
-        """The records of a side that were not seen since then."""
-        late = (links.c.tenant_id == tenant, links.c.connection_id == connection, links.c.seen_at < since)
+    def unseen(self, tenant: TenantId, connection: UUID, since: datetime, modules: Collection[str] = ()) -> list[Key]:
+        """The records of a side, or of these modules of it, that were not seen since then."""
+        late = (*of_side(tenant, connection, modules), links.c.seen_at < since)
         with self._db.tenant(tenant) as database:
             rows = database.execute(select(links.c.module, links.c.remote_id).where(*late))
             return [(row.module, row.remote_id) for row in rows]
@@ -117,6 +118,15 @@ class Hub(Finding):
     def written(self, tenant: TenantId, connection: UUID) -> dict[str, Link]:
         """The same for a side we write to, by contact id."""
         return {link.contact: link for link in self.links(tenant, connection).values()}
+
+    def forget(self, tenant: TenantId, connection: UUID, modules: Collection[str]) -> int:
+        """Let go of everything these modules of a side told; return how many records that was."""
+        theirs = of_side(tenant, connection, modules)
+        with self._db.tenant(tenant) as database:
+            whose = set(database.execute(select(links.c.contact_id).where(*theirs)).scalars())
+            count = database.execute(delete(links).where(*theirs)).rowcount
+            self.remerge(database, tenant, whose)
+        return count
 
     def mark_written(
         self, database: Connection, tenant: TenantId, connection: UUID, contact: str, person: Person
@@ -240,7 +250,7 @@ class Hub(Finding):
                 .where(links.c.tenant_id == tenant, among(links.c.contact_id, batch), links.c.module != "phonebook")
             )
             for row in rows:
-                said[row.contact_id].append((row.vendor, _link(vault, row).mark))
+                said[row.contact_id].append((side_of(row.vendor, row.module), _link(vault, row).mark))
             gone = [contact for contact, sides in said.items() if not sides]
             self._leave_phonebooks(database, tenant, gone)
             merged = {contact: merge(sides) for contact, sides in said.items() if sides}

@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, text, update
 
 from domain.agreement import Size
+from domain.besides import SOURCES
 from domain.contact import Person, Record
 from domain.pairs import Pair, Seen, View
 from domain.plan import Key
@@ -30,6 +31,7 @@ from store.vault import TenantVault, Vault
 WAITING = "waiting"  # no partner, for a reason a person has to look at
 APART = "apart"  # left out of the sync by choice; whatever becomes of it there is not our business
 AGAIN = timedelta(days=1)  # then those who wait are looked at once more: what was in their way may be gone
+ASIDE = tuple(one.module for one in SOURCES)  # of an address book, and kept in step with nobody
 NOBODY: Key = ("", "")  # the key of a side on which a pair has nobody
 FINDS = ("number", "email", SPELT)
 PARTS = ("module", "id", "mark", "look")  # what a pair keeps of each side
@@ -246,7 +248,7 @@ def of_couple(couple: Couple) -> tuple[ColumnElement[bool], ...]:
 
 def _of_side(couple: Couple, side: Side, table: Any) -> tuple[ColumnElement[bool], ...]:
     mine = (table.c.tenant_id == couple.tenant, table.c.connection_id == couple.at(side))
-    return (*mine, table.c.module.in_(couple.modules)) if side == "left" else mine
+    return (*mine, table.c.module.in_(couple.modules) if side == "left" else table.c.module.not_in(ASIDE))
 
 
 def _beside(couple: Couple, state: ColumnElement[bool]) -> Select[Any]:

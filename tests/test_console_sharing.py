@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from domain.consent import standing
 from domain.contact import Person
 from domain.sharing import Sharing
 from jobs import both_ways
@@ -103,6 +104,35 @@ def test_pausing_and_the_limit(stage: Stage) -> None:
     assert "Paused" in alice.get(path).get_data(as_text=True)
     assert 303 == post(alice, f"{path}/limit", percent="5").status_code
     assert 5 == stage.services.tenants.get(stage.office.tenant).contacts.percent
+
+
+def test_what_google_knows_beside_contacts_is_stopped_and_read_again(
+    stage: Stage, book: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a consent carries it; where it does not, there is nothing to press, and Charlie finds nothing at all."""
+    alice, path = stage.browser("alice"), f"/console/connections/{book}/contacts"
+    assert "Workspace directory" not in alice.get(path).get_data(as_text=True)
+    assert 400 == post(alice, f"{path}/besides", source="directory", do="stop").status_code
+    every = stage.services.providers["google"].features
+    scopes = {scope for one in every for scope in one.scopes}
+    monkeypatch.setattr(stage.stories, "features", lambda *_: standing(every, scopes))
+
+    page = alice.get(path).get_data(as_text=True)
+    assert "Workspace directory" in page
+    assert "Stop, and forget what it told" in page
+    assert 404 == post(stage.browser("charlie"), f"{path}/besides", source="directory", do="stop").status_code
+    for bad in ({"source": "mailbox", "do": "stop"}, {"source": "directory", "do": "delete"}, {"source": "directory"}):
+        assert 400 == post(alice, f"{path}/besides", **bad).status_code
+    assert () == chosen(stage, book).stopped
+    assert 303 == post(alice, f"{path}/besides", source="directory", do="stop").status_code
+    assert ("directory",) == chosen(stage, book).stopped
+    assert "What it told is forgotten here." in alice.get(path).get_data(as_text=True)
+    assert 303 == post(alice, path, direction="both").status_code
+    assert ("directory",) == chosen(stage, book).stopped, "another choice leaves this one as it is"
+    assert 303 == post(alice, f"{path}/besides", source="directory", do="read").status_code
+    assert (book, "read.directory") in {
+        (chore.connection, chore.kind) for chore in stage.services.chores.all(stage.office.tenant)
+    }
 
 
 def test_charlie_sees_and_undoes_nothing_of_alices(stage: Stage, book: UUID) -> None:

@@ -153,7 +153,7 @@ def test_a_new_way_out_is_seen(code: str) -> None:
 
 def test_every_sink_that_is_refused_says_so() -> None:
     for one in SINKS:
-        way = limited_use.Exit(slug="x", sink=one.slug, kinds=limited_use.BOTH, where="", sentence="x")
+        way = limited_use.Exit(slug="x", sink=one.slug, kinds=limited_use.ALL, where="", sentence="x")
         if one.allowed and not one.reason_asked:
             limited_use.check(way, "contacts")
         else:

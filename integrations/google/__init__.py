@@ -1,9 +1,9 @@
 """Everything about Google and nothing about it anywhere else: consent, contacts, mail, its tokens and its pushes.
 
-`provider` and `hosts` say what is asked for, `people`, `writing` and `gmail` implement the sockets in `domain`,
-`tokens` and `push` read what Google sends us. `cards` draws what Google's applications show, `lent` asks with a token
-they lent us. `discovery`, `sessions`, `transport` and `remedy` are how a call travels and what a refusal means;
-`sandbox` is Google's understudy.
+`provider` and `hosts` say what is asked for, `people`, `beside`, `writing` and `gmail` implement the sockets in
+`domain`, `tokens` and `push` read what Google sends us. `cards` draws what Google's applications show, `lent` asks with
+a token they lent us. `synced` is how a listing is read; `discovery`, `sessions`, `transport` and `remedy` are how a
+call travels and what a refusal means; `sandbox` is Google's understudy.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from domain.besides import Source
 from domain.ports import Http, Tokens
 
 if TYPE_CHECKING:
+    from integrations.google.beside import GoogleBeside
     from integrations.google.gmail import GmailMailbox
     from integrations.google.people import GoogleAddressBook
     from integrations.google.writing import GoogleContactsWriter
@@ -37,6 +39,16 @@ def open_contacts(
     from integrations.google.transport import UserHttp
 
     return GoogleAddressBook(UserHttp(tokens, http, timeout), root, region, only)
+
+
+def open_beside(
+    source: Source, *, http: Http, tokens: Tokens, root: str = "", region: str = "US", timeout: float = 20.0
+) -> GoogleBeside:
+    """Open a user's other contacts, or the directory of their organisation."""
+    from integrations.google.beside import GoogleBeside
+    from integrations.google.transport import UserHttp
+
+    return GoogleBeside(UserHttp(tokens, http, timeout), source, root, region)
 
 
 def open_contacts_writer(

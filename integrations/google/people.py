@@ -1,8 +1,6 @@
-"""A user's Google contacts, read completely once and by what changed from then on.
+"""A user's Google contacts, read completely once and by what changed from then on (`synced`), and what an entry means.
 
-Google names the position only on the last page and forgets it seven days after the full read; what then follows,
-reading everything and comparing, is the caller's decision (CursorLost). Nothing is written here: `writing` does that.
-https://developers.google.com/people/v1/contacts
+Nothing is written here: `writing` does that. https://developers.google.com/people/v1/contacts
 """
 
 from __future__ import annotations
@@ -10,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from domain import phone
+from domain.besides import BOOK
 from domain.contact import Gone, Line, Person, Record
-from domain.errors import Refused, TryLater
-from domain.ports import CursorLost, Reading
+from domain.ports import Reading
 from integrations.google.discovery import leaf
+from integrations.google.synced import PAGE_SIZE, Listing
 from integrations.google.transport import UserHttp, execute
 
-MODULE = "contacts"
-PAGE_SIZE = 1000  # the most Google gives
 PERSON_FIELDS = "names,phoneNumbers,emailAddresses,organizations,metadata"  # a deletion is told in metadata
 LABELS = "memberships(contactGroupMembership(contactGroupResourceName))"
 FIELDS = (
@@ -33,14 +31,22 @@ FIELDS = (
 
 
 class GoogleAddressBook:
-    """The contacts of one Google user; `only`: those with one of these labels."""
+    """The contacts of one Google user.
+
+    `only`: those with one of these labels; `region`: where numbers without a country code are dialled from.
+    """
 
     def __init__(self, user: UserHttp, root: str = "", region: str = "US", only: Collection[str] = ()) -> None:
         self._user = user
-        self._connections = leaf(root, "people", "v1", "people.connections")
+        only = frozenset(only)
+        ask = partial(
+            leaf(root, "people", "v1", "people.connections").list,
+            resourceName="people/me",
+            personFields=f"{PERSON_FIELDS},memberships" if only else PERSON_FIELDS,
+            fields=FIELDS.replace("connections(", f"connections({LABELS},") if only else FIELDS,
+        )
+        self._listing = Listing(user, ask, "connections", partial(understood, region=region, only=only))
         self._groups = leaf(root, "people", "v1", "contactGroups")
-        self._region = region  # where numbers without a country code are dialled from
-        self._only = frozenset(only)
 
     def labels(self) -> dict[str, str]:
         """The labels the user gave, by Google's name for each."""
@@ -57,40 +63,7 @@ class GoogleAddressBook:
 
     def read(self, cursor: str) -> Reading:
         """Read since `cursor`, or everything when it is empty. Raises CursorLost before the first item."""
-        first = self._page(cursor)
-        reading = Reading(items=iter(()), complete=not cursor)
-        reading.items = self._items(reading, cursor, first)
-        return reading
-
-    def _items(self, reading: Reading, cursor: str, page: Mapping[str, Any]) -> Iterator[Record | Gone]:
-        again = False
-        while True:
-            for entry in page.get("connections", ()):
-                yield from understood(entry, self._region, self._only)
-            following = page.get("nextPageToken")
-            if not following:
-                break
-            try:
-                page = self._page(cursor, following)
-            except (CursorLost, Refused):  # the page token died on the way: once more from the top, telling some twice
-                if again:
-                    raise TryLater("Google loses its place in these contacts.") from None
-                again = True
-                page = self._page(cursor)
-        reading.cursor = page.get("nextSyncToken", "")
-
-    def _page(self, cursor: str, following: str = "") -> dict[str, Any]:
-        """Read one page. Apart from the tokens every page must be asked for in the same words."""
-        tokens = {key: value for key, value in (("syncToken", cursor), ("pageToken", following)) if value}
-        request = self._connections.list(
-            resourceName="people/me",
-            personFields=f"{PERSON_FIELDS},memberships" if self._only else PERSON_FIELDS,
-            pageSize=PAGE_SIZE,
-            requestSyncToken=True,
-            fields=FIELDS.replace("connections(", f"connections({LABELS},") if self._only else FIELDS,
-            **tokens,
-        )
-        return execute(request, self._user)
+        return self._listing.read(cursor)
 
 
 def understood(entry: Mapping[str, Any], region: str, only: Collection[str] = ()) -> Iterator[Record | Gone]:
@@ -101,11 +74,11 @@ def understood(entry: Mapping[str, Any], region: str, only: Collection[str] = ()
     name, metadata = entry["resourceName"], entry.get("metadata", {})
     for previous in metadata.get("previousResourceNames", ()):
         if previous != name:
-            yield Gone(module=MODULE, remote_id=previous)
+            yield Gone(module=BOOK, remote_id=previous)
     if metadata.get("deleted"):
-        yield Gone(module=MODULE, remote_id=name)
+        yield Gone(module=BOOK, remote_id=name)
     elif only and not _labels(entry) & set(only):
-        yield Gone(module=MODULE, remote_id=name, apart=True)
+        yield Gone(module=BOOK, remote_id=name, apart=True)
     else:
         yield record_of(entry, region)
 
@@ -115,12 +88,12 @@ def _labels(entry: Mapping[str, Any]) -> set[str]:
     return {str(group.get("contactGroupResourceName", "")) for group in groups}
 
 
-def record_of(entry: Mapping[str, Any], region: str) -> Record:
-    """Understand one contact."""
+def record_of(entry: Mapping[str, Any], region: str, module: str = BOOK) -> Record:
+    """Understand one person."""
     name = entry["resourceName"]
     before = entry.get("metadata", {}).get("previousResourceNames", ())
     return Record(
-        module=MODULE,
+        module=module,
         remote_id=name,
         person=_person(entry, region),
         etag=entry.get("etag", ""),

@@ -1,8 +1,8 @@
 """Google as an OAuth provider: its addresses, what may be asked for and the sentence an administrator reads for each.
 
-Only `contacts` is asked for when a user connects. Reading the mailbox is a restricted scope and sending mail a
-sensitive one, so each is asked for when somebody switches it on, never before. Google lets the user untick any of them
-(granular consent); what is left decides which features are on.
+Only `contacts` is asked for when a user connects. Everything else, other contacts and the directory, the mailbox (a
+restricted scope) and sending, is asked for when somebody switches it on, never before. Google lets the user untick any
+of them (granular consent); what is left decides which features are on.
 """
 
 from __future__ import annotations
@@ -41,6 +41,24 @@ FEATURES = (
         without="Your Google contacts are read and never changed.",
         optional=True,
         by_name=True,
+    ),
+    Feature(
+        slug="other-contacts",
+        title="Other contacts",
+        purpose="Reads people Gmail collected beside your contacts, those with a number, so that you see who calls;"
+        " they are written nowhere.",
+        scopes=frozenset({AUTH + "contacts.other.readonly"}),
+        without="Callers whom only Gmail collected stay unknown.",
+        optional=True,
+    ),
+    Feature(
+        slug="directory",
+        title="Workspace directory",
+        purpose="Reads who works in your organisation, those with a number, so that you see which colleague is calling;"
+        " they are written nowhere.",
+        scopes=frozenset({AUTH + "directory.readonly"}),
+        without="Colleagues whose number only your Workspace directory has stay unknown.",
+        optional=True,
     ),
     Feature(
         slug="mailbox",

@@ -66,6 +66,20 @@ SCOPES = (
         seen="Change a number in Zoho: it stands in Google Contacts after the next reading.",
     ),
     Scope(
+        name=AUTH + "contacts.other.readonly",
+        level="sensitive",
+        because="Reads the numbers of people Gmail collected by itself, where somebody switched that on.",
+        narrower="contacts.readonly does not reach them, and there is nothing narrower.",
+        seen="Save a number under Other contacts, call from it: the panel shows the name.",
+    ),
+    Scope(
+        name=AUTH + "directory.readonly",
+        level="sensitive",
+        because="Reads the numbers of colleagues in the organisation's directory, where somebody switched that on.",
+        narrower="No scope reads the directory and less.",
+        seen="Call from a colleague's mobile that only the directory has: the panel shows the name.",
+    ),
+    Scope(
         name=AUTH + "gmail.readonly",
         level="restricted",
         because="Shows recent messages with a caller beside the call, headers first and a body when it is opened.",

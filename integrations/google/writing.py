@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from domain.besides import BOOK
 from domain.contact import Person, Record
 from domain.errors import Refused, Unanswered, Upstream
 from domain.ports import in_batches
 from domain.telling import FIELDS, Change, Limits, Told, look, same_newcomer
 from integrations.google.discovery import leaf
 from integrations.google.drawing import draw, mask_of
-from integrations.google.people import MODULE, PAGE_SIZE, PERSON_FIELDS, changed_at, record_of
+from integrations.google.people import PERSON_FIELDS, changed_at, record_of
 from integrations.google.remedy import NotThere, Stale
+from integrations.google.synced import PAGE_SIZE
 from integrations.google.transport import UserHttp, execute
 
 ROUNDS = 3  # how often a batch that came too late is looked at again; live etags sometimes change by themselves
@@ -40,8 +42,8 @@ class GoogleContactsWriter:
         delete=500,
         page=PAGE_SIZE,
         sequential=True,
-        takes={MODULE: frozenset(FIELDS)},
-        newcomers=MODULE,
+        takes={BOOK: frozenset(FIELDS)},
+        newcomers=BOOK,
     )
 
     def __init__(self, user: UserHttp, root: str = "", region: str = "US", label: str = "") -> None:

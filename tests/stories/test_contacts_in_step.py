@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from integrations.google import people as google_people
+from integrations.google import synced
 from jobs import holding
 from jobs.services import Services
 from store.embedded import Postgres
@@ -56,7 +56,7 @@ def told(db_urls: Postgres, work_url: str, mail_url: str) -> dict[str, str]:
 def office(db_urls: Postgres, work_url: str, mail_url: str, told: dict[str, str]) -> Iterator[Office]:
     """Alice's house, with the pages Google gives made small."""
     with outside() as (zoho, google), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(google_people, "PAGE_SIZE", 40)
+        patch.setattr(synced, "PAGE_SIZE", 40)
         world = environment(zoho, google)
         told |= world
         opened: Services

@@ -314,8 +314,12 @@ def user_of(world: World, asked: Any) -> User:
 
 
 def register_of(world: World, asked: Any) -> Register:
-    """Find which contacts are meant: My Contacts, or with `other` the Other contacts."""
+    """Find which contacts are meant: My Contacts, with `other` the Other contacts, with `directory` the colleagues."""
     user = user_of(world, asked)
+    if asked.get("directory"):
+        if user.hd not in world.directories:
+            raise Unclear(f"{user.email} belongs to no organisation")
+        return world.directories[user.hd]
     return user.others if asked.get("other") else user.contacts
 
 

@@ -37,6 +37,7 @@ class Knobs:
     contact_lag_seconds: float = 0  # until a write shows up in a sync request
     contact_search: Literal["stale", "fresh"] = "stale"  # stale: sees what there was at the last empty (warm-up) query
     expired_sync_token: Literal["400", "410"] = "400"
+    directory_deletions: Literal["silent", "told"] = "silent"  # its method tells of them, its schema says it does not
     concurrent_mutations: Literal["allow", "fail"] = "allow"
     critical_reads_per_minute: int = 0  # 0: no limit. Operators report 90, Google's console is the authority
     full_syncs_per_minute: int = 0  # 0: no limit. First pages of full syncs, per user

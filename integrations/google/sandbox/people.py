@@ -5,7 +5,8 @@ Writes of a batch are all or nothing here: the first bad one refuses the rest, b
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
 
@@ -23,6 +24,7 @@ MOST_WRITTEN, MOST_DELETED, MOST_READ = 200, 500, 200
 SORT_ORDERS = frozenset(
     {"", "LAST_MODIFIED_ASCENDING", "LAST_MODIFIED_DESCENDING", "FIRST_NAME_ASCENDING", "LAST_NAME_ASCENDING"}
 )
+OTHER_SOURCES = frozenset({"READ_SOURCE_TYPE_CONTACT", "READ_SOURCE_TYPE_PROFILE"})
 DIRECTORY_SOURCES = frozenset({"DIRECTORY_SOURCE_TYPE_DOMAIN_CONTACT", "DIRECTORY_SOURCE_TYPE_DOMAIN_PROFILE"})
 EVERYTHING = tuple(sorted(READABLE))
 STABLE = ("pageSize", "sortOrder", "requestSyncToken")  # besides the mask and the sources
@@ -83,7 +85,11 @@ def install_listing(api: Api) -> None:
 
     @api.method("GET", "/otherContacts", scopes.READ_OTHERS, critical=True)
     def list_others(call: Call) -> Json:
-        mask = read_mask(call.text("readMask"), "readMask", OTHER_READABLE)
+        sources = set(call.texts("sources")) or {"READ_SOURCE_TYPE_CONTACT"}
+        if "READ_SOURCE_TYPE_CONTACT" not in sources or not sources <= OTHER_SOURCES:
+            raise bad("Invalid sources: READ_SOURCE_TYPE_CONTACT is required.")
+        readable = READABLE if len(sources) > 1 else OTHER_READABLE
+        mask = read_mask(call.text("readMask"), "readMask", readable)
         return list_register(call, call.user.others, mask, "otherContacts", ("totalSize",))
 
     @api.method("GET", "/people:listDirectoryPeople", scopes.READ_DIRECTORY, critical=True)
@@ -94,13 +100,17 @@ def install_listing(api: Api) -> None:
             raise bad("At least one valid directory source must be specified in sources.")
         if not call.user.hd:
             raise failed_precondition("Must be a G Suite domain user.")
-        colleagues = [user for user in call.world.users.values() if user.hd == call.user.hd]
-        start, size = call.number("pageToken", 0, 10**9), call.number("pageSize", LISTED, MOST_LISTED)
-        if "DIRECTORY_SOURCE_TYPE_DOMAIN_PROFILE" not in sources:
-            colleagues = []
-        shown = [profile(user, mask, "DOMAIN_PROFILE") for user in colleagues[start : start + size]]
-        more = {"nextPageToken": str(start + size)} if start + size < len(colleagues) else {}
-        return ({"people": shown} if shown else {}) | more
+        asked = {one.removeprefix("DIRECTORY_SOURCE_TYPE_") for one in sources}
+        tells = call.world.knobs.directory_deletions == "told"
+        return list_register(
+            call,
+            call.world.directories[call.user.hd],
+            mask,
+            "people",
+            (),
+            charged=False,
+            keep=lambda entry: entry.source["type"] in asked and (tells or not entry.deleted),
+        )
 
 
 def install_writing(api: Api) -> None:
@@ -237,7 +247,7 @@ def written(entry: Entry, mask: tuple[str, ...]) -> Json:
 def read(call: Call, name: str, mask: tuple[str, ...]) -> Person:
     """Read the caller's own profile or one of their contacts, as far as the scopes reach."""
     if name == "people/me":
-        return profile(call.user, mask, "PROFILE")
+        return profile(call.user, mask)
     if scopes.READ_CONTACTS.isdisjoint(call.scopes):
         raise GoogleError(403, "Request requires one of the following scopes: [contacts, contacts.readonly].")
     return call.user.contacts.find(name).draw(mask)
@@ -254,10 +264,10 @@ def response(call: Call, name: str, mask: tuple[str, ...]) -> Json:
         return {"httpStatusCode": error.code, "requestedResourceName": name, "status": status}
 
 
-def profile(user: User, mask: tuple[str, ...], kind: Literal["PROFILE", "DOMAIN_PROFILE"]) -> Person:
+def profile(user: User, mask: tuple[str, ...]) -> Person:
     """Draw an account as a person."""
     given, _, family = user.name.partition(" ")
-    source = {"type": kind, "id": user.sub}
+    source = {"type": "PROFILE", "id": user.sub}
     known = {
         "names": [{"displayName": user.name, "givenName": given, "familyName": family}],
         "emailAddresses": [{"value": user.email}],
@@ -267,11 +277,23 @@ def profile(user: User, mask: tuple[str, ...], kind: Literal["PROFILE", "DOMAIN_
     return {"resourceName": f"people/{user.sub}", "etag": tag} | {name: known[name] for name in mask if name in known}
 
 
-def list_register(call: Call, register: Register, mask: tuple[str, ...], name: str, totals: tuple[str, ...]) -> Json:
-    """Serve one page of a listing or of the changes since a sync token."""
+def list_register(
+    call: Call,
+    register: Register,
+    mask: tuple[str, ...],
+    name: str,
+    totals: tuple[str, ...],
+    *,
+    charged: bool = True,
+    keep: Callable[[Entry], bool] = lambda _: True,
+) -> Json:
+    """Serve one page of a listing or of the changes since a sync token.
+
+    `charged`: a full sync has a quota of its own; `keep`: who is listed at all.
+    """
     knobs, world = call.world.knobs, call.world
     page_token, sync_token, wants_sync = call.text("pageToken"), call.text("syncToken"), call.flag("requestSyncToken")
-    if not page_token and not sync_token:
+    if charged and not page_token and not sync_token:
         world.quotas.charge_full_sync(call.project, call.user.email, world.now())
     page = register.page(
         {"mask": sorted(mask), "sources": sorted(call.texts("sources"))} | {name: call.text(name) for name in STABLE},
@@ -281,6 +303,7 @@ def list_register(call: Call, register: Register, mask: tuple[str, ...], name: s
         wants_sync=wants_sync,
         lag=knobs.contact_lag_seconds if wants_sync or sync_token else 0,
         expired_as=knobs.expired_sync_token,
+        keep=keep,
     )
     answer: Json = {}
     if page.entries:

@@ -13,7 +13,7 @@ import secrets
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -93,7 +93,7 @@ class Page:
 
 
 class Register:
-    """One kind of contact of one user: My Contacts, or Other contacts."""
+    """One kind of contact: a user's My Contacts or Other contacts, or an organisation's directory."""
 
     def __init__(self, prefix: str, source_type: str, now: Callable[[], float]) -> None:
         self._prefix, self._source_type, self._now = prefix, source_type, now
@@ -117,13 +117,13 @@ class Register:
             raise not_found()
         return entry
 
-    def create(self, person: Person) -> Entry:
+    def create(self, person: Person, name: str = "", source_type: str = "") -> Entry:
         """Add a contact; without memberships it joins My Contacts."""
         number = secrets.randbits(60) | 1 << 60
-        source = {"type": self._source_type, "id": f"{number:x}"}
+        source = {"type": source_type or self._source_type, "id": f"{number:x}"}
         if self._source_type == "CONTACT" and not person.get("memberships"):
             person = person | {"memberships": [{"contactGroupMembership": {"contactGroupResourceName": MY_CONTACTS}}]}
-        entry = Entry(f"{self._prefix}{number}", source, persons.complete(person, source), 0, 0, 0.0)
+        entry = Entry(name or f"{self._prefix}{number}", source, persons.complete(person, source), 0, 0, 0.0)
         self._touch(entry)
         entry.made = entry.changed
         return entry
@@ -177,8 +177,12 @@ class Register:
         wants_sync: bool,
         lag: float,
         expired_as: Literal["400", "410"],
+        keep: Callable[[Entry], bool] = lambda _: True,
     ) -> Page:
-        """Serve a page of a full or an incremental listing; `parameters` are those that must not change."""
+        """Serve a page of a full or an incremental listing.
+
+        `parameters` are those that must not change; `keep` says who is listed at all.
+        """
         digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:16]
         start = 0
         if page_token:
@@ -191,6 +195,7 @@ class Register:
             listing, start = found, int(position)
         else:
             listing = self._list(digest, sync_token, str(parameters.get("sortOrder", "")), lag, expired_as)
+            listing = replace(listing, entries=[entry for entry in listing.entries if keep(entry)])
             key = secrets.token_urlsafe(24)
         end = start + size
         more = end < len(listing.entries)

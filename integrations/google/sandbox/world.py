@@ -101,6 +101,7 @@ class World:
         self.courier = Courier(self.lock, self.knobs, self.now, self.keys, ISSUER)
         self.clients: dict[str, Client] = {}
         self.users: dict[str, User] = {}
+        self.directories: dict[str, Register] = {}  # by organisation
         self.requests = RequestLog()
         self.hosts = Hosts()
         self.robots = Robots(self.now)
@@ -119,6 +120,7 @@ class World:
         self.courier.reset()
         self.clients.clear()
         self.users.clear()
+        self.directories.clear()
         self.requests = RequestLog()
         self.hosts = Hosts()
         self.robots.known.clear()
@@ -151,7 +153,16 @@ class World:
             groups=groups,
         )
         self.users[email] = user
+        if hd:
+            self._enlist(user)
         return user
+
+    def _enlist(self, user: User) -> None:
+        """Put an account into its organisation's directory."""
+        directory = self.directories.setdefault(user.hd, Register("people/d", "DOMAIN_CONTACT", self.now))
+        given, _, family = user.name.partition(" ")
+        known = {"names": [{"givenName": given, "familyName": family}], "emailAddresses": [{"value": user.email}]}
+        directory.create(known, f"people/{user.sub}", "DOMAIN_PROFILE")
 
     def find_user(self, hint: str) -> User | None:
         """Find an account by address (in any case) or by `sub`."""
