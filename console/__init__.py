@@ -29,6 +29,7 @@ from console import (
     ledger,
     mail,
     mailboxes,
+    mapping,
     missed,
     noting,
     numbers,
@@ -57,7 +58,7 @@ PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
     *(mail, noting, mailboxes, dialling),
     *(widget, pairing),
-    *(connections, accounts, sharing, journal, numbers, shown, routing, keys, holdings, ledger, consent),
+    *(connections, accounts, sharing, mapping, journal, numbers, shown, routing, keys, holdings, ledger, consent),
 )
 
 

@@ -156,6 +156,7 @@ FORMS = {  # domain.dial_plan.FORMS, as an administrator chooses them
     "digits": "International, digits only: 34600111222",
     "national": "As dialled in your country: 600111222",
 }
+MAPPED = {"on": Word("In use", "good", "check"), "off": Word("Not in use", "quiet", "clock")}  # a mapping of fields
 DUTIES = {
     "renew": "renewing the permission",
     "users": "reading who works there",

@@ -76,6 +76,16 @@ class Refused(Upstream):
     code = "upstream.refused"
 
 
+class FieldRefused(Refused):
+    """The outside system refused one field of what it was told."""
+
+    code = "upstream.field_refused"
+
+    def __init__(self, message: str = "", *, code: str = "", field: str = "") -> None:
+        super().__init__(message, code=code)
+        self.field = field  # by its name over there
+
+
 class Unauthentic(Trouble):
     """The request could not be authenticated."""
 

@@ -231,6 +231,13 @@ EXITS = (
         sentence="Some of those whom a held run would remove",
     ),
     Exit(
+        slug="mapping",
+        sink="user",
+        kinds=CONTACTS,
+        where="jobs/mapping.py",
+        sentence="How the latest calls would be written into Zoho, before a mapping of fields is used",
+    ),
+    Exit(
         slug="changes",
         sink="user",
         kinds=CONTACTS,

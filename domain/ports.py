@@ -15,6 +15,7 @@ from domain.call import CallEvent, Direction, Outcome, TextNews
 from domain.contact import Gone, Person, Record
 from domain.gate import Ask, Entry, Limits, Told, Turn
 from domain.mail import Letter, Message
+from domain.mapping import CrmField
 
 
 class Http(Protocol):
@@ -213,6 +214,7 @@ class Activity:
     recording_url: str = ""
     note: str = ""  # what we know of it besides
     remarks: str = ""  # what people, or the caller on tape, had to say
+    fields: Mapping[str, Any] = field(default_factory=dict)  # fields of the tenant's own mapping, as the CRM holds them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +300,7 @@ class Written:
 
     remote_id: str = ""
     refused: str = ""  # the other side's error code
+    left_out: tuple[tuple[str, str], ...] = ()  # fields of the tenant's mapping it refused: (name, error code)
 
 
 Part = Literal["person", "course", "owner"]  # whom a call was with; how it went and how long; whose it is
@@ -335,8 +338,14 @@ class Crm(Protocol):
         Raises Unanswered when nobody knows, Refused with `lead.mandatory.<field>` when the layout wants more.
         """
 
+    def call_fields(self) -> list[CrmField]:
+        """What fields an activity of a call has there. Raises NotAllowed."""
+
     def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
-        """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
+        """Create activities, at most 100, answers in the same order; a mapped field it refuses is left out.
+
+        Raises Unanswered when nobody knows.
+        """
 
     def find_calls(self, activities: Sequence[Activity]) -> Mapping[str, str]:
         """Return the ids of those of these activities that are there already, by their markers."""
@@ -348,13 +357,21 @@ class Crm(Protocol):
         """Read these again; one that is gone is left out."""
 
     def amend_call(
-        self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool = False
+        self,
+        remote_id: str,
+        activity: Activity,
+        *,
+        said: Sequence[str] | None = None,
+        wrote: Mapping[str, Sequence[Any]] | None = None,
+        whole: bool = False,
     ) -> bool:
-        """Add what we learned later: the recording, and our words in its text where `said` is what may stand there.
+        """Add what we learned later: the recording, mapped fields, and our words in its text where `said` is what may
+        stand there.
 
-        `said` is None: the text is left alone; empty: we said nothing yet. `whole`: write all else of it anew, for one
-        nobody else has touched. What a person wrote stays. False when a person changed our words: they are left.
-        Safe to tell twice. Raises Refused when it is gone, NotAllowed when this grant may only create.
+        `said` is None: the text is left alone; empty: we said nothing yet. `wrote`: what we may have put into mapped
+        fields; one that is empty or says that is ours. `whole`: write all else of it anew, for one nobody else has
+        touched. What a person wrote stays. False when a person changed our words: they are left. Safe to tell twice.
+        Raises Refused when it is gone, FieldRefused for a field, NotAllowed when this grant may only create.
         """
 
     def link_call(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:

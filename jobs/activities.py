@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 
 from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
+from domain.mapping import FieldMap
 from domain.matching import Place
 from domain.ports import Activity, in_batches
 from domain.said import words_of
-from jobs import journeys, passages, recordings, who
+from jobs import filling, journeys, passages, recordings, who
 from jobs.abreast import abreast, handfuls
 from jobs.outage import postpone
 from jobs.services import Services
@@ -49,7 +50,7 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
     there = {one: rows[told[one.id].marker] for one in doubtful if told[one.id].marker in rows}
     _logged(services, tie, there, read_back=True, named=[subjects[one.id].contact for one in there])
     due = [one for one in batch if one.id in told and one not in there]
-    _remember(services, tie, due, told)
+    _remember(services, tie, due, told, subjects)
     services.effects.claim(tie.tenant, due)
     requests = list(in_batches(due, MOST))
     answers = abreast(lambda some: crm.log_calls([told[one.id] for one in some]), requests)
@@ -65,6 +66,7 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
         {one: result.remote_id for one, result in written.items() if result.remote_id},
         named=[subjects[one.id].contact for one in written],
     )
+    filling.refused(services, tie, {name: code for one in written.values() for name, code in one.left_out})
     for one, result in written.items():
         if not result.remote_id:
             services.effects.drop(tie.tenant, [one], result.refused or "upstream.refused")
@@ -75,7 +77,13 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
         raise stuck[0][1]
 
 
-def _remember(services: Services, tie: Tie, due: Sequence[Effect], told: Mapping[UUID, Activity]) -> None:
+def _remember(
+    services: Services,
+    tie: Tie,
+    due: Sequence[Effect],
+    told: Mapping[UUID, Activity],
+    subjects: Mapping[UUID, Story],
+) -> None:
     """Keep what we are about to say in each text: only our own words may be changed later."""
     if not due:
         return
@@ -88,6 +96,7 @@ def _remember(services: Services, tie: Tie, due: Sequence[Effect], told: Mapping
         if kept is not None
     }
     services.calls.says(tie.tenant, {call: (*before.get(call, ()), said) for call, said in words.items()})
+    filling.remember(services, tie, [(subjects[effect.id].kept, told[effect.id]) for effect in due])
 
 
 def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
@@ -107,7 +116,7 @@ def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
         _logged(services, tie, there, read_back=True)
         written = {one: "" for one, answer in finished if answer is None}
         _logged(services, tie, written)
-        _add_remarks(services, tie, [one for one in (*there, *written) if told[one.id].remarks])
+        _add_remarks(services, tie, [one for one in (*there, *written) if told[one.id].remarks or told[one.id].fields])
         stuck = _settle(services, tie, [*looked, *finished])
         if stuck:  # what comes after shares the fate of the first
             settled = {one.id for one in some} - {one.id for one, _ in stuck}
@@ -116,7 +125,7 @@ def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
 
 
 def _add_remarks(services: Services, tie: Tie, written: Sequence[Effect]) -> None:
-    """Owe the activities what people had to say of the calls: the CRM's telephony takes no remarks."""
+    """Owe the activities what the CRM's telephony does not take: what people had to say, and mapped fields."""
     if not written:
         return
     with services.db.tenant(tie.tenant) as database:
@@ -205,6 +214,8 @@ class Story:
     way: str = ""  # how it went through the house, where that takes more than a word
     remarked_by: str = ""
     transcripts: bool = True  # the tenant wants them in the CRM
+    fields: FieldMap = FieldMap()
+    zone: str = "UTC"
 
 
 def of_effects(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Activity]:
@@ -258,6 +269,8 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
             way=ways.get(call.id, ""),
             remarked_by=users[call.remark.by].name if call.remark is not None and call.remark.by in users else "",
             transcripts=tenant.wishes.transcripts,
+            fields=tenant.fields,
+            zone=tenant.time_zone,
         )
     return about
 
@@ -288,6 +301,7 @@ def activity_of(story: Story, link: str = "") -> Activity:
         recording_url=link,
         note="\n".join(filter(None, (f"Queue: {call.queue}" if call.queue else "", story.way))),
         remarks=_remarks(story),
+        fields=filling.filled(story, link).values if story.fields.on else {},
     )
 
 

@@ -20,7 +20,7 @@ from domain.errors import NotAllowed, Refused
 from domain.ports import Activity, LoggedCall
 from domain.said import words_of
 from domain.statement import Statement, nearest, says_otherwise, untouched
-from jobs import activities
+from jobs import activities, filling
 from jobs.services import Services
 from store.call_book import Kept
 from store.connections import Tie
@@ -129,6 +129,7 @@ class _Desk:
 
     def __init__(self, services: Services, crm: Tie, statement: Statement, findings: _Findings) -> None:
         self._services = services
+        self._tie = crm
         self._tenant = crm.tenant
         self._crm = services.crm(crm)
         self._statement = statement
@@ -166,8 +167,10 @@ class _Desk:
         words = words_of(activity)
         if words not in kept.said:
             self._services.calls.says(self._tenant, {call.id: (*kept.said, words)})
-        if self._crm.amend_call(remote_id, activity, said=kept.said or None, whole=True):
+        filling.remember(self._services, self._tie, [(kept, activity)])
+        if filling.amend(self._services, self._tie, remote_id, kept, activity, said=kept.said or None, whole=True):
             self._services.calls.says(self._tenant, {call.id: (words,)})
+            filling.settled(self._services, self._tie, call.id, activity)
 
     @cached_property
     def _us(self) -> str:

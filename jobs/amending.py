@@ -11,7 +11,7 @@ import structlog
 from domain.errors import NotAllowed, Refused, Upstream
 from domain.ports import Activity
 from domain.said import words_of
-from jobs import activities
+from jobs import activities, filling
 from jobs.services import Services
 from store.call_book import Kept
 from store.connections import Tie
@@ -63,12 +63,14 @@ def _one(services: Services, tie: Tie, effect: Effect, kept: Kept, owed: Owed, a
     speaks = not bridged or bool(kept.said or activity.remarks)  # a row Zoho wrote gets our words only when it must
     if speaks and words not in kept.said:
         services.calls.says(tie.tenant, {kept.id: (*kept.said, words)})
-    ours = services.crm(tie).amend_call(there, activity, said=kept.said if speaks else None)
+    filling.remember(services, tie, [(kept, activity)])
+    ours = filling.amend(services, tie, there, kept, activity, said=kept.said if speaks else None)
     if not ours:
         services.effects.drop(tie.tenant, [effect], "activity.edited", state="dropped")
         return
     if speaks and kept.said != (words,):
         services.calls.says(tie.tenant, {kept.id: (words,)})
+    filling.settled(services, tie, kept.id, activity)
     with services.db.tenant(tie.tenant) as database:
         services.effects.done(database, tie.tenant, {effect.id: there})
         if not kept.activity:

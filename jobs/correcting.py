@@ -55,6 +55,8 @@ def correct(services: Services, tie: Tie, batch: list[Effect]) -> None:
             raise
         with services.db.tenant(tie.tenant) as database:
             services.effects.done(database, tie.tenant, {effect.id: there})
+            if activity.fields and effect.call is not None:  # what was mapped follows, where it is ours still
+                services.effects.amend_activity(database, tie.tenant, tie.id, effect.call, f"corrected:{effect.id}")
             if effect.call in subjects and "person" in effect.payload.get("parts", ()):
                 activities.named_to(services, tie, [subjects[effect.call].contact], database)
         log.info("call_corrected", tenant=str(tie.tenant), call=str(effect.call))

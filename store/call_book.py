@@ -6,7 +6,7 @@ What is written into it is `store.calls`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,7 @@ class Kept:
     writer: str
     activity: str
     said: tuple[str, ...] = ()  # our words in the activity's text; several where we do not know which arrived
+    filled: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # the same for mapped fields
     remark: Remark | None = None
     opened: tuple[datetime, UUID] | None = None  # when a voicemail was first read or heard, and by whom
 
@@ -260,6 +261,7 @@ class CallBook:
         vault = self._vault.of(row.tenant_id)
         view = vault.open_json("calls", row.id, "view", row.view) or {}
         remark = vault.open_json("calls", row.id, "remark", row.remark)
+        filled = vault.open_json("calls", row.id, "filled", row.filled)
         call = Call(
             ref=row.ref,
             direction=row.direction,
@@ -282,6 +284,7 @@ class CallBook:
             activity=row.activity_id,
             trace=trace_of(vault, row),
             said=tuple(vault.open_json("calls", row.id, "said", row.said) or ()),
+            filled={name: tuple(told) for name, told in (filled or {}).items()},
             remark=Remark.from_data(remark) if remark else None,
             opened=(row.opened_at, row.opened_by) if row.opened_at else None,
         )

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, func, select, update
@@ -179,6 +180,19 @@ class Calls(CallBook):
                     update(calls)
                     .where(calls.c.tenant_id == tenant, calls.c.id == bindparam("row"))
                     .values(said=bindparam("words")),
+                    rows,
+                )
+
+    def fills(self, tenant: TenantId, fields: Mapping[UUID, Mapping[str, Sequence[Any]]]) -> None:
+        """Remember what we put into mapped fields of each call's activity, before it leaves: as it may stand there."""
+        vault = self._vault.of(tenant)
+        rows = [{"row": call, "told": vault.seal_json("calls", call, "filled", dict(f))} for call, f in fields.items()]
+        if rows:
+            with self._db.tenant(tenant) as database:
+                database.execute(
+                    update(calls)
+                    .where(calls.c.tenant_id == tenant, calls.c.id == bindparam("row"))
+                    .values(filled=bindparam("told")),
                     rows,
                 )
 

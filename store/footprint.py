@@ -127,7 +127,7 @@ def find(database: Connection, vault: Vault, tenant: TenantId, person: Person) -
                 calls.c.tenant_id == tenant, or_(calls.c.customer_index.in_(prints), calls.c.contact_id.in_(people))
             )
         ).scalars()
-    ) | _reading(database, keys, calls, ("view", "events", "said", "remark"), numbered)
+    ) | _reading(database, keys, calls, ("view", "events", "said", "filled", "remark"), numbered)
     written = frozenset(
         database.execute(
             select(texts.c.id).where(

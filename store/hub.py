@@ -123,6 +123,7 @@ class Hub(Finding):
         """Let go of everything these modules of a side told; return how many records that was."""
         theirs = of_side(tenant, connection, modules)
         with self._db.tenant(tenant) as database:
+            _alone(database, tenant)
             whose = set(database.execute(select(links.c.contact_id).where(*theirs)).scalars())
             count = database.execute(delete(links).where(*theirs)).rowcount
             self.remerge(database, tenant, whose)
@@ -187,7 +188,7 @@ class Hub(Finding):
         Those who change a tenant's hub wait for each other until commit, and a record that was taken over since the
         plan was made stays whose it is: a lead made from a call and the news of it adopt one contact.
         """
-        database.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"hub {tenant}"})
+        _alone(database, tenant)
         counts = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
         adopted = self._taken_over(database, tenant, connection, steps)
         new: list[UUID] = []
@@ -336,6 +337,11 @@ class Hub(Finding):
             index_elements=["tenant_id", "id"], set_=fresh | {"seen_at": func.now()}
         )
         database.execute(conflict, rows)
+
+
+def _alone(database: Connection, tenant: TenantId) -> None:
+    """Wait for whoever changes this tenant's hub, and have them wait for us until commit."""
+    database.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"hub {tenant}"})
 
 
 def _link(vault: TenantVault, row: Any) -> Link:

@@ -164,6 +164,7 @@ tenants = Table(
     _facts("own_accounts"),  # whether users connect accounts of their own (domain.own_account.OwnAccounts)
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
     _facts("barring"),  # how long prefixes in `set_apart` are, what becomes of hidden callers (domain.barring.Barring)
+    _sealed("fields"),  # what goes into which field of an activity, as people wrote it (domain.mapping.FieldMap)
     _when("created_at", nullable=False),
 )
 
@@ -352,6 +353,7 @@ calls = Table(
     _word("writer", ""),  # bridge or records: decided once, when the activity is planned
     _opaque("activity_id"),
     _sealed("said"),  # our words in the activity's text, as they stand there or may
+    _sealed("filled"),  # what we put into mapped fields of the activity, or may have (domain.mapping)
     _sealed("remark"),  # what an agent says of it: a note, how it went
     _count("remarks"),  # how often that changed
     _when("opened_at"),  # a voicemail was read or heard

@@ -21,6 +21,7 @@ from domain.contact import fold_email
 from domain.dial_plan import DialPlan
 from domain.errors import Missing
 from domain.follow_up import FollowUps
+from domain.mapping import FieldMap
 from domain.own_account import OwnAccounts
 from domain.pop import PopRules, Wish
 from domain.ports import CrmUser, Organisation
@@ -54,6 +55,7 @@ class Tenant:
     wishes: Wishes
     contacts: Limit
     own_accounts: OwnAccounts
+    fields: FieldMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +122,18 @@ class Tenants:
             wishes=Wishes.from_data(row.wishes),
             contacts=Limit.from_data(row.contacts),
             own_accounts=OwnAccounts.from_data(row.own_accounts),
+            fields=FieldMap.from_data(self._vault.of(tenant).open_json("tenants", tenant, "fields", row.fields)),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:
         """Change settings (profile, region, time_zone, call_writer, state; rules as their data)."""
         with self._db.tenant(tenant) as connection:
             connection.execute(update(tenants).where(tenants.c.id == tenant).values(**values))
+
+    def map_fields(self, database: Connection, tenant: TenantId, chosen: FieldMap) -> None:
+        """Keep what goes into which field of an activity, in the caller's transaction."""
+        sealed = self._vault.of(tenant).seal_json("tenants", tenant, "fields", chosen.as_data())
+        database.execute(update(tenants).where(tenants.c.id == tenant).values(fields=sealed))
 
     # -- users
 

@@ -18,6 +18,7 @@ OPENED = {  # what `Services` opens: an outside system of the tenant's own
     "bridge": "zoho",
     "phone_system": "phone",
     "address_book": "google",
+    "beside": "google",
     "mailbox": "google",
     "address_book_writer": "google",
     "contacts_writer": "google",

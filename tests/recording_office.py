@@ -75,7 +75,13 @@ class Crm:
         pass
 
     def amend_call(
-        self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool = False
+        self,
+        remote_id: str,
+        activity: Activity,
+        *,
+        said: Sequence[str] | None = None,
+        wrote: Mapping[str, Sequence[Any]] | None = None,
+        whole: bool = False,
     ) -> bool:
         assert not whole
         self.amended.append((remote_id, activity.recording_url))

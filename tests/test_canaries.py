@@ -26,9 +26,10 @@ from domain.agreement import Step
 from domain.call import TextEvent
 from domain.errand import Errand
 from domain.limited_use import EXITS, SINKS, NotForThat
+from domain.mapping import CrmField, FieldMap, Rule
 from domain.ports import Written
 from domain.profile import Profiles
-from jobs import activities, contact_writes, export, noting, passages, sync_contacts, sync_mail, texts, who
+from jobs import activities, contact_writes, export, mapping, noting, passages, sync_contacts, sync_mail, texts, who
 from jobs.cards import look
 from jobs.services import Services
 from store.chores import Chore
@@ -221,6 +222,13 @@ def in_step(cage: Cage) -> str:
     return repr(cage.said)
 
 
+def mapped(cage: Cage) -> str:
+    """How her call would be written with a mapping Alice has a look at."""
+    chosen = FieldMap(rules=(Rule(field=CrmField(name="Agenda"), template="{caller}"),))
+    crm = cage.services.connections.get(cage.tenant, cage.stage.office.crm)
+    return repr(mapping.samples(cage.services, crm, chosen, actor=f"user:{cage.stage.office.alice.id}"))
+
+
 def held_run(cage: Cage) -> str:
     """Whom a run would remove that waits for Alice's word."""
     services, crm = cage.services, cage.stage.office.crm
@@ -253,6 +261,7 @@ DRIVEN: dict[str, Callable[[Cage], str]] = {
     "contacts in step": in_step,
     "held run": held_run,
     "changes": changes,
+    "mapping": mapped,
     "choices": lambda cage: cage.page("/console/settings", "alice"),
     "message": message,
     "mail note": note,

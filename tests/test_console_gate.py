@@ -50,6 +50,7 @@ FOR_ADMINISTRATORS = (
     "/console/holdings",
     "/console/keys",
     "/console/routing",
+    "/console/settings/fields",
     "/console/dial-plan",
     "/console/ledger",
 )

@@ -30,17 +30,20 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/agree.py": {"zoho"},
     "jobs/amending.py": {"zoho"},
     "jobs/archive.py": {"phone"},  # fetches recordings
+    "jobs/besides.py": {"google"},  # reads what Google knows beside contacts
     "jobs/both_ways.py": {"zoho"},  # asks how much one request takes
     "jobs/buttons.py": {"zoho"},  # registers buttons
     "jobs/connect.py": {"http", "zoho"},  # who consented; the end of a connection
     "jobs/contact_writes.py": {"zoho"},
     "jobs/correcting.py": {"zoho"},
     "jobs/dialling.py": {"phone", "zoho"},  # the number to dial, and that it could not be
+    "jobs/filling.py": {"zoho"},  # fields of activities, from what `jobs/activities.py` let out
     "jobs/follow_ups.py": {"zoho"},
     "jobs/letters.py": {"google"},  # what a user writes, from their own mailbox
     "jobs/noting.py": {"google", "zoho"},  # one message, because somebody pressed the button for it
     "jobs/leads.py": {"zoho"},  # what an agent typed
     "jobs/listening.py": {"phone"},
+    "jobs/mapping.py": {"zoho"},  # asks which fields there are
     "jobs/pops.py": {"zoho"},  # numbers and states of calls, no names
     "jobs/reconcile.py": {"phone"},
     "jobs/recordings.py": {"phone"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from domain.call import Outcome
@@ -49,7 +50,9 @@ class Calls:
         """Create the activities; answers come in the same order. Raises Unanswered when nobody knows."""
         dialled = any(activity.direction != "inbound" for activity in activities)
         status = self._status_field() if dialled else ""
-        return create(self._client, "Calls", [as_row(activity, status) for activity in activities], ["workflow"])
+        rows = [as_row(activity, status) for activity in activities]
+        spare = {name for activity in activities for name in activity.fields}
+        return create(self._client, "Calls", rows, ["workflow"], spare)
 
     def find(self, activities: Sequence[Activity]) -> dict[str, str]:
         """Return the ids of the rows that carry these activities' markers, by marker; one that has no row is left out.
@@ -90,10 +93,18 @@ class Calls:
             where = f"id in ({', '.join(map(literal, batch))})"
             yield from filter(None, map(as_call, self._client.query(COLUMNS, "Calls", where)))
 
-    def amend(self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool) -> bool:
+    def amend(
+        self,
+        remote_id: str,
+        activity: Activity,
+        *,
+        said: Sequence[str] | None = None,
+        wrote: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+        whole: bool,
+    ) -> bool:
         """Add to a row what came later, or write it anew, around what people wrote; False where our words are not ours.
 
-        No workflow runs, for nothing happened. Repeatable.
+        `wrote`: what we may have put into mapped fields. No workflow runs, for nothing happened. Repeatable.
         """
         anew: Body = {}
         if whole:
@@ -104,11 +115,16 @@ class Calls:
             changed = {name: value for name, value in anew.items() if name != RECORDING}
             if _takes(row.get(RECORDING), activity.recording_url):
                 changed[RECORDING] = activity.recording_url
+            changed |= {
+                name: value
+                for name, value in activity.fields.items()
+                if _is_ours(row.get(name), wrote.get(name, ())) and row.get(name) != value
+            }
             return with_words(row, changed, said, words_of(activity))
 
-        if said is None and not anew and not 0 < len(activity.recording_url) <= URL_LENGTH:
+        if said is None and not anew and not activity.fields and not 0 < len(activity.recording_url) <= URL_LENGTH:
             return True
-        return rewrite(self._client, "Calls", remote_id, (RECORDING,), change)
+        return rewrite(self._client, "Calls", remote_id, (RECORDING, *activity.fields), change)
 
     def link(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
         """Tie a row to another record and change nothing else; False when a person has tied it to something of theirs.
@@ -181,7 +197,15 @@ def as_row(activity: Activity, status_field: str = STATUS) -> Body:
         row["Owner"] = {"id": activity.owner}
     if 0 < len(activity.recording_url) <= URL_LENGTH:
         row[RECORDING] = activity.recording_url
-    return row | belongs_to(activity.record)
+    return row | belongs_to(activity.record) | dict(activity.fields)
+
+
+def _is_ours(there: Any, wrote: Sequence[Any]) -> bool:
+    """Say whether a mapped field may be changed: nobody has put anything else there. Zoho spells times its own way."""
+    if there in (None, "", *wrote):
+        return True
+    moment = _moment(there)
+    return moment is not None and any(_moment(one) == moment for one in wrote if isinstance(one, str))
 
 
 def _takes(there: Any, url: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.contact import Gone, Record
 from domain.errors import Refused, TryLater
+from domain.mapping import CrmField
 from domain.ports import (
     Activity,
     CrmUser,
@@ -28,6 +29,7 @@ from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
 from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
+from integrations.zoho.fields import call_fields
 from integrations.zoho.leads import Leads
 from integrations.zoho.notes import Notes
 from integrations.zoho.people import MODULES, PAGE, SPARE, People
@@ -115,6 +117,10 @@ class ZohoCrm:
         """Make a lead; return its id. Raises Unanswered when nobody knows."""
         return self._leads.create(lead)
 
+    def call_fields(self) -> list[CrmField]:
+        """What fields a call has in this organisation, and which it demands. Raises NotAllowed."""
+        return call_fields(self._client)
+
     def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
         """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""
         return self._calls.log(activities)
@@ -132,10 +138,16 @@ class ZohoCrm:
         return self._calls.some(ids)
 
     def amend_call(
-        self, remote_id: str, activity: Activity, *, said: Sequence[str] | None = None, whole: bool = False
+        self,
+        remote_id: str,
+        activity: Activity,
+        *,
+        said: Sequence[str] | None = None,
+        wrote: Mapping[str, Sequence[Any]] | None = None,
+        whole: bool = False,
     ) -> bool:
         """Add what came later around what people wrote; False where they changed our words. Raises Refused."""
-        return self._calls.amend(remote_id, activity, said=said, whole=whole)
+        return self._calls.amend(remote_id, activity, said=said, wrote=wrote or {}, whole=whole)
 
     def log_texts(self, threads: Sequence[Thread]) -> list[Written]:
         """Create an activity for each, at most 100, answers in the same order. Raises Unanswered when nobody knows."""

@@ -42,6 +42,15 @@ FEATURES = (
         without="Missed calls make no tasks in Zoho CRM; they are listed here only.",
     ),
     Feature(
+        slug="call-fields",
+        title="Fill fields of calls",
+        purpose="Read which fields a call has in Zoho CRM and which of them a layout demands, so that what you map is"
+        " checked before it is used.",
+        scopes=frozenset({"ZohoCRM.settings.fields.READ", "ZohoCRM.settings.layouts.READ"}),
+        without="A field that only a layout demands is noticed when Zoho refuses a call.",
+        optional=True,
+    ),
+    Feature(
         slug="contacts",
         title="Know who is calling",
         purpose="Read names, companies and numbers of contacts and leads, so that a caller has a name.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.errors import Refused, TryLater
+from domain.errors import FieldRefused, Refused, TryLater
 from domain.ports import Written
 from domain.said import MOST_CHARACTERS, replaced
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of
@@ -79,7 +79,17 @@ def _write(client: ZohoClient, module: str, remote_id: str, fields: Body, read_a
         "PUT", f"{CRM}/{module}/{remote_id}", json=data, unmodified_since=since, repeatable=True, items="data"
     )
     if (code := refused(answer)) is not None:
-        raise refusal(code)
+        error, named = refusal(code), field_of(answer["data"][0])
+        if isinstance(error, Refused) and named in fields:
+            raise FieldRefused(str(error), code=error.code, field=named)
+        raise error
+
+
+def field_of(item: Body) -> str:
+    """The field Zoho names in a refusal; \"\" for none."""
+    details = item.get("details")
+    named = details.get("api_name") if isinstance(details, dict) else None
+    return named if isinstance(named, str) else ""
 
 
 def refused(answer: Body) -> str | None:

@@ -74,14 +74,13 @@ def doors(dc: DataCentre) -> Blueprint:
 
     def _fields(module: Module) -> list[Json]:
         knobs, org = world.knobs, caller().org
-        demanded, unique = (lists.get(module.api_name, []) for lists in (knobs.mandatory, knobs.unique))
+        unique = knobs.unique.get(module.api_name, [])
         return [
             describe_field(
                 org.prefix,
                 module,
                 column,
                 writable=org.may_write(column, knobs),
-                mandatory=column.mandatory or column.api_name in demanded,
                 unique=column.api_name in unique,
             )
             for column in module.fields.values()
@@ -92,7 +91,10 @@ def doors(dc: DataCentre) -> Blueprint:
         who, module = caller(), _asked_module()
         who.needs("ZohoCRM.settings.layouts.READ")
         number = LAYOUT_NUMBER + list(MODULES).index(module.api_name)
-        section = {"display_label": f"{module.singular} Information", "api_name": "main", "fields": _fields(module)}
+        demanded = {name for name, column in module.fields.items() if column.mandatory}
+        demanded |= {*world.knobs.mandatory.get(module.api_name, ())}
+        fields = [field | {"required": field["api_name"] in demanded} for field in _fields(module)]
+        section = {"display_label": f"{module.singular} Information", "api_name": "main", "fields": fields}
         standard = {"id": f"{who.org.prefix}{number:012d}", "name": "Standard", "display_label": "Standard"}
         return {"layouts": [standard | {"status": "active", "visible": True, "sections": [section]}]}
 

@@ -1,5 +1,5 @@
 """The modules and fields of a Zoho CRM, as `/settings/modules` and `/settings/fields` tell them: those of a freshly
-opened one, and a column for numbers that an administrator added to contacts.
+opened one, a column for numbers that an administrator added to contacts, and three for calls.
 
 Field sets follow Zoho's v8 modules-fields pages and its data-model export of Calls; they satisfy the official SDK.
 """
@@ -11,6 +11,7 @@ from typing import Any
 JSON_TYPES = {
     "boolean": "boolean",
     "integer": "integer",
+    "double": "double",
     "lookup": "jsonobject",
     "ownerlookup": "jsonobject",
 }
@@ -135,6 +136,9 @@ _CALL = [
     Field("CTI_Entry", "boolean", 5, cti=True),
     Field("Caller_ID", cti=True),
     Field("Dialled_Number", cti=True),
+    Field("Queue_Name", length=20, label="Queue", custom=True),
+    Field("Minutes_Spoken", "double", 16, label="Minutes spoken", custom=True),
+    Field("Answered_At", "datetime", 120, label="Answered at", custom=True),
 ]
 _TASK = [
     Field("Subject", mandatory=True),
@@ -189,8 +193,8 @@ def describe_module(prefix: str, module: Module) -> dict[str, Any]:
     }
 
 
-def describe_field(prefix: str, module: Module, field: Field, *, writable: bool, mandatory: bool, unique: bool) -> Any:
-    """Write a field as `/settings/fields` does."""
+def describe_field(prefix: str, module: Module, field: Field, *, writable: bool, unique: bool) -> Any:
+    """Write a field as `/settings/fields` does; what only a layout demands it does not say."""
     number = f"{prefix}{list(MODULES).index(module.api_name) * 200 + list(module.fields).index(field.api_name):012d}"
     picks: list[dict[str, Any]] = [
         {"actual_value": choice, "display_value": choice, "reference_value": choice, "id": f"{number[:-5]}{70000 + i}"}
@@ -210,7 +214,7 @@ def describe_field(prefix: str, module: Module, field: Field, *, writable: bool,
         "data_type": field.data_type,
         "json_type": JSON_TYPES.get(field.data_type, "string"),
         "length": field.length,
-        "system_mandatory": mandatory,
+        "system_mandatory": field.mandatory,
         "read_only": not writable,
         "field_read_only": not writable,
         "custom_field": field.custom,

@@ -37,6 +37,7 @@ class Knobs:
     access_denied_status: int = 200  # the throttled token answer has been seen with 200 and with 400
     legacy_202: bool = False  # a batch in which everything failed answers 202 instead of 400
     mandatory: dict[str, list[str]] = field(default_factory=dict)  # module -> fields an administrator made mandatory
+    closed_choices: dict[str, list[str]] = field(default_factory=dict)  # module -> pick lists that take no other value
     unique: dict[str, list[str]] = field(default_factory=dict)  # module -> fields that may not repeat
     cti_fields_writable: bool = False  # CTI_Entry, Caller_ID, Dialled_Number: unconfirmed, so not by default
     search_lag: float = 0.0  # seconds until the search index knows a write

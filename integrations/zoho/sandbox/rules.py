@@ -17,7 +17,7 @@ from integrations.zoho.sandbox.tables import Row
 EMAIL = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 PHONE = re.compile(r"[+]?[0-9a-zA-Z\s\-().;,#*/]+")
 PATTERNS = {"email": EMAIL, "phone": PHONE}
-CLOSED_CHOICES = {"Call_Type"}  # other pick lists take any text, as an administrator may have added it
+CLOSED_CHOICES = {"Call_Type"}  # other pick lists take any text unless a knob closes them
 DURATION = re.compile(r"(\d{1,3}):(\d\d)")
 
 
@@ -33,7 +33,8 @@ def clean(org: Org, module: Module, sent: Any, path: str, knobs: Knobs, row: Row
         if name == "$se_module" and "What_Id" in module.fields:
             values[name] = value
         elif (column := module.fields.get(name)) and org.may_write(column, knobs):
-            values[name] = None if value is None else _value(org, column, value, f"{path}.{name}")
+            closed = name in CLOSED_CHOICES or name in knobs.closed_choices.get(module.api_name, ())
+            values[name] = None if value is None else _value(org, column, value, f"{path}.{name}", closed)
 
     def concerns(*names: str) -> bool:
         return row is None or any(name in sent for name in names)
@@ -64,7 +65,7 @@ def _where(name: str, path: str) -> dict[str, Any]:
     return {"api_name": name, "json_path": f"{path}.{name}"}
 
 
-def _value(org: Org, column: Field, value: Any, path: str) -> Any:
+def _value(org: Org, column: Field, value: Any, path: str, closed: bool) -> Any:
     def refuse(**details: Any) -> ItemRefused:
         return ItemRefused("INVALID_DATA", "invalid data", {"api_name": column.api_name, "json_path": path, **details})
 
@@ -75,6 +76,9 @@ def _value(org: Org, column: Field, value: Any, path: str) -> Any:
         case "integer":
             if isinstance(value, bool) or not isinstance(value, int):
                 raise refuse(expected_data_type="integer")
+        case "double":
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise refuse(expected_data_type="double")
         case "datetime":
             if (moment := parse_time(value)) is None:
                 raise refuse(expected_data_type="datetime")
@@ -93,7 +97,7 @@ def _value(org: Org, column: Field, value: Any, path: str) -> Any:
                 raise refuse(maximum_length=column.length)
             if value and kind in PATTERNS and not PATTERNS[kind].fullmatch(value):
                 raise refuse(expected_data_type=kind)
-            if column.api_name in CLOSED_CHOICES and value not in column.choices:
+            if closed and value not in column.choices:
                 raise refuse(supported_values=list(column.choices))
     return value
 
