@@ -54,6 +54,12 @@ def _service_account(value: str) -> str:
     return value
 
 
+def _digits(value: str) -> str:
+    if not (value.strip().isascii() and value.strip().isdigit()):
+        raise ValueError("must be a number")
+    return value.strip()
+
+
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(value: str) -> int:
         number = int(value) if value.strip().isdecimal() else -1
@@ -173,11 +179,14 @@ class Settings:
     google_pubsub_service_account: str = _setting(_text, "", "who signs the pushes of that topic's subscription")
     google_addon_service_account: str = _setting(_text, "", "whose ID tokens the add-on endpoint believes")
     google_addon_client_id: str = _setting(_text, "", "the audience of the add-on's user ID tokens")
+    google_project_number: str = _setting(
+        _digits, "", "the Cloud project's number; set: the panel in Meet loads Google's script, which Meet waits for"
+    )
     google_risc_configuration_uri: str = _setting(
         _url, "https://accounts.google.com/.well-known/risc-configuration", "Cross-Account Protection's document"
     )
     google_service_account_key: str = _setting(
-        _service_account, "", "the JSON key of our service account, for licences and Cross-Account Protection"
+        _service_account, "", "the JSON key of our service account, for licences, Cross-Account Protection and Chat"
     )
     google_marketplace_app_id: str = _setting(
         _text, "", "our application in the Google Workspace Marketplace; unset: licences are not asked for"

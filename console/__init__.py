@@ -30,6 +30,7 @@ from console import (
     mail,
     mailboxes,
     mapping,
+    meet,
     missed,
     noting,
     numbers,
@@ -40,6 +41,7 @@ from console import (
     routing,
     session,
     sharing,
+    sheet,
     shown,
     sync_words,
     texts,
@@ -56,9 +58,23 @@ if TYPE_CHECKING:
 
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
-    *(mail, noting, mailboxes, dialling),
+    *(mail, noting, mailboxes, dialling, meet),
     *(widget, pairing),
-    *(connections, accounts, sharing, mapping, journal, numbers, shown, routing, keys, holdings, ledger, consent),
+    *(
+        connections,
+        accounts,
+        sharing,
+        mapping,
+        sheet,
+        journal,
+        numbers,
+        shown,
+        routing,
+        keys,
+        holdings,
+        ledger,
+        consent,
+    ),
 )
 
 
@@ -96,8 +112,11 @@ def create_console(
             services.settings,
             keep=page == "console.static",
             sound=page == "console.calls.one",
-            framed_by=g.get("framed_by", ()),
+            framed_by=(headers.MEET,) if page in meet.PAGES else g.get("framed_by", ()),
             script_from=g.get("script_from", ""),
+            script_of_frame=headers.MEET_SCRIPTS
+            if page in meet.PAGES and services.settings.google_project_number
+            else "",
         )
 
     console.register_error_handler(Exception, errors.answer)

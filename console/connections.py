@@ -37,6 +37,7 @@ DESTROYED = {
         "The key of its cached mail is destroyed first: from that moment nobody can read a cached message of it.",
         "The permission is withdrawn at Google, and the tokens are destroyed here.",
         "People only this account told us of leave our hub.",
+        "If it has the call log's spreadsheet, no more rows are added to it.",
     ),
     "telephony": (
         "The door closes: events sent to its address are refused from that moment on.",

@@ -36,6 +36,7 @@ ALSO_FOR_AGENTS = frozenset(
         "console.calls",
         "console.callbacks",
         "console.mail",
+        "console.meet",
         "console.mailboxes",
         "console.missed",
         "console.noting",
@@ -53,9 +54,16 @@ WITHOUT_SESSION = frozenset(
         "console.consent.install_zoho",
         "console.consent.install_google",
         "console.consent.callback",
+        "console.meet.index",  # a frame knows who it is by itself (`console.framed`)
+        "console.meet.dial",
+        "console.meet.leave",
+        "console.meet.opened",
     }
 )
-COME_BACK = frozenset({"console.workspace.index", "console.pairing.index"})  # where cards and frames send people
+FRAMED = frozenset({"console.meet.dial", "console.meet.leave"})  # their forms bring the frame's own token
+COME_BACK = frozenset(  # where cards and frames send people: they go on there once signed in
+    {"console.workspace.index", "console.pairing.index", "console.meet.allow"}
+)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 bp = Blueprint("session", __name__, url_prefix="/console")
@@ -129,7 +137,10 @@ def start(response: Response, user: User) -> Response:
     services = desk().services
     if old := _get("linekeeper_session"):
         services.directory.strike("session", old)
+    asked = session.get("frame")  # a frame that waits for whoever signs in now
     session.clear()
+    if asked:
+        session["frame"] = asked
     value = services.directory.new(
         "session", user.tenant, user=user.id, expires_at=services.now() + timedelta(hours=SESSION_HOURS)
     )
@@ -217,7 +228,7 @@ def gate() -> ResponseReturnValue | None:
             if request.endpoint == "console.overview.index":
                 return redirect(url_for("console.panel.index"))
             raise Forbidden("This page is for administrators.", code="role.admin_only")
-    if request.method not in SAFE:
+    if request.method not in SAFE and request.endpoint not in FRAMED:
         _same_site()
         csrf.protect()
     return None

@@ -89,6 +89,9 @@ EFFECTS = {
     "match.apply": "Follow what was said about a number",
     "lead.create": "Make a lead in Zoho",
     "activity.correct": "Correct the call in Zoho",
+    "text.send": "Send a text message",
+    "chat.news": "Tell a missed call in Google Chat",
+    "sheet.row": "Add a row to the call log's spreadsheet",
     "text.log": "Write the messages into Zoho",
     "mail.send": "Send a message from Gmail",
     "mail.note": "Write a message into Zoho as a note",
@@ -184,6 +187,10 @@ REASONS = {
     "consent.policy": "An administrator at the other side has switched off what this connection may use.",
     "consent.testing_mode": "Google ended this permission after seven days, for the second time: Linekeeper is still "
     "in testing there. Whoever runs it has to publish it; until then every permission ends in a week.",
+    "sheet.gone": "The spreadsheet of the call log was deleted, or Linekeeper may not write in it any more, so it "
+    "stopped.",
+    "sheet.changed": "The spreadsheet of the call log has lost the tab or the last column Linekeeper writes in, so it "
+    "stopped.",
     "google.tokens_revoked": "Google says that the user has withdrawn the permission, so it stopped at once.",
     "google.token_revoked": "Google says that this permission was withdrawn, so it stopped at once.",
     "google.account_disabled": "Google has closed this account for now, so its permission stopped at once.",

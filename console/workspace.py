@@ -15,9 +15,10 @@ from flask.typing import ResponseReturnValue
 from console import connections, session
 from console.desk import desk, here, page
 from console.forms import Filled, Nothing, Wanted, asked, filled
+from console.google_forms import Switch
 from domain.consent import Standing
 from domain.errors import Malformed
-from jobs import own_accounts, workspace
+from jobs import chat_spaces, own_accounts, workspace
 from store.connections import Tie
 
 bp = Blueprint("workspace", __name__, url_prefix="/console/workspace")
@@ -33,6 +34,7 @@ def index() -> ResponseReturnValue:
 def _page(form: Filled) -> str:
     services, at = desk().services, here()
     ties = own_accounts.of(services, at.user)
+    chat = services.robot() is not None
     return page(
         "workspace.html",
         accounts=workspace.linked(services, at.user),
@@ -40,6 +42,8 @@ def _page(form: Filled) -> str:
         own=[(tie, _standings(tie), services.grants.get(at.tenant.id, tie.id)) for tie in ties],
         standing=services.standing,
         errors=form.errors,
+        chat=chat,
+        space=chat_spaces.spaces(services).of(at.tenant.id, at.user.id) if chat else None,
     )
 
 
@@ -67,6 +71,16 @@ def unlink() -> ResponseReturnValue:
     """Know none of this user's Google accounts any more."""
     _pressed()
     workspace.unlink(desk().services, here().user)
+    return redirect(url_for("console.workspace.index"), 303)
+
+
+@bp.post("/chat")
+def switch_chat() -> ResponseReturnValue:
+    """Tell this user of missed calls in Chat, or do not."""
+    form = filled(Switch())
+    if not form.good:
+        raise Malformed("Say on or off.", code="field.invalid")
+    chat_spaces.switch(desk().services, here().user, on=form.value["on"] == "yes")
     return redirect(url_for("console.workspace.index"), 303)
 
 

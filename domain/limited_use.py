@@ -114,6 +114,12 @@ SINKS = (
         " those of other contacts and of the directory only while it rings.",
     ),
     Sink(
+        slug="sheet",
+        title="This organisation's own spreadsheet",
+        sentence="Where an administrator of yours started it, a caller's name is written with the call into a"
+        " spreadsheet in their own Google Drive.",
+    ),
+    Sink(
         slug="programs",
         title="This organisation's own programs",
         sentence="Programs of your own get contacts, with a key an administrator of yours made.",
@@ -187,6 +193,13 @@ EXITS = (
         kinds=PEOPLE,
         where="jobs/cards/look.py",
         sentence="Who is meant by the open message, meeting or file, on a card in Google Workspace",
+    ),
+    Exit(
+        slug="chat news",
+        sink="user",
+        kinds=CONTACTS,
+        where="jobs/chat_news.py",
+        sentence="Who called in vain, on a card in the user's own conversation with the app in Google Chat",
     ),
     Exit(
         slug="panel",
@@ -264,6 +277,13 @@ EXITS = (
         kinds=CONTACTS,
         where="jobs/texts.py",
         sentence="The other's name in a logged day of text messages, or a fax",
+    ),
+    Exit(
+        slug="sheet log",
+        sink="sheet",
+        kinds=CONTACTS,
+        where="jobs/sheet_log.py",
+        sentence="The other's name beside a call, or a day of text messages, in the call log's spreadsheet",
     ),
     Exit(
         slug="contacts in step",

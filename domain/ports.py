@@ -80,6 +80,7 @@ class Traits:
     texts: bool = False
     faxes: bool = False
     words: bool = False  # of a text it sent it says the words only when asked (`TextKeeper`)
+    writes: bool = False  # sends a text message when asked (`Texter`)
     listens: bool = False  # events come over a connection of ours (`listen`), not to a door
     answered_in_xml: bool = False  # takes whatever its door answers for instructions, and wants to read none
     secret_field: str = ""  # the account field its knocks are signed with; empty: we make a secret for the door
@@ -135,6 +136,16 @@ class TextKeeper(PhoneSystem, Protocol):
 
     def words(self, message_ref: str) -> Words:
         """Return what the message says. Raises Refused when nobody can tell any more."""
+
+
+class Texter(PhoneSystem, Protocol):
+    """An account that sends text messages (`traits.writes`)."""
+
+    def text(self, *, agent_extension: str, agent_email: str, number: str, words: str, key: str) -> str:
+        """Send a message to `number` for an agent; return the vendor's id of it. Asked twice with one key: sent once.
+
+        Raises Refused with `text.unsupported` where the account sends none.
+        """
 
 
 class TelephonyVendor(Protocol):

@@ -24,6 +24,7 @@ from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater,
 from jobs import (
     activities,
     amending,
+    chat_news,
     choosing,
     correcting,
     dialling,
@@ -34,6 +35,7 @@ from jobs import (
     relink,
     retying,
     steering,
+    text_sending,
     texts,
     who,
 )
@@ -166,6 +168,7 @@ def take_over(
             if crm is not None and item.writer and _left_word(item):
                 services.effects.amend_activity(database, tie.tenant, crm.id, item.id, f"voicemail:{len(item.events)}")
         _learn_lines(services, database, tie.tenant, heard)
+        chat_news.plan(services, database, tie, heard)
         Inbox.done(database, tie.tenant, understood)
         Inbox.done(database, tie.tenant, ignored, "ignored", "no_use")
     for item in heard:
@@ -236,8 +239,10 @@ def _learn_lines(services: Services, database: Connection, tenant: TenantId, hea
 
 def _turn(kind: str) -> int:
     """What somebody waits for at a screen goes first; ties and tasks, which need the activity, last."""
-    if kind in ("pop", "dial", "control"):
+    if kind in ("pop", "dial", "control", text_sending.KIND):
         return 0
+    if kind == chat_news.KIND:
+        return 4
     return 2 if kind in ACTIVITIES else 3 if kind.startswith("task.") or kind in ("activity.link", retying.LINK) else 1
 
 
@@ -257,6 +262,8 @@ def act(services: Services, tenant: TenantId) -> int:
         "activity.record": activities.record,
         "activity.update": amending.amend,
         "text.log": texts.log,
+        text_sending.KIND: text_sending.send,
+        chat_news.KIND: chat_news.tell,
         retying.LINK: retying.link,
         "activity.link": relink.link,
         "match.apply": choosing.apply,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import requests
@@ -69,6 +69,12 @@ from store.tenants import Tenants
 from store.units import Units
 from store.vault import KeyRing, Vault
 
+if TYPE_CHECKING:
+    from integrations.google.chat import GoogleChat
+    from integrations.google.sheets import GoogleSheets
+
+CHAT_SCOPE = "https://www.googleapis.com/auth/chat.bot"
+CHAT_SECONDS = 5.0  # calls wait behind this, so a slow Chat is asked again later
 LICENCE_SECONDS = 5  # somebody may be waiting for a consent page
 LICENCE = "licence"  # the chore that asks whether our application is still installed
 DOOR_URL = "door.url"  # the cursor that keeps where a connection's vendor reports to
@@ -219,6 +225,15 @@ class Services:
             timeout=self.settings.request_timeout_seconds,
         )
 
+    def sheets(self, tie: Tie) -> GoogleSheets:
+        """The spreadsheets we made for a Google user."""
+        return google.open_sheets(
+            http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
+            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            root=self.settings.google_api_root,
+            timeout=self.settings.request_timeout_seconds,
+        )
+
     def lent(self, token: str, timeout: float) -> Lent:
         """Google, asked with a token that one of its hosts lent us for this one call."""
         return Lent(
@@ -259,6 +274,21 @@ class Services:
                 timeout=min(settings.request_timeout_seconds, LICENCE_SECONDS),
             ),
         )
+
+    def chat(self) -> GoogleChat | None:
+        """Google Chat as our own app; None where nobody gave us its service account."""
+        robot = self.robot()
+        if robot is None:
+            return None
+        way = Gated(
+            http=self._kept("google sessions", google.open_sessions),
+            gate=self.gates,
+            upstream="google-chat",  # one app for everybody: when Chat is silent it is silent to all
+            title="Google Chat",
+            lease_seconds=LEASE_TIMEOUTS * CHAT_SECONDS,
+        )
+        root = self.settings.google_api_root
+        return google.open_chat(http=way, tokens=robot.tokens(CHAT_SCOPE), root=root, timeout=CHAT_SECONDS)
 
     def phone_system(self, tie: Tie) -> PhoneSystem:
         """An account at a telephony vendor."""

@@ -24,7 +24,7 @@ from domain.plan import Key, Link, Step, read_plan, write_plan
 from domain.ports import Crm, CursorLost, in_batches
 from domain.sharing import Sharing
 from integrations.zoho.notifications import read_notification
-from jobs import both_ways, contact_writes, passages
+from jobs import both_ways, contact_writes, passages, sheet_log
 from jobs.outage import postpone
 from jobs.services import Services
 from store.chores import Chore
@@ -282,7 +282,10 @@ def act(services: Services, tenant: TenantId) -> int:
     """Do the writes that are owed: people travel, and those who were erased leave the phonebook."""
     services.effects.orphans(tenant, "contacts")
     waiting = services.effects.waiting(tenant, "contacts", limit=OWED_AT_ONCE)
+    sheet_log.act(services, tenant, [effect for effect in waiting if effect.kind == sheet_log.KIND])
     for effect in waiting:
+        if effect.kind == sheet_log.KIND:
+            continue
         if effect.kind == both_ways.KIND:
             contact_writes.write(services, tenant, effect)
             continue

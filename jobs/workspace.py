@@ -11,6 +11,7 @@ from typing import Literal
 import structlog
 
 from domain.errors import Forbidden
+from jobs import chat_spaces
 from jobs.services import Services
 from store.directory import Entry
 from store.tenants import Tenant, User
@@ -38,6 +39,7 @@ def learn(services: Services, user: User, subject: str) -> None:
 def unlink(services: Services, user: User) -> int:
     """None of the user's Google accounts is known any more; return how many there were."""
     count = services.directory.strike_user(KIND, user.tenant, user.id)
+    chat_spaces.spaces(services).forget(user.tenant, user.id)
     if count:
         services.ledger.note(user.tenant, "workspace.unlinked", actor=f"user:{user.id}", subject=f"users:{user.id}")
     return count

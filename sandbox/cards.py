@@ -6,6 +6,7 @@ Made-up people, a made-up Monday; the tests hold the same cards against their go
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from integrations.google.cards.views import Called, Home, Number, Past, Person, 
 from integrations.google.cards.words import Words
 
 DOOR = "https://linekeeper.alice.example/addon/google"
+PLACE = "https://linekeeper.alice.example/console/calls"
 ZONE = ZoneInfo("Europe/Madrid")
 NOW = datetime(2026, 3, 30, 12, 0, tzinfo=ZONE)
 
@@ -78,6 +80,7 @@ DANA = Person(
     calls=(MISSED, SPOKEN),
     noted=SPOKEN.id,
     tasks=(MISSED.at,),
+    texts=True,
     writes=True,
 )
 STRANGER = Person(email="eve@elsewhere.example", name="Eve <b>Elsewhere</b>", lead=True, numbers=(TAPED.number,))  # type: ignore[arg-type]  # it has one
@@ -94,6 +97,9 @@ def pages(say: Words) -> dict[str, Card]:
         "home-file": calls.home(Home(recent=(SPOKEN,), line="201", key="k7", file=True), say),
         "calling": calls.called(Called(number=number(key="k8"), line="201", then="7", who="Dana Quince"), say),
         "called-before": calls.called(Called(number=number(key="k8"), line="201", new=False, who="Dana Quince"), say),
+        "news": calls.news(MISSED, say, f"{PLACE}/c1"),
+        "news-voicemail": calls.news(replace(TAPED, note="It is Eve. Please call me back."), say, f"{PLACE}/c3"),
+        "news-hidden": calls.news(HIDDEN, say, f"{PLACE}/c4"),
         "person": who.person(DANA, say),
         "stranger": who.person(STRANGER, say),
         "people": who.people([DANA, STRANGER], say, title, none=none),
@@ -106,6 +112,7 @@ def pages(say: Words) -> dict[str, Card]:
             name="numbers",
         ),
         "note": forms.note(SPOKEN, say, ("Won", "Lost"), "Won"),
+        "text": forms.text(say, who="Dana Quince", number="+34600111222", key="k12"),
         "lead": forms.lead(say, number="+44 20 7946 0001", family="Elsewhere", given="Eve", company=""),
         "lead-wrong": forms.lead(say, number="12", family="", given="", company="", trouble=say("field.bad")),
         "later": forms.later(say, who="Dana Quince", number="+34600111222", at=NOW + timedelta(hours=2), key="k10"),

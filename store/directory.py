@@ -24,6 +24,7 @@ Kind = Literal[
     "login",
     "mailbox",
     "session",
+    "frame",
     "api_key",
     "workspace",
     "google_account",
@@ -146,7 +147,7 @@ class Directory:
     def strike_sessions(self, tenant: TenantId, user: UUID) -> int:
         """Sign somebody out, wherever they are signed in."""
         mine = (
-            directory.c.kind.in_(("session", "widget", "widget_code"))
+            directory.c.kind.in_(("session", "widget", "widget_code", "frame"))
             & (directory.c.tenant_id == tenant)
             & (directory.c.user_id == user)
         )

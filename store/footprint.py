@@ -386,7 +386,7 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
         return (owner == tenant, table.c.contact_id.in_(only.contacts))
     if table.name == "recording_chunks":
         return (owner == tenant, table.c.recording_id.in_(only.calls))
-    if table.name == "users":
+    if table.name in ("users", "chat_spaces"):
         return (owner == tenant, table.c.id.in_(only.users))
     if table.name == "devices":
         return (owner == tenant, table.c.user_id.in_(only.users))

@@ -213,6 +213,14 @@ HOLDINGS: tuple[Holding, ...] = (
         keep="devices",
     ),
     Holding(
+        name="Chat spaces",
+        purpose="Tell a user in Google Chat of a call they missed: where they and the app write to each other.",
+        basis="consent",
+        what=("chat_spaces.space",),
+        clock="",  # until the app is taken out of it, the account is disconnected, or the user goes
+        keep="chat_spaces",
+    ),
+    Holding(
         name="API keys",
         purpose="Let the tenant's own programs in, and show which of them came when.",
         basis="contract",
@@ -288,7 +296,7 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="directory",
-        purpose="Find the tenant behind a door, a sign-in, a mailbox, a Google account or a session.",
+        purpose="Find the tenant behind a door, a sign-in, a mailbox, a Google account, a session or a frame.",
         basis="contract",
         what=("directory.fingerprint",),
         clock="directory.expires_at",

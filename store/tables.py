@@ -402,6 +402,19 @@ mail_blocks = Table(  # people and domains whose mail a mailbox's owner keeps ou
     UniqueConstraint("tenant_id", "connection_id", "fingerprint"),
 )
 
+chat_spaces = Table(  # where a user and the app write to each other in Google Chat; one row a user, with the user's id
+    "chat_spaces",
+    metadata,
+    _row(),
+    _of_tenant(),
+    _sealed("space"),
+    _word("language", ""),  # in which the user reads there
+    Column("wanted", Boolean, nullable=False, server_default=text("true")),  # they want to be told of missed calls
+    _when("learned_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "id"], ["users.tenant_id", "users.id"], ondelete="CASCADE"),
+)
+
 callbacks = Table(  # calls somebody wants to return; one row a call, with the call's id
     "callbacks",
     metadata,

@@ -35,6 +35,8 @@ def spoken() -> dict[str, Json]:
         "gmail-press-dial": lambda: pressed.show(page["calling"]),
         "gmail-press-note": lambda: pressed.show(page["note"]),
         "gmail-press-note-keep": lambda: pressed.home(say("note.kept")),
+        "gmail-press-text": lambda: pressed.show(page["text"]),
+        "gmail-press-text-send": lambda: pressed.home(say("text.sent")),
         "gmail-press-lead": lambda: pressed.show(page["lead"]),
         "gmail-press-lead-wrong": lambda: pressed.show(page["lead-wrong"], place="updateCard"),
         "gmail-permission": lambda: answers.permission(["https://www.googleapis.com/auth/userinfo.email"]),
@@ -58,6 +60,8 @@ def spoken() -> dict[str, Json]:
         "chat-call": lambda: alone.show(page["calling"]),
         "chat-calls": lambda: alone.show(calls.chat(HOME, say)),
         "chat-calls-in-space": lambda: in_space.show(calls.chat(HOME, say)),
+        "chat-news": lambda: alone.message(card=page["news"]),
+        "chat-news-voicemail": lambda: alone.message(card=page["news-voicemail"]),
         "chat-help": lambda: alone.show(page["help"]),
         "chat-stranger": lambda: answers.sign_in_chat("https://linekeeper.alice.example/console/workspace"),
     }

@@ -20,6 +20,8 @@ OPENED = {  # what `Services` opens: an outside system of the tenant's own
     "address_book": "google",
     "beside": "google",
     "mailbox": "google",
+    "sheets": "google",
+    "chat": "google",
     "address_book_writer": "google",
     "contacts_writer": "google",
     "people_writer": "zoho",  # or Google, to whom it belongs

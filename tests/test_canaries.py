@@ -29,9 +29,23 @@ from domain.limited_use import EXITS, SINKS, NotForThat
 from domain.mapping import CrmField, FieldMap, Rule
 from domain.ports import Written
 from domain.profile import Profiles
-from jobs import activities, contact_writes, export, mapping, noting, passages, sync_contacts, sync_mail, texts, who
+from jobs import (
+    activities,
+    chat_news,
+    contact_writes,
+    export,
+    mapping,
+    noting,
+    passages,
+    sheet_log,
+    sync_contacts,
+    sync_mail,
+    texts,
+    who,
+)
 from jobs.cards import look
 from jobs.services import Services
+from store.chat_spaces import Space
 from store.chores import Chore
 from store.database import TenantId
 from store.embedded import Postgres
@@ -247,11 +261,31 @@ def changes(cage: Cage) -> str:
     return cage.page("/console/changes", "alice")
 
 
+def chat_news_card(cage: Cage) -> str:
+    """What Bob's conversation with the app in Google Chat is told of the call."""
+    services, tenant = cage.services, cage.services.tenants.get(cage.tenant)
+    kept = services.calls.get(cage.tenant, cage.call)
+    space, effect = Space(name="spaces/1", language="en", on=True), SimpleNamespace(id=uuid4())
+    assert kept is not None
+    return repr(chat_news._card(services, tenant, cage.stage.office.bob, space, kept, effect))  # type: ignore[arg-type]  # its id is all that is asked for
+
+
+def sheet_row(cage: Cage) -> str:
+    """What a row of the call log's spreadsheet says of the call, and the note that it was said."""
+    services, tie = cage.services, cage.services.connections.get(cage.tenant, cage.account)
+    effect: Any = SimpleNamespace(id=uuid4(), call=cage.call, text=None)
+    rows, named = sheet_log._rows(services, tie, [effect])
+    with services.db.tenant(cage.tenant) as database:
+        passages.note(services, cage.tenant, sheet_log.EXIT, named.values(), database=database)
+    return repr(rows)
+
+
 DRIVEN: dict[str, Callable[[Cage], str]] = {
     "calls": lambda cage: cage.page("/console/calls"),
     "people": lambda cage: cage.page(f"/console/contacts/{cage.kestrel}"),
     "mail": lambda cage: cage.page(f"/console/contacts/{cage.kestrel}/write"),
     "cards": card,
+    "chat news": chat_news_card,
     "panel": lambda cage: json.dumps(
         cage.stage.browser("bob").get("/console/panel/state").get_json()["live"], ensure_ascii=False
     ),
@@ -267,6 +301,7 @@ DRIVEN: dict[str, Callable[[Cage], str]] = {
     "mail note": note,
     "activities": activity,
     "text log": text_log,
+    "sheet log": sheet_row,
     "phonebook": phonebook,
     "caller name": caller,
     "api": lambda cage: cage.api.get("/api/v1/contacts").get_data(as_text=True),

@@ -25,6 +25,10 @@ OPEN = {
     "console.widget.index",
     "console.widget.enter",  # a code is asked for instead; see test_widget.py
     "console.widget.leave",
+    "console.meet.index",  # a frame knows by itself whose it is, and its forms bring its own token (test_meet_panel)
+    "console.meet.dial",
+    "console.meet.leave",
+    "console.meet.opened",
 }
 FOR_AGENTS = (
     "/console/panel",

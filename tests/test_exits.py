@@ -33,6 +33,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/besides.py": {"google"},  # reads what Google knows beside contacts
     "jobs/both_ways.py": {"zoho"},  # asks how much one request takes
     "jobs/buttons.py": {"zoho"},  # registers buttons
+    "jobs/chat_news.py": {"google"},  # a user's own conversation with the app
     "jobs/connect.py": {"http", "zoho"},  # who consented; the end of a connection
     "jobs/contact_writes.py": {"zoho"},
     "jobs/correcting.py": {"zoho"},
@@ -49,9 +50,11 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/recordings.py": {"phone"},
     "jobs/relink.py": {"zoho"},  # ids of records
     "jobs/retying.py": {"zoho"},  # ids of records
+    "jobs/sheet_log.py": {"google"},
     "jobs/steering.py": {"phone"},
     "jobs/sync_contacts.py": {"google", "phone", "zoho"},
     "jobs/sync_mail.py": {"google"},
+    "jobs/text_sending.py": {"phone"},  # what a user writes, and to which number
     "jobs/texts.py": {"zoho"},
     "jobs/wording.py": {"phone"},  # asks what a text says that was sent, by its id
     "jobs/worker.py": {"zoho"},  # reads users

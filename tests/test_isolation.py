@@ -47,8 +47,16 @@ CHANGEABLE = [table for table in WRITABLE if table.name not in APPEND_ONLY]
 NO = r"row-level security|permission denied"
 NOON = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 CONTACT = CALL = uuid.UUID(int=77)  # what rows that point at a contact or a recorded call point at
+USER = uuid.UUID(int=78)
 POINTERS = {"contact_id": CONTACT, "recording_id": CALL}
-POINTED_AT = {"contacts": CONTACT, "calls": CALL, "recordings": CALL, "callbacks": CALL}
+POINTED_AT = {
+    "contacts": CONTACT,
+    "calls": CALL,
+    "recordings": CALL,
+    "callbacks": CALL,
+    "users": USER,
+    "chat_spaces": USER,
+}
 
 
 def owner_column(table: Table) -> Any:

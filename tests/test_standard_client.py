@@ -296,6 +296,22 @@ def test_the_wait_a_platform_asks_for_is_believed_up_to_an_hour(headers: dict[st
     assert caught.value.wait == wait
 
 
+def test_a_message_is_sent_once_for_each_key(platform: Platform) -> None:
+    """Asked again it has the same id; a platform without that address sends none, and says so for good."""
+    told = {"agent_extension": "201", "agent_email": "", "number": "+34600111222", "words": "Hello"}
+    platform.stage("faults", match="POST /messages", times=1, action="drop_after")
+
+    with pytest.raises(TryLater):  # it was sent; nobody answered
+        platform.account.text(**told, key="k1")
+    first = platform.account.text(**told, key="k1")
+    assert first == platform.account.text(**told, key="k1")
+    assert first != platform.account.text(**told, key="k2")
+    platform.stage("faults", match="POST /messages", times=1, action="status", status=404)
+    with pytest.raises(Refused) as refused:
+        platform.account.text(**told, key="k3")
+    assert "text.unsupported" == refused.value.code
+
+
 def schema(name: str) -> Any:
     document = json.loads((WHERE / "openapi.json").read_text())
     return jsonschema_rs.Draft202012Validator(

@@ -2,8 +2,9 @@
 
 `provider` and `hosts` say what is asked for, `people`, `beside`, `writing` and `gmail` implement the sockets in
 `domain`, `tokens` and `push` read what Google sends us. `cards` draws what Google's applications show, `lent` asks with
-a token they lent us. `synced` is how a listing is read; `discovery`, `sessions`, `transport` and `remedy` are how a
-call travels and what a refusal means; `sandbox` is Google's understudy.
+a token they lent us; `chat` speaks as the application, by its `robot`, and `sheets` keeps a spreadsheet. `synced` is
+how a listing is read; `discovery`, `sessions`, `transport` and `remedy` are how a call travels and what a refusal
+means; `sandbox` is Google's understudy.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from domain.ports import Http, Tokens
 
 if TYPE_CHECKING:
     from integrations.google.beside import GoogleBeside
+    from integrations.google.chat import GoogleChat
     from integrations.google.gmail import GmailMailbox
     from integrations.google.people import GoogleAddressBook
+    from integrations.google.sheets import GoogleSheets
     from integrations.google.writing import GoogleContactsWriter
 
 # Google's client library takes a quarter of a second to import and half of our processes never use it, so it is
@@ -67,6 +70,22 @@ def open_mailbox(*, http: Http, tokens: Tokens, root: str = "", timeout: float =
     from integrations.google.transport import UserHttp
 
     return GmailMailbox(UserHttp(tokens, http, timeout), root)
+
+
+def open_chat(*, http: Http, tokens: Tokens, root: str = "", timeout: float = 5.0) -> GoogleChat:
+    """Open Google Chat as the application itself; `tokens` are its own."""
+    from integrations.google.chat import GoogleChat
+    from integrations.google.transport import UserHttp
+
+    return GoogleChat(UserHttp(tokens, http, timeout), root)
+
+
+def open_sheets(*, http: Http, tokens: Tokens, root: str = "", timeout: float = 20.0) -> GoogleSheets:
+    """Open the spreadsheets we made for a user."""
+    from integrations.google.sheets import GoogleSheets
+    from integrations.google.transport import UserHttp
+
+    return GoogleSheets(UserHttp(tokens, http, timeout), root)
 
 
 def open_sessions() -> Http:

@@ -112,6 +112,7 @@ HOSTS = (
     Host(slug="docs", title="Docs", triggers=EDITOR, features=("addon-files",)),
     Host(slug="sheets", title="Sheets", triggers=EDITOR, features=("addon-files",)),
     Host(slug="slides", title="Slides", triggers=EDITOR, features=("addon-files",)),
+    Host(slug="meet", title="Meet", triggers=(), features=()),  # a page of ours in its side panel
     Host(slug="chat", title="Chat", triggers=(), features=()),
 )
 

@@ -1,6 +1,7 @@
 """What Google Workspace reads of us: the add-on's deployment, and what is wrong with one.
 
-One address answers every host (`hosts.HOSTS`); Chat is configured on a page of the Cloud console. Fields and limits:
+One address answers every host (`hosts.HOSTS`); Meet shows a page of ours; Chat is configured on a page of the Cloud
+console. Fields and limits:
 https://developers.google.com/workspace/add-ons/reference/rest/v1/projects.deployments
 """
 
@@ -17,6 +18,7 @@ from integrations.google.scopes import AUTH, SCOPES
 
 NAME = "Linekeeper"
 DOOR = "/addon/google"
+PANEL = "/console/meet"
 LOGO = "/console/static/logo-128.png"
 MOST_NAME_CHARACTERS = 50
 MARKS = re.compile(r"\b(google|gmail|workspace|zoho)\b", re.IGNORECASE)
@@ -29,6 +31,7 @@ NEEDED = {  # what a part of the manifest cannot do without (concepts/workspace-
     "docs": {AUTH + "drive.file"},
     "sheets": {AUTH + "drive.file"},
     "slides": {AUTH + "drive.file"},
+    "meet": set(),  # a page of ours in a frame: it asks Google for nothing
     "useLocaleFromApp": {LOCALE},
 }
 EDITOR = frozenset({"homepageTrigger", "onFileScopeGrantedTrigger"})
@@ -39,6 +42,7 @@ HOST_FIELDS: Mapping[str, frozenset[str]] = {
     "docs": EDITOR,
     "sheets": EDITOR,
     "slides": EDITOR,
+    "meet": frozenset({"homepageTrigger", "web", "supportsCollaboration", "termsUri"}),
 }
 COMMON_FIELDS = {
     *("name", "logoUrl", "layoutProperties", "useLocaleFromApp", "homepageTrigger", "universalActions"),
@@ -68,6 +72,9 @@ def deployment(base_url: str, *, mailbox: bool = False) -> dict[str, Any]:
     }
     add_ons: dict[str, Any] = {"common": common}
     add_ons |= {host.slug: _host(host, door) for host in hosts.HOSTS if host.triggers}
+    panel = {"sidePanelUrl": f"{base_url}{PANEL}", "addOnOrigins": [base_url], "openState": "SIDE_PANEL_ONLY"}
+    logos = {"logoUrl": f"{base_url}{LOGO}", "darkModeLogoUrl": f"{base_url}{LOGO}"}
+    add_ons["meet"] = {"web": panel | logos}
     options = {"authorizationHeader": "SYSTEM_ID_TOKEN", "granularOauthPermissionSupport": "OPT_IN"}
     return {"oauthScopes": list(scopes(mailbox=mailbox)), "addOns": {**add_ons, "httpOptions": options}}
 

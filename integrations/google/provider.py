@@ -84,6 +84,15 @@ FEATURES = (
         without="Messages are marked and labelled in Gmail itself.",
         optional=True,
     ),
+    Feature(
+        slug="sheet",
+        title="Call log in a spreadsheet",
+        purpose="Adds your organisation's calls to a spreadsheet it makes in your Drive: times, names, numbers. It"
+        " reaches no other file.",
+        scopes=frozenset({AUTH + "drive.file"}),
+        without="Calls are written into no spreadsheet.",
+        optional=True,
+    ),
 )
 
 

@@ -18,6 +18,8 @@ from domain.ports import CursorLost
 
 BUSY = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "quotaExceeded"})
 PRECONDITION = frozenset({"failedPrecondition", "FAILED_PRECONDITION"})
+# What a 403 says of our project or our consent, and not of the one thing that was asked for.
+OURS = ("accessNotConfigured", "SERVICE_DISABLED", "insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
 DAILY = "dailyLimitExceeded"
 DAILY_WAIT_SECONDS = 3600.0  # it ends at midnight in California; asking once an hour is polite
 MOST_WAIT_SECONDS = 86_400.0
@@ -29,8 +31,17 @@ class NotThere(Refused):
     """What the call named is not there, or not any more."""
 
 
+class Taken(Refused):
+    """There is something of that name, or somebody else is writing at the same moment."""
+
+
 class Stale(Refused):
     """The call was made on a state that is not the present one: read again before asking again."""
+
+
+def is_ours(error: NotAllowed) -> bool:
+    """Say whether it is all of our project or consent that was not allowed, by the reasons Google gave."""
+    return any(reason in str(error) for reason in OURS)
 
 
 def remedy(status: int, content: bytes, headers: Mapping[str, str], now: float, repeatable: bool) -> Exception:
@@ -47,6 +58,8 @@ def remedy(status: int, content: bytes, headers: Mapping[str, str], now: float, 
         return NotAllowed(what)
     if status == 404:
         return NotThere(what)
+    if status == 409:
+        return Taken(what)
     if status in (500, 502, 504) and not repeatable:  # it may have been done before the answer was lost
         return Unanswered(what)
     if status >= 500:

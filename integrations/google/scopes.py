@@ -166,9 +166,9 @@ SCOPES = (
     Scope(
         name=AUTH + "drive.file",
         level="non-sensitive",
-        because="Finds telephone numbers in a single file the user allowed.",
-        narrower="It reaches only files the user chose for the application.",
-        seen="Allow one document: its numbers can be called from the card.",
+        because="Finds telephone numbers in a single file the user allowed; adds calls to a sheet it made itself.",
+        narrower="It reaches only files the user chose for the application, or the application made.",
+        seen="Allow one document: its numbers can be called from the card. Start the call log: calls stand there.",
     ),
 )
 

@@ -27,6 +27,7 @@ WHY = {  # the codes of what we refuse, in the reader's words
     "call.not_yours": "not.yours",
     "lead.forgotten": "forgotten",
     "lead.impossible": "lead.not",
+    "text.impossible": "text.not",
 }
 
 

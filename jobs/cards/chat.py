@@ -7,6 +7,7 @@ from integrations.google.cards.event import Chat
 from integrations.google.cards.pages import asides, calls, who
 from integrations.google.cards.pieces import Json
 from integrations.google.hosts import CALL, CALLS
+from jobs import chat_spaces
 from jobs.cards import look, presses
 from jobs.cards.reader import Reader
 
@@ -14,9 +15,12 @@ from jobs.cards.reader import Reader
 def answer(reader: Reader, chat: Chat) -> Json:
     """Always answer something; a space we were taken out of wants nothing."""
     if chat.what == "removed":
+        chat_spaces.left(reader.services, reader.user, chat.space)
         return {}
+    told = chat.alone and chat_spaces.learn(reader.services, reader.user, chat.space, reader.words.language)
     if chat.what == "added":
-        return reader.envelope.say(reader.words("hello"))
+        said = [reader.words("hello"), *([reader.words("hello.news")] if told else [])]
+        return reader.envelope.say(" ".join(said))
     if chat.what == "pressed":
         return presses.answer(reader)
     if chat.what == "command" and chat.command == CALL:

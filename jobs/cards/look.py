@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from domain import phone
 from domain.contact import Line
 from domain.remark import may_remark
 from integrations.google.cards.views import Home, Number, Past, Person, Record
-from jobs import crm_pages, dialling, follow_ups, passages
+from jobs import crm_pages, dialling, follow_ups, passages, text_sending
 from jobs.cards.reader import Reader
 from jobs.services import Services
 from store.call_book import Kept
@@ -70,10 +70,11 @@ def past(reader: Reader, calls: Sequence[Kept]) -> list[Past]:
     """Calls as a card shows them, with one reading of the people."""
     known = {one.contact for one in calls if one.contact is not None}
     people = passages.people(reader.services, reader.tenant.id, EXIT, known, actor=reader.actor)
-    return [_past(reader, kept, people) for kept in calls]
+    return [one_past(reader, kept, people) for kept in calls]
 
 
-def _past(reader: Reader, kept: Kept, people: dict[UUID, Contact]) -> Past:
+def one_past(reader: Reader, kept: Kept, people: Mapping[UUID, Contact]) -> Past:
+    """A call as a card shows it, with one of these people if it was with one."""
     call = kept.call
     contact = people.get(kept.contact) if kept.contact is not None else None
     read = phone.read(call.customer, reader.tenant.region)
@@ -115,7 +116,13 @@ def person(reader: Reader, contact: UUID) -> Person | None:
         calls=past(reader, calls),
         tasks=_tasks(services, reader, calls),
         noted=_noted(reader, calls),
+        texts=writes(reader),
     )
+
+
+def writes(reader: Reader) -> bool:
+    """Whether text messages can be sent from here."""
+    return text_sending.system_of(reader.services, reader.tenant.id) is not None
 
 
 def stranger(reader: Reader, *, raw: str = "", email: str = "", name: str = "") -> Person:
@@ -132,6 +139,7 @@ def stranger(reader: Reader, *, raw: str = "", email: str = "", name: str = "") 
         tasks=_tasks(services, reader, calls[:CALLS]),
         noted=_noted(reader, calls[:CALLS]),
         lead=services.connections.first(tenant.id, "crm") is not None,
+        texts=read.kind == "number" and writes(reader),
     )
 
 

@@ -12,7 +12,7 @@ from integrations.google.cards.pages import asides, calls, forms, who
 from integrations.google.cards.pieces import Json
 from integrations.google.cards.views import Called
 from integrations.google.hosts import CALENDAR, COMPOSE
-from jobs import dialling, leads, remarks
+from jobs import dialling, leads, remarks, text_sending
 from jobs.cards import look, triggers
 from jobs.cards.reader import Reader, id_of
 from store.call_book import Kept
@@ -163,6 +163,27 @@ def make_lead(reader: Reader) -> Json:
     return reader.envelope.home(words("lead.made" if new else "lead.there"))
 
 
+# ---- text messages --------------------------------------------------------------------------------------------------
+
+
+def text(reader: Reader) -> Json:
+    """The form for a text message."""
+    return reader.envelope.show(
+        forms.text(reader.words, who=told(reader, "who"), number=told(reader, "number"), key=reader.key())
+    )
+
+
+def send_text(reader: Reader) -> Json:
+    """Have it sent, once for each form there was; an empty one comes back to be written."""
+    words, number, key = reader.words, told(reader, "number", phone.LONGEST), told(reader, "key", MOST_KEY)
+    said = told(reader, "text", forms.MOST_TEXT)
+    if not said or not key:
+        again = {"who": told(reader, "who"), "number": number, "key": key or reader.key()}
+        return reader.envelope.show(forms.text(words, **again, trouble=words("field.bad")), place="updateCard")
+    text_sending.ask(reader.services, reader.user, number, said, actor=reader.actor, once=f"card {key}")
+    return reader.envelope.home(words("text.sent"))
+
+
 # ---- call-backs -----------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +290,8 @@ PRESSES: dict[str, Callable[[Reader], Json]] = {
     "lead.make": make_lead,
     "later": later,
     "later.keep": keep_later,
+    "text": text,
+    "text.send": send_text,
     "insert": insert,
     "file.ask": ask_for_file,
 }

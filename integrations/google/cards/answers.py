@@ -48,12 +48,17 @@ class Envelope:
 
     def say(self, text: str = "", card: Card | None = None) -> Json:
         """A message in Chat, for one pair of eyes where others read along."""
+        made = self.message(text, card)
+        return {"hostAppDataAction": {"chatDataAction": {"createMessageAction": {"message": made}}}}
+
+    def message(self, text: str = "", card: Card | None = None) -> Json:
+        """The message alone, as it is also sent without having been asked for."""
         message: Json = {"text": text} if text else {}
         if card is not None:
             message["cardsV2"] = [{"cardId": card.name, "card": card.json(self.door, foot=False)}]
         if self.viewer:
             message["privateMessageViewer"] = {"name": self.viewer}
-        return {"hostAppDataAction": {"chatDataAction": {"createMessageAction": {"message": message}}}}
+        return message
 
 
 def permission(scopes: Sequence[str]) -> Json:

@@ -26,6 +26,7 @@ MOST_TOKEN = 8_192
 MOST_FIELDS = 50
 MOST_PEOPLE = 50  # attendees that are looked up
 ID = re.compile(r"[\w.:@+=/-]{1,256}")
+SPACE = re.compile(r"spaces/[\w-]{1,128}")
 MOST_MS = 4_102_444_800_000  # the year 2100
 
 
@@ -56,6 +57,7 @@ class Chat:
     command: int = 0
     text: str = ""
     alone: bool = True  # nobody but them reads the conversation
+    space: str = ""  # the conversation: spaces/...
     at: str = ""  # when, as Chat wrote it: the same when it tells us again
 
 
@@ -279,6 +281,7 @@ def _chat(told: Any) -> Chat:
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 1_000:
         raise Malformed("The event's appCommandId is no number of a command.")
     user = _text(_part(told, "user"), "name", 128)
+    name = _text(space, "name", 200)
     kind = _text(space, "spaceType", 64) or _text(space, "type", 64)
     return Chat(
         what=what,
@@ -286,5 +289,6 @@ def _chat(told: Any) -> Chat:
         command=number,
         text=(_text(message, "argumentText") or _text(message, "text")).strip(),
         alone=kind in ("DM", "DIRECT_MESSAGE"),
+        space=name if SPACE.fullmatch(name) else "",
         at=_text(told, "eventTime", 64),
     )

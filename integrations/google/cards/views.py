@@ -58,6 +58,7 @@ class Person:
     tasks: Sequence[datetime] = ()  # calls that wait to be returned, by when they came
     noted: str = ""  # the call a note can be made on
     lead: bool = False  # a lead can be made
+    texts: bool = False  # they can be written a text message
     writes: bool = False  # this is whoever wrote the message
 
 

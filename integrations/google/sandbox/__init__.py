@@ -11,6 +11,8 @@ gmail.v1 and people.v1.
     gmail, mailbox, query, mime, push   mail and the notifications about it
     people, phonebook, persons          contacts and their sync
     hosts, workspace, drawing           add-on hosts: events, one file, one's own calendar, cards as people see them
+    chat                                messages the app sends by itself, as its service account
+    sheets                              spreadsheets an application made
     risc                                what Google says of accounts (Cross-Account Protection)
     streams                             where they are sent, as a service account tells it
     robots, marketplace, licences       service accounts; who installed an application, and their licences
@@ -36,6 +38,8 @@ The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts)
     POST addon/answers {name, answer}: what Google would not show of it; DELETE; GET addon/cards draws them all
     POST files      {user, id, kind, text}; a file the user lets us see
     GET  appointments ?user=
+    POST chat/space {user}: they add the app; chat/leave {space}; GET chat: what the app said
+    POST sheets     {id, do}: delete, unshare, rename tab, write {row, cells}; GET: what stands in them
     POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
     GET  stream                         the registered one, and how its tests were answered
     POST risc       {event, user, endpoint, audience?, reason?, algorithm?, state?, jti?, times?, claims?}; GET
@@ -54,7 +58,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from . import accounts, api, batch, control, gmail, licences, people, risc, streams, workspace
+from . import accounts, api, batch, chat, control, gmail, licences, people, risc, sheets, streams, workspace
 from .frontdoor import FrontDoor
 from .world import World
 
@@ -75,6 +79,8 @@ def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time
     risc.install(app, world)
     licences.install(app, world)
     streams.install(app, world)
+    chat.install(app, world)
+    sheets.install(app, world)
     app.wsgi_app = FrontDoor(app, world)  # type: ignore[method-assign]  # Flask documents wrapping it in place
     return {"google": app}
 

@@ -22,6 +22,8 @@ SIGNS = {
     "phone_missed": "↯",
     "voicemail": "⌾",
     "edit_note": "✎",
+    "sms": "✉",
+    "send": "➤",
     "schedule": "◷",
     "person": "☻",
     "person_outline": "☺",

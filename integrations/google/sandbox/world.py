@@ -24,6 +24,8 @@ from .phonebook import Groups, Register
 from .push import Courier
 from .quota import Quotas
 from .robots import Robots
+from .spaces import Spaces
+from .spreadsheet import Sheet
 from .tokens import KeyRing
 
 ISSUER = "https://accounts.google.com"
@@ -109,6 +111,8 @@ class World:
         self.stream: dict[str, Any] = {}  # of security events
         self.files: dict[tuple[str, str], tuple[str, str]] = {}  # (user, id) -> (kind, text): those they let us see
         self.appointments: dict[str, dict[str, Any]] = {}  # user -> id -> event
+        self.chat = Spaces()
+        self.sheets: dict[str, Sheet] = {}
 
     def reset(self) -> None:
         """Empty the stage; only the signing keys stay, because making new ones takes a second."""
@@ -129,6 +133,8 @@ class World:
         self.stream = {}
         self.files.clear()
         self.appointments.clear()
+        self.chat = Spaces()
+        self.sheets.clear()
 
     def now(self) -> float:
         """Tell the stage's time in seconds since 1970."""

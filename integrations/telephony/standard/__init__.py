@@ -31,6 +31,7 @@ class Standard:
         recordings=True,
         texts=True,
         faxes=True,
+        writes=True,
     )
     account: tuple[AccountField, ...] = (
         AccountField(

@@ -27,6 +27,7 @@ from integrations.telephony.standard.schemas import (
 )
 
 BATCH = 500  # contacts and removals in one PUT
+NOT_THERE = (404, 405, 501)
 REPEATS = 2  # a page position that comes back this often is a circle
 DIGITS = re.compile(r"[0-9A-D*#]{1,32}")  # what a keypad can sound (ITU-T Q.23)
 
@@ -61,6 +62,15 @@ class Account:
             answered=False,
             json={name: value for name, value in wish.items() if value},
         )
+
+    def text(self, *, agent_extension: str, agent_email: str, number: str, words: str, key: str) -> str:
+        """Send a text message for an agent; return the platform's id of it. The key makes a repeat harmless."""
+        body = {"agent": {"extension": agent_extension, "email": agent_email}, "to": number, "text": words}
+        answer = self._ask("POST", "/messages", json=body, key=key)
+        message = answer.get("message_id") if isinstance(answer, dict) else None
+        if not isinstance(message, str) or not 0 < len(message) <= ID_CHARACTERS:
+            raise bad_response("The platform sent a message without naming it.")
+        return message
 
     def recording(self, url: str) -> Sound:
         """Open a recording: with the key when it is a part of the API, without when it is kept somewhere else."""
@@ -104,10 +114,22 @@ class Account:
                 raise bad_response("The list of calls goes round in circles.")
             params["cursor"] = cursor
 
-    def _ask(self, method: str, path: str, *, once: bool = False, answered: bool = True, **options: Any) -> Any:
-        """Ask, return what the answer holds. `once`: doing it twice would be felt. `answered`: a body is expected."""
-        headers = {**self._key, "Accept": "application/json"}
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        once: bool = False,
+        answered: bool = True,
+        key: str = "",
+        **options: Any,
+    ) -> Any:
+        """Ask, return what the answer holds. `once`: doing it twice would be felt. `answered`: a body is expected.
+        `key`: of a message, asking again with it changes nothing."""
+        headers = {**self._key, "Accept": "application/json"} | ({"Idempotency-Key": key} if key else {})
         response = send(self._http, method, self._base_url + path, once=once, headers=headers, **options)
+        if key and response.status_code in NOT_THERE:
+            raise Refused("The platform sends no text messages.", code="text.unsupported")
         if trouble := trouble_in(response.status_code, response.headers, once=once):
             raise trouble
         if not answered:

@@ -14,6 +14,8 @@ WORDS = {
     "call": "Call",
     "call.whom": "Call {whom}",
     "call.again": "Call again",
+    "call.back": "Call back",
+    "open.here": "Open in Linekeeper",
     "calling": "Calling {number}",
     "calling.line": "Your phone {line} rings first.",
     "calling.first": "Your phone rings first.",
@@ -65,6 +67,12 @@ WORDS = {
     "lead.make": "Create lead",
     "lead.made": "The lead is on its way to your CRM.",
     "lead.there": "Somebody with this number is in your CRM already, or was just asked for.",
+    # text message
+    "text": "Text",
+    "text.what": "Your message",
+    "text.send": "Send",
+    "text.sent": "The text message is on its way.",
+    "text.not": "No text message can be sent to this number from here.",
     # call-back
     "later": "Schedule call-back",
     "later.when": "When",
@@ -89,6 +97,8 @@ WORDS = {
     # Chat
     "hello": "I am your telephone in Chat. Type /call with a name or a number and your phone rings; /calls shows "
     "recent and missed calls; /help says this again.",
+    "hello.news": "When you miss a call or somebody leaves you a voicemail, I tell you here. You can switch "
+    "that off in Linekeeper.",
     "help": "What I can do",
     "help.call": "/call Dana Quince, or /call +34 911 222 333: rings your phone, then theirs.",
     "help.calls": "/calls: your recent and missed calls, each with a button to call back.",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from integrations.google.cards.pages.search import field
-from integrations.google.cards.pieces import Button, Buttons, Card, Field, Piece, Press, Row, Section, Text
+from integrations.google.cards.pieces import Button, Buttons, Card, Field, Open, Piece, Press, Row, Section, Text
 from integrations.google.cards.views import Called, Home, Number, Past
 from integrations.google.cards.words import Words
 
 SHOWN = 5
 MOST = 15
+MOST_SAID = 1_000  # characters of a voicemail's words
 ICONS = {"missed": "phone_missed", "voicemail": "voicemail"}
 PLAIN = frozenset({"answered", "missed", "voicemail"})
 
@@ -57,6 +59,19 @@ def called(of: Called, words: Words) -> Card:
         subtitle=of.who,
         sections=[Section([*told, Buttons([again])])],
     )
+
+
+def news(call: Past, words: Words, url: str) -> Card:
+    """A call nobody took, told as soon as it is over; `url`: its page here, where a voicemail is heard."""
+    said: list[Piece] = [replace(past(call, words), above="", button=None)]  # both stand on the card already
+    if call.note:
+        said.append(Text(call.note[:MOST_SAID]))
+    buttons = [Button(words("open.here"), Open(url), icon="open_in_new", look="BORDERLESS")]
+    if call.number is not None:
+        back = Button(words("call.back"), dial(call.number, named_as(call, words)), icon="call", look="FILLED")
+        buttons.insert(0, back)
+    outcome = call.outcome if call.outcome == "voicemail" else "missed"
+    return Card(name="news", title=words(f"inbound.{outcome}"), sections=[Section([*said, Buttons(buttons)])])
 
 
 def past(call: Past, words: Words, *, named: bool = True) -> Row:

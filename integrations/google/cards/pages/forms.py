@@ -11,6 +11,7 @@ from integrations.google.cards.views import Past
 from integrations.google.cards.words import Words
 
 MOST_NOTE = 4_000
+MOST_TEXT = 1_000
 MOST_NAME = 100
 MOST_CALLS = 10
 
@@ -35,6 +36,14 @@ def lead(words: Words, *, number: str, family: str, given: str, company: str, tr
     ]
     make = Button(words("lead.make"), Press("lead.make", needs=["family", "number"]), look="FILLED")
     return _form("lead", words("lead"), "", fields, make, trouble)
+
+
+def text(words: Words, *, who: str, number: str, key: str, said: str = "", trouble: str = "") -> Card:
+    """What to write to somebody's telephone."""
+    fields: list[Piece] = [Field("text", words("text.what"), value=said, long=True, most=MOST_TEXT)]
+    told = {"key": key, "number": number, "who": who}
+    send = Button(words("text.send"), Press("text.send", told, ["text"]), icon="send", look="FILLED")
+    return _form("text", words("text"), who, fields, send, trouble)
 
 
 def later(words: Words, *, who: str, number: str, at: datetime, key: str, title: str = "", trouble: str = "") -> Card:

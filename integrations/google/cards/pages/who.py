@@ -92,6 +92,9 @@ def _do(of: Person, words: Words) -> list[Piece]:
     if number:
         told = {"contact": of.id, "number": number, "who": _name(of, words)}
         buttons.append(Button(words("later"), Press("later", told), icon="schedule"))
+    if number and of.texts:
+        told = {"number": number, "who": _name(of, words)}
+        buttons.append(Button(words("text"), Press("text", told), icon="sms"))
     if of.lead and not of.id:
         told = {"number": number, "name": of.name, "email": of.email}
         buttons.append(Button(words("lead"), Press("lead", told), icon="person_add"))

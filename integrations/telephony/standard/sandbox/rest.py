@@ -89,6 +89,22 @@ def rest(app: Flask, world: World) -> None:
         world.deliver_later(account, world.tell(account, "call.ringing", at, data))
         return jsonify(call_id=data["call_id"]), 201
 
+    @app.post("/messages")
+    def write() -> ResponseReturnValue:
+        account, wish = caller(), body()
+        number, words, key = wish.get("to"), wish.get("text"), request.headers.get("Idempotency-Key", "")
+        if not key or not all(isinstance(one, str) and one for one in (number, words)):
+            abort(422, "a number, a text and an Idempotency-Key")
+        with world.lock:
+            known = account.sent.get(key)
+            message = account.sent.setdefault(key, f"sms-{secrets.token_hex(6)}")
+        if known is None:
+            at = datetime.fromtimestamp(world.now(), UTC)
+            data = {"message_id": message, "from": "+34911222333", "to": number, "text": words}
+            data |= {"agent": wish["agent"]} if wish.get("agent") else {}
+            world.deliver_later(account, world.tell(account, "message.sent", at, data))
+        return jsonify(message_id=message), 201
+
     @app.post(f"/calls/<call_id>/<any({', '.join(ACTIONS)}):action>")
     def control(call_id: str, action: str) -> ResponseReturnValue:
         account, wish = caller(), body()

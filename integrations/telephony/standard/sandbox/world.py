@@ -45,6 +45,7 @@ class Account:
     over: set[str] = field(default_factory=set)  # ids of calls that ended, lest a late event brings one back
     sounds: dict[str, bytes] = field(default_factory=dict)  # call id -> its recording
     deliveries: list[Json] = field(default_factory=list)
+    sent: dict[str, str] = field(default_factory=dict)  # Idempotency-Key -> the message it made
     owed: dict[str, bytes] = field(default_factory=dict)  # event id -> body, until the door said 2xx
 
 
