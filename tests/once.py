@@ -1,6 +1,6 @@
-"""What hundreds of tests would make again and again, made once: compiled templates, routes and statements.
+"""What hundreds of tests would make again and again, made once: compiled templates, routes, statements, connections.
 
-Every test still has its own applications and its own pools of connections.
+Every test still has its own applications, tools and tenants.
 """
 
 from __future__ import annotations
@@ -60,5 +60,8 @@ def once() -> Iterator[None]:
         patch.setattr(Flask, "jinja_options", {"bytecode_cache": Kept()})
         patch.setattr(Flask, "url_rule_class", KnownRule)
         patch.setattr(database, "create_engine", engine)
+        patch.setattr(database.Database, "close", lambda self: self._writers.close())
         gc.freeze()
         yield
+    for one in engines.values():
+        one.dispose()

@@ -148,14 +148,20 @@ def test_the_provider_is_described_without_asking_anybody():
 
 
 def test_every_feature_says_what_it_is_for_and_what_is_missing_without_it():
-    known = ["calls", "repair", "follow-ups", "contacts", "accounts", "leads", "contacts-write"]
-    assert [feature.slug for feature in FEATURES] == [*known, "notifications", "texts", "phonebridge"]
+    known = ["calls", "repair", "follow-ups", "call-fields", "contacts", "accounts", "leads", "contacts-write"]
+    assert [feature.slug for feature in FEATURES] == [*known, "notifications", "texts", "notes", "phonebridge"]
     for feature in FEATURES:
         assert feature.purpose.endswith(".")
         assert feature.without.endswith(".")
         assert all(re.fullmatch(r"(ZohoCRM|PhoneBridge)(\.[A-Za-z_]+){2,3}", scope) for scope in feature.scopes)
         assert not any("modules.ALL" in scope for scope in feature.scopes)
-    assert [feature.slug for feature in FEATURES if feature.optional] == ["contacts-write", "texts", "phonebridge"]
+    assert [feature.slug for feature in FEATURES if feature.optional] == [
+        "call-fields",
+        "contacts-write",
+        "texts",
+        "notes",
+        "phonebridge",
+    ]
 
 
 def test_who_signed_in_is_zohos_word():

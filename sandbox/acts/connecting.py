@@ -60,7 +60,13 @@ def connect_google(scene: Scene) -> Iterator[str]:
     expect(page.says(SEND_OFF), "the console does not say what is missing without gmail.send")
     scene.noted["google"] = _tie(scene.alice, "Google")
     on, off = _features(page, scene.noted["google"])
-    missing = ["other-contacts", "directory", "send-mail", "label-mail"]  # of these only send-mail was asked for
+    missing = [
+        "other-contacts",
+        "directory",
+        "send-mail",
+        "label-mail",
+        "sheet",
+    ]  # only send-mail was asked for
     expect(off == missing, f"off should be {' and '.join(missing)}, not {', '.join(off) or 'nothing'}")
     expect(on == ["contacts", "mailbox"], f"on should be contacts and mailbox, not {', '.join(on) or 'nothing'}")
     yield f"sending is off (“{SEND_OFF}”), the rest is on"

@@ -49,12 +49,11 @@ def unleash(house: House, *, calls: int, seed: int, say: Callable[[str], None] =
     def written() -> float:
         return _written(scene.zoho) / calls
 
-    def way() -> float:
-        """Half of it is delivering, half is writing."""
-        return (phones.accepted / len(plot.deliveries) + written()) / 2
+    def delivered() -> float:
+        return phones.accepted / len(plot.deliveries)
 
     began = time.monotonic()
-    with Misfortune(house, scene.zoho, calls=calls, seed=seed, way=way, written=written) as misfortune:
+    with Misfortune(house, scene.zoho, calls=calls, seed=seed, delivered=delivered, written=written) as misfortune:
         phones.deliver()
         say(f"all delivered after {time.monotonic() - began:.0f} s")
         _settle(scene.zoho, calls)

@@ -1,7 +1,8 @@
 """Misfortunes while calls happen: processes killed with SIGKILL, and a Zoho that fails before and after it wrote.
 
 They come at random points of the way, not of the clock: a slow machine is not killed more often than it can get up.
-Zoho fails along what is written, so that its failures do not wait for each other to be met all in a row.
+Doors are killed along what is delivered, while somebody stands at them; Zoho fails along what is written, so that its
+failures do not wait for each other to be met all in a row.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from sandbox.scene import House
 CALLS_A_KILL, CALLS_A_FAULT = 150, 15
 LOOK_SECONDS = 0.1
 LONGEST_SECONDS = 0.3  # after its point is reached: in the middle of whatever
-VICTIMS = ("worker-calls", "web-", "timetable")
-MORTALITY = (5, 4, 1)
+DOORS, INNER = "web-", ("worker-calls", "timetable")
+MORTALITY = (5, 1)
+DOORS_OF_ALL = 0.4
 TARGETS = ("POST /crm/v8/Calls", "POST /phonebridge/v3/callnotify", "POST /crm/v8/coql")
 FREQUENCY = (2, 5, 1)
 FAULTS: tuple[dict[str, Any], ...] = (  # refused with nothing done; done, and the answer late, lost, wrong or cut off
@@ -51,13 +53,16 @@ class _Deck:
 class Misfortune:
     """A context in which things go wrong; `kills` by role and `faults` by kind count what did."""
 
-    def __init__(self, house: House, zoho: Controls, *, calls: int, seed: int, way: Way, written: Way) -> None:
-        """`way` says how much of everything is done, from 0 to 1, `written` how many of the activities stand."""
+    def __init__(self, house: House, zoho: Controls, *, calls: int, seed: int, delivered: Way, written: Way) -> None:
+        """`delivered` says how much of everything is, from 0 to 1, `written` how many of the activities stand."""
         self._house = house
         self._zoho = zoho
         self._dice = random.Random(f"misfortune {seed}")
+        kills = calls // CALLS_A_KILL
+        doors = round(kills * DOORS_OF_ALL)
         self._decks = (
-            _Deck(way, self._points(calls // CALLS_A_KILL), self._kill),
+            _Deck(delivered, self._points(doors), lambda: self._kill(DOORS)),
+            _Deck(lambda: (delivered() + written()) / 2, self._points(kills - doors), self._kill_within),
             _Deck(written, self._points(calls // CALLS_A_FAULT), self._break),
         )
         self._over = threading.Event()
@@ -88,9 +93,11 @@ class Misfortune:
                     deck.points.popleft()
                     deck.happen()
 
-    def _kill(self) -> None:
+    def _kill_within(self) -> None:
+        self._kill(self._dice.choices(INNER, MORTALITY)[0])
+
+    def _kill(self, kind: str) -> None:
         self._over.wait(self._dice.uniform(0, LONGEST_SECONDS))
-        kind = self._dice.choices(VICTIMS, MORTALITY)[0]
         victims = sorted((name, pid) for name, pid in self._house.pids().items() if name.startswith(kind))
         if not victims:
             return  # still dead
