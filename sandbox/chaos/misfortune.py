@@ -22,7 +22,7 @@ from sandbox.cast import Controls
 from sandbox.scene import House
 
 CALLS_A_KILL, CALLS_A_FAULT = 150, 15
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.3  # the stage is asked each time
 LONGEST_SECONDS = 0.3  # after its point is reached: in the middle of whatever
 DOORS, INNER = "web-", ("worker-calls", "timetable")
 MORTALITY = (5, 1)
@@ -43,9 +43,9 @@ Way = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class _Deck:
-    """What happens at these points of a way."""
+    """What happens at these points of a way. `weights`: how much of it is delivering, and how much writing."""
 
-    way: Way
+    weights: tuple[float, float]
     points: deque[float]
     happen: Callable[[], None]
 
@@ -61,10 +61,11 @@ class Misfortune:
         kills = calls // CALLS_A_KILL
         doors = round(kills * DOORS_OF_ALL)
         self._decks = (
-            _Deck(delivered, self._points(doors), lambda: self._kill(DOORS)),
-            _Deck(lambda: (delivered() + written()) / 2, self._points(kills - doors), self._kill_within),
-            _Deck(written, self._points(calls // CALLS_A_FAULT), self._break),
+            _Deck((1, 0), self._points(doors), lambda: self._kill(DOORS)),
+            _Deck((0.5, 0.5), self._points(kills - doors), self._kill_within),
+            _Deck((0, 1), self._points(calls // CALLS_A_FAULT), self._break),
         )
+        self._far = (delivered, written)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.kills: Counter[str] = Counter()
@@ -87,8 +88,9 @@ class Misfortune:
 
     def _run(self) -> None:
         while any(deck.points for deck in self._decks) and not self._over.wait(LOOK_SECONDS):
+            gone = [way() for way in self._far]
             for deck in self._decks:
-                far = deck.way()
+                far = sum(weight * part for weight, part in zip(deck.weights, gone, strict=True))
                 while deck.points and deck.points[0] <= far and not self._over.is_set():
                     deck.points.popleft()
                     deck.happen()
