@@ -17,6 +17,7 @@ from sqlalchemy import Engine, create_engine
 from werkzeug.routing import Rule
 
 from store import database
+from store.embedded.postgres import DATABASE
 
 
 class Kept(BytecodeCache):
@@ -56,11 +57,17 @@ def once() -> Iterator[None]:
             engines[key] = create_engine(address, pool_size=pool_size, **told)
         return engines[key]
 
+    def close(self: database.Database) -> None:
+        """Keep what leads to the suite's own database; others are dropped, and nobody may be in them."""
+        self._writers.close()
+        if self.engine.url.database != DATABASE:
+            self.engine.dispose()
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "jinja_options", {"bytecode_cache": Kept()})
         patch.setattr(Flask, "url_rule_class", KnownRule)
         patch.setattr(database, "create_engine", engine)
-        patch.setattr(database.Database, "close", lambda self: self._writers.close())
+        patch.setattr(database.Database, "close", close)
         gc.freeze()
         yield
     for one in engines.values():
