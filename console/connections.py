@@ -20,7 +20,7 @@ from domain.errors import Malformed, Missing, Trouble
 from domain.own_account import holder
 from domain.ports import TelephonyVendor
 from domain.sharing import Sharing
-from jobs import licences, who
+from jobs import licences, newcomers, who
 from store.connections import Tie
 
 bp = Blueprint("connections", __name__, url_prefix="/console/connections")
@@ -116,6 +116,7 @@ def _connections(regions: Mapping[UUID, Filled] | None = None) -> str:
         vendors=desk().services.telephony,
         regions=regions or {},
         licence=licences.Seen.of,
+        people_refused=newcomers.REFUSED,
         sharing=lambda tie: Sharing.from_facts(tie.facts),
         held={one.connection for one in desk().services.chores.all(here().tenant.id) if one.held},
     )

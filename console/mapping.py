@@ -5,7 +5,7 @@ Nothing is kept while it is only looked at, and nothing that cannot work is swit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Blueprint, redirect, url_for
@@ -16,8 +16,8 @@ from console import words
 from console.desk import desk, here, page
 from console.forms import MESSAGES, Filled, Form, Nothing, asked, choice, filled
 from domain.errors import ConsentLost, Missing, NotAllowed, Upstream
-from domain.mapping import KINDS, MOST_RULES, CrmField, Fault, FieldMap, Rule
-from domain.template import MOST_CHARACTERS, NAMES
+from domain.mapping import CALLS, MOST_RULES, CrmField, Fault, FieldMap, Rule, Topic
+from domain.template import MOST_CHARACTERS
 from jobs import filling, mapping
 from store.connections import Tie
 
@@ -25,6 +25,7 @@ bp = Blueprint("mapping", __name__, url_prefix="/console/settings/fields")
 EMPTY_ROWS = 3  # to write more into; the next look at it brings new ones
 QUEUE_CHARACTERS = 80
 LISTS = ("field", "template", "queue")
+TABS = {"": "Calls", "Contacts": "New contacts", "Leads": "New leads"}  # by the CRM's module; calls have their own page
 
 
 def _column(most: int) -> fields.List[str]:
@@ -43,6 +44,7 @@ class MappingForm(Form):
 
     @post_load
     def to_rows(self, data: dict[str, Any], **_: Any) -> tuple[str, list[tuple[str, str, str]]]:
+        data["queue"] = data["queue"] or [""] * len(data["field"])  # people have none
         columns = [data[name] for name in LISTS]
         if len({len(column) for column in columns}) != 1 or len(columns[0]) > MOST_RULES + EMPTY_ROWS:
             raise ValidationError(MESSAGES["invalid"], "field")
@@ -69,9 +71,7 @@ def choose() -> ResponseReturnValue:
         return _page(tie, here().tenant.fields, form), 400
     do, rows = form.value
     known, trouble = _known(tie)
-    described = {one.name: one for one in known}
-    rules = [Rule(field=described.get(name, CrmField(name=name)), template=text, queue=q) for name, text, q in rows]
-    chosen = FieldMap(rules=tuple(rules), on=do == "on")
+    chosen = mapped(rows, known, on=do == "on")
     if do == "look":
         return _page(tie, chosen, looked=True)
     if trouble or (chosen.on and mapping.wrong(here().tenant, chosen, known)):
@@ -80,16 +80,41 @@ def choose() -> ResponseReturnValue:
     return redirect(url_for("console.mapping.index"), 303)
 
 
+def mapped(rows: Sequence[tuple[str, str, str]], known: Sequence[CrmField], *, on: bool) -> FieldMap:
+    """What was filled in, with the fields as Zoho describes them."""
+    described = {one.name: one for one in known}
+    rules = [Rule(field=described.get(name, CrmField(name=name)), template=text, queue=q) for name, text, q in rows]
+    return FieldMap(rules=tuple(rules), on=on)
+
+
+def asked_zoho(ask: Callable[[], list[CrmField]]) -> tuple[list[CrmField], str]:
+    """The fields there are, or why Zoho does not say."""
+    try:
+        return ask(), ""
+    except (ConsentLost, NotAllowed, Upstream) as error:
+        return [], words.reason(error.code)
+
+
+def table(chosen: FieldMap, known: Sequence[CrmField], found: Sequence[Fault], topic: Topic) -> dict[str, Any]:
+    """What the table people fill in is made of."""
+    return {
+        "topic": topic,
+        "tabs": TABS,
+        "chosen": chosen,
+        "rows": [*chosen.rules, *[None] * EMPTY_ROWS],
+        "targets": [one for one in known if one.writable and not one.ours and one.kind in topic.kinds],
+        "labels": {one.name: one.label for one in known},
+        "wrong": {one.place: one.sentence for one in found if one.place is not None},
+        "demanded": [one.sentence for one in found if one.place is None],
+    }
+
+
 def _crm() -> Tie | None:
     return desk().services.connections.first(here().tenant.id, "crm")
 
 
 def _known(tie: Tie) -> tuple[list[CrmField], str]:
-    """The fields there are, or why Zoho does not say."""
-    try:
-        return mapping.there(desk().services, tie, here().tenant), ""
-    except (ConsentLost, NotAllowed, Upstream) as error:
-        return [], words.reason(error.code)
+    return asked_zoho(lambda: mapping.there(desk().services, tie, here().tenant))
 
 
 def _page(tie: Tie | None, chosen: FieldMap, form: Filled | None = None, *, looked: bool = False) -> str:
@@ -99,17 +124,12 @@ def _page(tie: Tie | None, chosen: FieldMap, form: Filled | None = None, *, look
     shown = tie is not None and bool(chosen.rules) and not trouble
     return page(
         "mapping.html",
+        **table(chosen, known, found, CALLS),
         tie=tie,
-        chosen=chosen,
+        kept=at.tenant.fields,
         looked=looked,
         trouble=trouble,
         errors=form.errors if form else {},
-        rows=[*chosen.rules, *[None] * EMPTY_ROWS],
-        targets=[one for one in known if one.writable and not one.ours and one.kind in KINDS],
-        labels={one.name: one.label for one in known},
-        wrong={one.place: one.sentence for one in found if one.place is not None},
-        demanded=[one.sentence for one in found if one.place is None],
-        names=NAMES,
         bridged=at.tenant.call_writer == "bridge",
         refused=tie.facts.get(filling.REFUSED) or {} if tie is not None else {},
         samples=mapping.samples(services, tie, chosen, actor=at.actor) if shown and tie is not None else [],

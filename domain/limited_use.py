@@ -251,6 +251,13 @@ EXITS = (
         sentence="How the latest calls would be written into Zoho, before a mapping of fields is used",
     ),
     Exit(
+        slug="newcomers",
+        sink="user",
+        kinds=CONTACTS,
+        where="jobs/newcomers.py",
+        sentence="How people would be written into Zoho, before a mapping of fields is used",
+    ),
+    Exit(
         slug="changes",
         sink="user",
         kinds=CONTACTS,

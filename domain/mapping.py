@@ -1,19 +1,19 @@
-"""Which field of the CRM's activity gets what of a call: the tenant's own mapping, checked before it is used.
+"""Which field of the CRM gets what of a call, or of a person: the tenant's own mapping, checked before it is used.
 
 A rule is a field and a template; a rule for a queue stands before the one for all calls. `faults` says why a mapping
-cannot work, `fill` what a call's fields come to, leaving out what a field cannot hold. Nothing is read or written here.
+cannot work, `fill` what the fields come to, leaving out what a field cannot hold. Nothing is read or written here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from domain import template
-from domain.template import NAMES, Slot, Template, Value
+from domain.template import NAMES, Name, Slot, Template, Value
 
 MOST_RULES = 60
 TEXTS = frozenset({"text", "textarea"})
@@ -27,8 +27,23 @@ LINES = re.compile(r"\s*[\r\n]+\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """What a mapping is about: which names it has, and which of them alone fill a field of a kind of its own."""
+
+    one: str
+    many: str
+    names: Mapping[str, Name]
+    fitting: Mapping[str, tuple[str, ...]]
+    kinds: Set[str]  # of fields that can be filled
+    example: str  # a name that may have nothing to say
+
+
+CALLS = Topic(one="call", many="calls", names=NAMES, fitting=FITTING, kinds=KINDS, example="queue")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrmField:
-    """A field of the CRM's activities as the CRM describes it. `kind`: one of KINDS, or the CRM's own word."""
+    """A field of the CRM as the CRM describes it. `kind`: one of KINDS, or the CRM's own word."""
 
     name: str
     label: str = ""
@@ -68,7 +83,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """What a call's fields come to, and what was left out or cut, by field."""
+    """What the fields come to, and what was left out or cut, by field."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +124,9 @@ class FieldMap:
 # ---- can it work? -------------------------------------------------------------------------------------------------
 
 
-def faults(mapping: FieldMap, there: Collection[CrmField], words: Mapping[str, Sequence[str]]) -> list[Fault]:
+def faults(
+    mapping: FieldMap, there: Collection[CrmField], words: Mapping[str, Sequence[str]], topic: Topic = CALLS
+) -> list[Fault]:
     """Say what cannot work with the fields there are. `words`: what names can say here, such as the dispositions."""
     if len(mapping.rules) > MOST_RULES:
         return [Fault(sentence=f"At most {MOST_RULES} rules.")]
@@ -118,15 +135,21 @@ def faults(mapping: FieldMap, there: Collection[CrmField], words: Mapping[str, S
     seen: set[tuple[str, str]] = set()
     for place, rule in enumerate(mapping.rules):
         if rule.key in seen:
-            found.append(Fault(sentence="This field is filled twice for the same calls.", place=place))
+            found.append(Fault(sentence=f"This field is filled twice for the same {topic.many}.", place=place))
         seen.add(rule.key)
-        sentence = _fault(replace(rule, field=known.get(rule.field.name, rule.field)), rule.field.name in known, words)
-        if sentence:
+        target = known.get(rule.field.name)
+        if sentence := _fault(replace(rule, field=target), words, topic) if target else _unknown(topic):
             found.append(Fault(sentence=sentence, field=rule.field.name, place=place))
-    return found + [
-        Fault(sentence=f"Zoho demands {one.label or one.name} of every call. Give it a value.", field=one.name)
-        for one in unfilled(mapping, there)
-    ]
+    return found + [Fault(sentence=_demands(one, topic), field=one.name) for one in unfilled(mapping, there)]
+
+
+def _unknown(topic: Topic) -> str:
+    return f"Zoho has no such field of {topic.many}, or not any more."
+
+
+def _demands(target: CrmField, topic: Topic) -> str:
+    demanded = f"Zoho demands {target.label or target.name} of every {topic.one}"
+    return f"{demanded}. Give it a value." if target.kind in topic.kinds else f"{demanded}, and no text can fill it."
 
 
 def unfilled(mapping: FieldMap, there: Collection[CrmField]) -> list[CrmField]:
@@ -135,63 +158,69 @@ def unfilled(mapping: FieldMap, there: Collection[CrmField]) -> list[CrmField]:
     return [one for one in there if one.mandatory and one.writable and not one.ours and one.name not in filled]
 
 
-def _fault(rule: Rule, there: bool, words: Mapping[str, Sequence[str]]) -> str:
+def _fault(rule: Rule, words: Mapping[str, Sequence[str]], topic: Topic) -> str:
     target = rule.field
-    if not there:
-        return "Zoho has no such field of calls, or not any more."
     if target.ours:
         return "Linekeeper fills this field itself."
     if not target.writable:
         return "Zoho lets no program write this field."
-    if target.kind not in KINDS:
+    if target.kind not in topic.kinds:
         return f"A field of this kind ({target.kind}) cannot be filled with a text."
     if not rule.template.strip():
         if not rule.queue:
             return "Say what stands there, or take the row out."
         return "Zoho demands this field of every call, so it cannot be left empty." if target.mandatory else ""
-    made = template.read(rule.template)
+    made = template.read(rule.template, topic.names)
     if isinstance(made, str):
         return made
     if made.fixed is not None:
         value, problem = _value(target, made.fixed.strip(), made.fixed.strip())
-        return f"{problem} It is the same for every call." if problem and value is not None else problem
-    if sentence := _misfit(target, made, words):
+        return f"{problem} It is the same for every {topic.one}." if problem and value is not None else problem
+    if sentence := _misfit(target, made, words, topic):
         return sentence
-    if target.mandatory and made.may_be_empty:
-        return "Zoho demands this field, and this may come out empty. Say what stands there then: {queue|none}."
-    if target.mandatory and target.kind == "picklist" and not _always_in_list(target, made.only):
-        return "Zoho demands this field, and this may not be in its list. Say which stands there then: {queue|Other}."
+    demanded, say = "Zoho demands this field, and this may", "stands there then: {" + topic.example
+    if target.mandatory and made.may_be_empty(topic.names):
+        return f"{demanded} come out empty. Say what {say}|none}}."
+    if target.mandatory and target.kind == "picklist" and not _always_in_list(target, made.only, topic):
+        return f"{demanded} not be in its list. Say which {say}|Other}}."
     return ""
 
 
-def _always_in_list(target: CrmField, only: Slot | None) -> bool:
+def _always_in_list(target: CrmField, only: Slot | None, topic: Topic) -> bool:
     known = {choice.casefold() for choice in target.choices}
-    can = {word.casefold() for word in NAMES[only.name].among} if only is not None else set()
+    can = {word.casefold() for word in topic.names[only.name].among} if only is not None else set()
     return only is not None and bool(only.otherwise or (can and can <= known))
 
 
-def _misfit(target: CrmField, made: Template, words: Mapping[str, Sequence[str]]) -> str:
+def _misfit(target: CrmField, made: Template, words: Mapping[str, Sequence[str]], topic: Topic) -> str:
     """Say why a template with names in it can never give what the field holds."""
     only, kind = made.only, target.kind
     if kind == "boolean":
         return "This field is ticked or not: yes or no."
     if kind in NUMBERS | MOMENTS:
         wanted = "number" if kind in NUMBERS else "moment"
-        fitting = [name for name, one in NAMES.items() if one.kind == wanted]
+        fitting = [name for name, one in topic.names.items() if one.kind == wanted]
         if only is None or only.name not in fitting:
-            return f"This field holds a {'number' if kind in NUMBERS else 'time'}: {template.named(fitting)}."
+            return _holds(f"a {'number' if kind in NUMBERS else 'time'}", fitting, topic)
         return _otherwise(target, only)
-    if kind in FITTING:
-        if only is None or only.name not in FITTING[kind]:
-            return f"This field holds something else: {template.named(FITTING[kind])}."
+    if kind in SHAPES:
+        fitting = [*topic.fitting.get(kind, ())]
+        if only is None or only.name not in fitting:
+            return _holds("something else", fitting, topic)
         return _otherwise(target, only)
     if kind == "picklist" and only is not None:
-        can = NAMES[only.name].among or tuple(words.get(only.name, ()))
+        can = topic.names[only.name].among or tuple(words.get(only.name, ()))
         known = {choice.casefold() for choice in target.choices}
         if can and not any(word.casefold() in known for word in can):
             return f"None of what {{{only.name}}} says ({', '.join(can[:8])}) is in the field’s list."
         return _otherwise(target, only)
     return ""
+
+
+def _holds(what: str, fitting: Sequence[str], topic: Topic) -> str:
+    if not fitting:
+        return f"This field holds {what}, and nothing known of a {topic.one} is that."
+    return f"This field holds {what}: {template.named(fitting)}."
 
 
 def _otherwise(target: CrmField, slot: Slot) -> str:
@@ -200,15 +229,15 @@ def _otherwise(target: CrmField, slot: Slot) -> str:
     return _value(target, slot.otherwise, slot.otherwise)[1]
 
 
-# ---- what a call's fields come to ---------------------------------------------------------------------------------
+# ---- what the fields come to --------------------------------------------------------------------------------------
 
 
-def fill(mapping: FieldMap, queue: str, values: Mapping[str, Value], zone: tzinfo) -> Filled:
-    """Fill a call's fields; one that comes out empty, or as something its field cannot hold, is left out."""
+def fill(mapping: FieldMap, queue: str, values: Mapping[str, Value], zone: tzinfo, topic: Topic = CALLS) -> Filled:
+    """Fill the fields; one that comes out empty, or as something its field cannot hold, is left out."""
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for rule in mapping.of(queue):
-        made = template.read(rule.template)
+        made = template.read(rule.template, topic.names)
         if isinstance(made, str):
             problems[rule.field.name] = made
             continue

@@ -303,6 +303,7 @@ class NewLead:
     given: str = ""
     company: str = ""
     owner: str = ""  # CrmUser.remote_id
+    fields: Mapping[str, Any] = field(default_factory=dict)  # what the tenant maps beside these, by the CRM's names
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,8 +347,12 @@ class Crm(Protocol):
     def create_lead(self, lead: NewLead) -> str:
         """Make a lead; return its id, or the id of the one that has its place already.
 
-        Raises Unanswered when nobody knows, Refused with `lead.mandatory.<field>` when the layout wants more.
+        Raises Unanswered when nobody knows, Refused with `lead.mandatory.<field>` when the layout wants more,
+        FieldRefused for a mapped field.
         """
+
+    def person_fields(self, module: str) -> list[CrmField]:
+        """What fields somebody new in a module has there. Raises NotAllowed."""
 
     def call_fields(self) -> list[CrmField]:
         """What fields an activity of a call has there. Raises NotAllowed."""

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from domain.contact import Line, Person, Record, fold_email
 
@@ -55,6 +55,7 @@ class Told:
     record: Record | None = None
     refused: str = ""  # the other side's reason
     short: tuple[Field, ...] = ()  # fields of which not everything found room there
+    left_out: tuple[tuple[str, str], ...] = ()  # fields of the tenant's mapping it refused: (name, error code)
 
 
 class PeopleWriter(Protocol):
@@ -65,8 +66,11 @@ class PeopleWriter(Protocol):
 
     limits: Limits
 
-    def create(self, people: Sequence[Person]) -> list[Told]:
-        """Add new people. After Unanswered ask `find` before asking again."""
+    def create(self, people: Sequence[Person], more: Sequence[Mapping[str, Any]] = ()) -> list[Told]:
+        """Add new people. After Unanswered ask `find` before asking again.
+
+        `more`: for each the fields a tenant maps, by their names there; a side that has none takes no notice.
+        """
 
     def find(self, people: Sequence[Person], since: datetime) -> list[Told | None]:
         """Look for people whose creation nobody answered; None for one who is not there."""

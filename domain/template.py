@@ -1,4 +1,4 @@
-"""A short text with names of a call in braces, `{caller} – {queue|no queue}`: a closed set of names, and no code.
+"""A short text with names in braces, `{caller} – {queue|no queue}`: a closed set of names, and no code.
 
 What stands behind the bar is used where the name has nothing to say. Values are filled in as they are; what a field can
 hold is `mapping`'s business.
@@ -7,7 +7,7 @@ hold is `mapping`'s business.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Literal
@@ -20,11 +20,11 @@ BRACES = re.compile(r"\{([^{}|]*)(?:\|([^{}|]*))?\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Name:
-    """Something of a call that can be named. `among`: all it can say, where that is known."""
+    """Something of a call, or of a person, that can be named. `among`: all it can say, where that is known."""
 
     sentence: str
     kind: Kind = "text"
-    always: bool = False  # every call has it
+    always: bool = False  # every call, every person has it
     among: tuple[str, ...] = ()
 
 
@@ -90,10 +90,9 @@ class Template:
         """The one slot there is, where nothing stands beside it."""
         return self.slots[0] if len(self.parts) == 1 and self.slots else None
 
-    @property
-    def may_be_empty(self) -> bool:
+    def may_be_empty(self, names: Mapping[str, Name]) -> bool:
         written = any(part.strip() for part in self.parts if isinstance(part, str))
-        return not (written or any(NAMES[slot.name].always or slot.otherwise.strip() for slot in self.slots))
+        return not (written or any(names[slot.name].always or slot.otherwise.strip() for slot in self.slots))
 
     def filled(self, values: Mapping[str, Value], zone: tzinfo) -> str:
         """Fill it in; times by the clock of `zone`."""
@@ -103,8 +102,8 @@ class Template:
         )
 
 
-def read(text: str) -> Template | str:
-    """Understand a template, or say in a sentence why that cannot be."""
+def read(text: str, names: Collection[str] = NAMES) -> Template | str:
+    """Understand a template of these names, or say in a sentence why that cannot be."""
     if len(text) > MOST_CHARACTERS:
         return f"At most {MOST_CHARACTERS} characters."
     parts: list[str | Slot] = []
@@ -113,7 +112,7 @@ def read(text: str) -> Template | str:
         if between := text[end : found.start()]:
             parts.append(between)
         name = found[1].strip()
-        if name not in NAMES:
+        if name not in names:
             return f"There is no {{{name[:40]}}}."
         parts.append(Slot(name, (found[2] or "").strip()))
         end = found.end()

@@ -25,7 +25,7 @@ from domain.plan import Step as Taken
 from domain.sharing import Sharing
 from domain.telling import PeopleWriter, Told
 from domain.threeway import SIDES, Side, other
-from jobs import lost, passages
+from jobs import lost, newcomers, passages
 from jobs.both_ways import CHORE, KIND, MODULES
 from jobs.outage import postpone
 from jobs.services import Services
@@ -98,7 +98,10 @@ def _tell(services: Services, tie: Tie, side: Side, effect: Effect, errand: Erra
             log.info("creations_looked_for", tenant=str(tie.tenant), connection=str(tie.id), read_back=len(people))
         else:
             services.effects.claim(tie.tenant, [effect])
-            found = list(writer.create(people))
+            more = newcomers.of_contacts(services, tie, people, effect.connection) if side == "left" else ()
+            found = list(writer.create(people, more))
+            left_out = [name for answer in found if answer is not None for name in answer.left_out]
+            newcomers.refused(services, tie, "Contacts", left_out)
         answers: list[Told | None] = list(found)
     else:
         if effect.state == "due":

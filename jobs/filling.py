@@ -94,14 +94,14 @@ def amend(services: Services, tie: Tie, remote_id: str, kept: Kept, activity: Ac
             return ours
 
 
-def refused(services: Services, tie: Tie, left_out: Mapping[str, str]) -> None:
-    """Say on the connection which fields the CRM refused: calls were written without them."""
+def refused(services: Services, tie: Tie, left_out: Mapping[str, str], fact: str = REFUSED) -> None:
+    """Say on the connection which fields the CRM refused: calls, or people, were written without them."""
     if not left_out:
         return
-    known = services.connections.get(tie.tenant, tie.id).facts.get(REFUSED) or {}
+    known = services.connections.get(tie.tenant, tie.id).facts.get(fact) or {}
     now = {**known, **{name: code.removeprefix("zoho.").upper() for name, code in left_out.items()}}
     if now != known:
-        services.connections.set_facts(tie.tenant, tie.id, **{REFUSED: now})
+        services.connections.set_facts(tie.tenant, tie.id, **{fact: now})
         services.ledger.note(tie.tenant, "fields.refused", subject=f"connections:{tie.id}", fields=sorted(now))
     log.warning("field_refused", tenant=str(tie.tenant), connection=str(tie.id), count=len(left_out))
 

@@ -7,14 +7,15 @@ whether somebody has the number already; that somebody is taken over instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
 
 from domain.contact import Line, Person, Record
-from domain.errors import Forbidden, Malformed, Missing, NotAllowed, Refused, Unanswered, Upstream
+from domain.errors import FieldRefused, Forbidden, Malformed, Missing, NotAllowed, Refused, Unanswered, Upstream
 from domain.ports import Crm, NewLead
-from jobs import choosing, retying, sync_contacts
+from jobs import choosing, newcomers, retying, sync_contacts
 from jobs.outage import postpone
 from jobs.services import Services
 from store.connections import Tie
@@ -79,7 +80,7 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
             found = record is not None
             if record is None:
                 services.effects.claim(tie.tenant, [effect])
-                record = _made(crm, effect)
+                record = _made(services, tie, crm, effect)
         except (Refused, NotAllowed) as error:
             services.effects.drop(tie.tenant, [effect], error.code)
             log.info("lead_refused", tenant=str(tie.tenant), reason=error.code)
@@ -107,14 +108,31 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
         log.info("lead_made", tenant=str(tie.tenant), call=str(effect.call), read_back=found)
 
 
-def _made(crm: Crm, effect: Effect) -> Record:
+def _made(services: Services, tie: Tie, crm: Crm, effect: Effect) -> Record:
     """Write the lead and read it, so that it stands in the hub as it stands there."""
     said = effect.payload
     told = {name: said.get(name, "") for name in FIELDS}
-    remote_id = crm.create_lead(NewLead(number=said["number"], owner=said.get("owner", ""), **told))
     line = Line(raw=said["number"], e164=said["number"], label="work")
-    written = Record(module="Leads", remote_id=remote_id, person=Person(**told, lines=(line,)), owner=said["owner"])
+    person, owner = Person(**told, lines=(line,)), said.get("owner", "")
+    more = newcomers.of_lead(services, tie, person, owner)
+    remote_id = _write(services, tie, crm, NewLead(number=said["number"], owner=owner, fields=more, **told))
+    written = Record(module="Leads", remote_id=remote_id, person=person, owner=owner)
     return _read(crm, [("Leads", remote_id)]) or written
+
+
+def _write(services: Services, tie: Tie, crm: Crm, lead: NewLead) -> str:
+    """Write it without what the CRM refuses of the mapped fields."""
+    left_out: dict[str, str] = {}
+    while True:
+        try:
+            remote_id = crm.create_lead(lead)
+        except FieldRefused as error:
+            left_out[error.field] = error.code
+            rest = {name: value for name, value in lead.fields.items() if name != error.field}
+            lead = replace(lead, fields=rest)
+        else:
+            newcomers.refused(services, tie, "Leads", left_out.items())
+            return remote_id
 
 
 def _read(crm: Crm, places: Sequence[tuple[str, str]]) -> Record | None:

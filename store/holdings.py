@@ -313,9 +313,9 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="tenant",
-        purpose="Call the organisation by its name, and fill the fields of its calls as it chose.",
+        purpose="Call the organisation by its name, and fill fields of its calls and new contacts as it chose.",
         basis="contract",
-        what=("tenants.name", "tenants.fields"),
+        what=("tenants.name", "tenants.fields", "tenants.newcomers"),
         clock="",
         keep="tenant",
     ),

@@ -81,6 +81,14 @@ class Pairs(Moving):
         ).rowcount
 
     @staticmethod
+    def try_again(database: Connection, tenant: TenantId, crm: UUID) -> int:
+        """Whoever the CRM would not take is new to it once more: it is told something else from now on."""
+        alone = (pairs.c.state == "", pairs.c.left_id == "", pairs.c.right_id != "")
+        return database.execute(
+            delete(pairs).where(pairs.c.tenant_id == tenant, pairs.c.crm_id == crm, *alone)
+        ).rowcount
+
+    @staticmethod
     def set_apart(database: Connection, tenant: TenantId, tie: UUID, keys: Collection[Key], *, apart: bool) -> None:
         """These take no part any more: their partners are left alone. Or they do again, and meet as if for the first
         time."""

@@ -165,6 +165,7 @@ tenants = Table(
     _facts("dialling"),  # how numbers are spelt for the phone system (domain.dial_plan.DialPlan)
     _facts("barring"),  # how long prefixes in `set_apart` are, what becomes of hidden callers (domain.barring.Barring)
     _sealed("fields"),  # what goes into which field of an activity, as people wrote it (domain.mapping.FieldMap)
+    _sealed("newcomers"),  # the same for new people in the CRM, by module
     _when("created_at", nullable=False),
 )
 

@@ -7,7 +7,7 @@ by fingerprint.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -56,6 +56,7 @@ class Tenant:
     contacts: Limit
     own_accounts: OwnAccounts
     fields: FieldMap
+    newcomers: Mapping[str, FieldMap]  # by the CRM's module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ class Tenants:
             contacts=Limit.from_data(row.contacts),
             own_accounts=OwnAccounts.from_data(row.own_accounts),
             fields=FieldMap.from_data(self._vault.of(tenant).open_json("tenants", tenant, "fields", row.fields)),
+            newcomers=self._newcomers(tenant, row.newcomers),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:
@@ -134,6 +136,18 @@ class Tenants:
         """Keep what goes into which field of an activity, in the caller's transaction."""
         sealed = self._vault.of(tenant).seal_json("tenants", tenant, "fields", chosen.as_data())
         database.execute(update(tenants).where(tenants.c.id == tenant).values(fields=sealed))
+
+    def map_newcomers(self, database: Connection, tenant: TenantId, module: str, chosen: FieldMap) -> None:
+        """Keep what goes into which field of somebody new in this module, in the caller's transaction."""
+        row = select(tenants.c.newcomers).where(tenants.c.id == tenant).with_for_update()
+        known = self._newcomers(tenant, database.execute(row).scalar_one())
+        data = {name: one.as_data() for name, one in {**known, module: chosen}.items()}
+        sealed = self._vault.of(tenant).seal_json("tenants", tenant, "newcomers", data)
+        database.execute(update(tenants).where(tenants.c.id == tenant).values(newcomers=sealed))
+
+    def _newcomers(self, tenant: TenantId, sealed: bytes | None) -> dict[str, FieldMap]:
+        data = self._vault.of(tenant).open_json("tenants", tenant, "newcomers", sealed) or {}
+        return {module: FieldMap.from_data(one) for module, one in data.items()}
 
     # -- users
 

@@ -6,11 +6,12 @@ before or after having done what it was told. It keeps what it can: so many numb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from random import Random
+from typing import Any
 
 from domain.agreement import Agreement, Step, plan, settle
 from domain.contact import Person, Record
@@ -80,7 +81,7 @@ class MemorySide:
 
     # -- writing
 
-    def create(self, people: Sequence[Person]) -> list[Told]:
+    def create(self, people: Sequence[Person], more: Sequence[Mapping[str, Any]] = ()) -> list[Told]:
         assert 0 < len(people) <= self.limits.create
         self._before()
         made = [self.add(self._kept(person, Person(), frozenset(FIELDS))) for person in people]

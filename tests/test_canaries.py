@@ -35,6 +35,7 @@ from jobs import (
     contact_writes,
     export,
     mapping,
+    newcomers,
     noting,
     passages,
     sheet_log,
@@ -112,7 +113,7 @@ def cage(
         def put_contacts(self, put: Any, removed: Any) -> None:
             said.append((put, removed))
 
-        def create(self, people: Any) -> list[None]:
+        def create(self, people: Any, more: Any = ()) -> list[None]:
             said.append(people)
             return [None for _ in people]
 
@@ -243,6 +244,13 @@ def mapped(cage: Cage) -> str:
     return repr(mapping.samples(cage.services, crm, chosen, actor=f"user:{cage.stage.office.alice.id}"))
 
 
+def newcomer(cage: Cage) -> str:
+    """How she would be written into Zoho with a mapping Alice has a look at."""
+    chosen = FieldMap(rules=(Rule(field=CrmField(name="Department"), template="{name}"),))
+    crm = cage.services.connections.get(cage.tenant, cage.stage.office.crm)
+    return repr(newcomers.samples(cage.services, crm, cage.stage.office.alice, "Contacts", chosen))
+
+
 def held_run(cage: Cage) -> str:
     """Whom a run would remove that waits for Alice's word."""
     services, crm = cage.services, cage.stage.office.crm
@@ -296,6 +304,7 @@ DRIVEN: dict[str, Callable[[Cage], str]] = {
     "held run": held_run,
     "changes": changes,
     "mapping": mapped,
+    "newcomers": newcomer,
     "choices": lambda cage: cage.page("/console/settings", "alice"),
     "message": message,
     "mail note": note,

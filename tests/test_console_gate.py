@@ -55,6 +55,7 @@ FOR_ADMINISTRATORS = (
     "/console/keys",
     "/console/routing",
     "/console/settings/fields",
+    "/console/settings/fields/Contacts",
     "/console/dial-plan",
     "/console/ledger",
 )

@@ -41,6 +41,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/filling.py": {"zoho"},  # fields of activities, from what `jobs/activities.py` let out
     "jobs/follow_ups.py": {"zoho"},
     "jobs/letters.py": {"google"},  # what a user writes, from their own mailbox
+    "jobs/newcomers.py": {"zoho"},  # asks which fields there are
     "jobs/noting.py": {"google", "zoho"},  # one message, because somebody pressed the button for it
     "jobs/leads.py": {"zoho"},  # what an agent typed
     "jobs/listening.py": {"phone"},

@@ -53,7 +53,7 @@ class GoogleContactsWriter:
         self._connections = leaf(root, "people", "v1", "people.connections")
         self._region = region
 
-    def create(self, people: Sequence[Person]) -> list[Told]:
+    def create(self, people: Sequence[Person], more: Sequence[Mapping[str, Any]] = ()) -> list[Told]:
         """Add new people. After Unanswered ask `find` before asking again."""
         if not people:
             return []

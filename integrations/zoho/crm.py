@@ -29,7 +29,7 @@ from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
 from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
-from integrations.zoho.fields import call_fields
+from integrations.zoho.fields import call_fields, person_fields
 from integrations.zoho.leads import Leads
 from integrations.zoho.notes import Notes
 from integrations.zoho.people import MODULES, PAGE, SPARE, People
@@ -120,6 +120,10 @@ class ZohoCrm:
     def call_fields(self) -> list[CrmField]:
         """What fields a call has in this organisation, and which it demands. Raises NotAllowed."""
         return call_fields(self._client)
+
+    def person_fields(self, module: str) -> list[CrmField]:
+        """What fields a contact or a lead has in this organisation, and which it demands. Raises NotAllowed."""
+        return person_fields(self._client, module)
 
     def log_calls(self, activities: Sequence[Activity]) -> list[Written]:
         """Create activities, at most 100, answers in the same order. Raises Unanswered when nobody knows."""

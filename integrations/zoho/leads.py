@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from domain import phone
-from domain.errors import Refused, Unanswered
+from domain.errors import FieldRefused, Refused, Unanswered
 from domain.ports import NewLead
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, literal, refusal
 
@@ -35,6 +35,7 @@ class Leads:
         """Make a lead; where the organisation forbids a second one with these values, return the first."""
         row: Body = {"First_Name": lead.given, "Last_Name": lead.family, "Company": lead.company}
         row = {name: value[: LENGTHS[name]] for name, value in row.items() if value} | {"Phone": lead.number}
+        row = {**lead.fields, **row}
         if lead.owner:
             row["Owner"] = {"id": lead.owner}
         data = {"data": [row], "trigger": ["workflow"]}
@@ -46,10 +47,12 @@ class Leads:
         details = details if isinstance(details, dict) else {}
         if told[0].get("status") == "success" and details.get("id"):
             return str(details["id"])
-        if known := _known_already(told[0], details):
-            return known
         field = details.get("api_name")
         code = code_of(told[0])
+        if isinstance(field, str) and field in lead.fields:
+            raise FieldRefused(f"Zoho refused {field}.", code=refusal(code).code, field=field)
+        if known := _known_already(told[0], details):
+            return known
         if code in ALSO_ASKED and isinstance(field, str):
             raise Refused(f"Zoho wants more for a lead: the field {field}.", code=f"lead.mandatory.{field.lower()}")
         raise refusal(code)

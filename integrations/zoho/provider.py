@@ -43,11 +43,11 @@ FEATURES = (
     ),
     Feature(
         slug="call-fields",
-        title="Fill fields of calls",
-        purpose="Read which fields a call has in Zoho CRM and which of them a layout demands, so that what you map is"
-        " checked before it is used.",
+        title="Fill fields of calls and new contacts",
+        purpose="Read which fields calls, contacts and leads have in Zoho CRM and which of them a layout demands, so"
+        " that what you map is checked before it is used.",
         scopes=frozenset({"ZohoCRM.settings.fields.READ", "ZohoCRM.settings.layouts.READ"}),
-        without="A field that only a layout demands is noticed when Zoho refuses a call.",
+        without="A field that only a layout demands is noticed when Zoho refuses a call, or a contact.",
         optional=True,
     ),
     Feature(

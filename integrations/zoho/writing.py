@@ -7,7 +7,9 @@ https://www.zoho.com/crm/developer/docs/api/v8/insert-records.html, update-recor
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,25 +39,31 @@ class ZohoPeopleWriter:
         self._region = region
         self._people = People(client, region)
 
-    def create(self, people: Sequence[Person]) -> list[Told]:
+    def create(self, people: Sequence[Person], more: Sequence[Mapping[str, Any]] = ()) -> list[Told]:
         """Add new people. After Unanswered ask `find` before asking again."""
         fields = TAKES[NEWCOMERS]
         rows = [
             {column: value for column, value in draw(NEWCOMERS, person, fields, {}, self._region).items() if value}
             for person in people
         ]
+        rows = [{**beside, **row} for beside, row in zip(more, rows, strict=True)] if more else rows
         told: dict[int, Told] = {}
+        left_out: dict[int, list[tuple[str, str]]] = defaultdict(list)
         waiting = dict(enumerate(rows))
         while waiting:  # each round leaves out one column of each row that was refused for it
             items = self._create(list(waiting.values()), first=not told and len(waiting) == len(people))
             again: dict[int, Body] = {}
             for (at, row), item in zip(waiting.items(), items, strict=True):
-                if (less := _without(row, item)) is not None:
+                name = _details(item).get("api_name")
+                if more and not _done(item) and name in more[at] and name in row:
+                    left_out[at].append((str(name), code_of(item)))
+                    again[at] = {column: value for column, value in row.items() if column != name}
+                elif (less := _without(row, item)) is not None:
                     again[at] = less
                 else:
                     told[at] = self._created(row, people[at], item)
             waiting = again
-        return [told[at] for at in range(len(people))]
+        return [replace(told[at], left_out=tuple(left_out[at])) for at in range(len(people))]
 
     def _create(self, rows: Sequence[Body], *, first: bool) -> list[Any]:
         try:
