@@ -48,14 +48,18 @@ def control(call: UUID, action: str) -> ResponseReturnValue:
     """Do one thing to a live call of this user's own; the panel asks, and shows what became of it."""
     form = filled(Press())
     if not form.good:
-        raise Malformed("These are no keys.", code="control.digits")
+        raise Malformed("These are no keys, and nobody a call could be passed on to.", code="control.digits")
     services, at = desk().services, here()
     kept = services.calls.get(at.tenant.id, call)
     if kept is None or action not in steering.CONTROLS:
         raise Missing("There is no such call.")
     if kept.user != at.user.id:
         raise Forbidden("You may steer calls of your own.", code="control.not_yours")
-    steering.ask(services, at.tenant.id, kept, action, actor=at.actor, digits=form.value["digits"])
+    value, press = form.value, form.value["press"]
+    once = f"press {at.user.id} {press}" if press else ""
+    steering.ask(
+        services, at.tenant.id, kept, action, actor=at.actor, digits=value["digits"], to=value["to"], once=once
+    )
     return "", 202
 
 

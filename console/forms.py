@@ -224,9 +224,11 @@ class Plan(Form):
 
 
 class Press(Form):
-    """A button of a live call; keys come with their digits."""
+    """A button of a live call; keys come with their digits, a call that is passed on with whom it is passed on to."""
 
     digits = text(most=32, required=False)
+    to = text(most=200, required=False)
+    press = text(most=64, required=False)  # names this press, so that a page that sends it twice presses once
 
 
 class Key(Form):

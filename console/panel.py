@@ -28,6 +28,7 @@ from store.call_book import Kept
 from store.connections import Tie
 from store.finding import Contact
 from store.sieve import NO_CUSTOMER
+from store.tenants import User
 
 EXIT = "panel"  # the gate's name for what it shows (`domain.limited_use`)
 STALE = timedelta(hours=4)  # a call that began longer ago and never ended: its end was lost
@@ -76,6 +77,7 @@ def index() -> ResponseReturnValue:
         dials=dialling.system_of(services, at.tenant.id) is not None,
         when=at.tenant.pops.when("inbound", at.user.pops),
         lines=services.devices.of(at.tenant.id, at.user.id),
+        colleagues=[user for user in services.tenants.users(at.tenant.id) if _can_take(at, user)],
         lapsed=any(tie.state == "needs_consent" for tie in own_accounts.of(services, at.user)),
     )
 
@@ -101,6 +103,11 @@ def state() -> ResponseReturnValue:
         recent=[_row(at, by_id[kept.id]) for kept in mine if kept.call.state == "ended"],
         missed=[_row(at, by_id[kept.id]) for kept in missed],
     )
+
+
+def _can_take(at: Here, user: User) -> bool:
+    """Whether calls of this user's can be passed on to another one: somebody who is there, at a line we know."""
+    return user.active and bool(user.extension) and user.id != at.user.id
 
 
 def _comes_up(at: Here, kept: Kept) -> bool:
@@ -174,13 +181,14 @@ def _live(at: Here, kept: Kept, line: Line, ties: list[Tie]) -> dict[str, Any]:
 
 
 def _controls(kept: Kept, ties: list[Tie]) -> dict[str, Any]:
-    """What this call's phone system lets its agent do: buttons, and a keypad."""
+    """What this call's phone system lets its agent do: buttons, a keypad, whom to pass it on to."""
     can = next((steering.can(desk().services, tie) for tie in ties if tie.id == kept.connection), frozenset())
     address = url_for("console.dialling.control", call=kept.id, action="hangup").removesuffix("hangup")
     spoken = kept.call.state == "answered"  # what only rings can be hung up, and nothing else
     return {
         "url": address,
         "keys": "dtmf" in can and spoken,
+        "passes": "transfer" in can and spoken,
         "buttons": [
             {"action": action, "text": text}
             for action, text in words.CONTROLS.items()

@@ -153,6 +153,9 @@ CONTROLS = {  # domain.ports.Control, on a button
     "unhold": "Back from hold",
     "mute": "Mute",
     "unmute": "Unmute",
+    "park": "Park",
+    "pause": "Pause recording",
+    "resume": "Record again",
 }
 FORMS = {  # domain.dial_plan.FORMS, as an administrator chooses them
     "e164": "International, with a plus: +34600111222",

@@ -55,7 +55,16 @@ class Knock:
     url: str = ""
 
 
-Control = Literal["hangup", "hold", "unhold", "mute", "unmute", "dtmf"]
+Control = Literal["hangup", "hold", "unhold", "mute", "unmute", "dtmf", "transfer", "park", "pause", "resume"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Whom a call is handed to: a number as the dial plan spells it, or a colleague's line."""
+
+    number: str = ""
+    extension: str = ""
+    email: str = ""  # whose line that is, where we know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +116,14 @@ class PhoneSystem(Protocol):
         `shown`: which of the tenant's numbers the callee sees (`traits.shows`); "": as always.
         """
 
-    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
-        """Do one thing to a live call. Raises Refused when the call is over or cannot do that."""
+    def control(
+        self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "", to: Target | None = None
+    ) -> None:
+        """Do one thing to a live call. Raises Refused when the call is over or cannot do that.
+
+        `digits`: of `dtmf`. `to`: of `transfer`, which connects the far end with somebody else and lets our agent go.
+        `pause` and `resume` are of the recording.
+        """
 
     def recording(self, url: str) -> Sound:
         """Open a recording by the address its event gave. Raises Refused when it is gone."""
@@ -453,7 +468,10 @@ class CallBridge(Protocol):
         """Register the address clicks on numbers go to for one user."""
 
     def register_controls(self, *, urls: Mapping[Control, str], secret: str, login: str) -> None:
-        """Register where a user's buttons of a live call go to; those without an address are not shown."""
+        """Register where a user's buttons of a live call go to; those without an address are not shown.
+
+        Nor are those the screen does not know.
+        """
 
     def ring(self, ring: Ring) -> None:
         """Show a call on a user's screen; nothing takes it away there but `finish`."""

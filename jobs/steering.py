@@ -1,6 +1,7 @@
-"""Steering a live call: hang up, hold, mute, press keys. Now or not at all, and never a second time by itself.
+"""Steering a live call: hang up, hold, mute, press keys, pass it on, park it, leave a part of it unrecorded.
 
-A button in Zoho, on the panel or in a program asks; what the vendor cannot do is refused before it is owed.
+Now or not at all, and never a second time by itself. A button in Zoho, on the panel or in a program asks; what the
+vendor cannot do is refused before it is owed.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from uuid import uuid4
 
 import structlog
 
+from domain import phone
 from domain.errors import Forbidden, Malformed, Missing, Upstream
-from domain.ports import Control
+from domain.ports import Control, Target
 from domain.urgency import urgently
+from jobs import dialling
 from jobs.services import Services
 from store.call_book import Kept
 from store.connections import Tie
@@ -27,6 +30,7 @@ log = structlog.get_logger()
 CONTROLS: tuple[Control, ...] = get_args(Control)
 WISH_IS_STALE = timedelta(seconds=10)  # whoever pressed longer ago has pressed again, or hung up by hand
 STALE_CALL = timedelta(hours=4)  # a call that began longer ago and never ended: its end was lost
+WHILE_SPOKEN: frozenset[Control] = frozenset({"transfer", "park", "pause", "resume"})  # of what only rings: nothing yet
 DIGITS = re.compile(r"[0-9A-D*#]{1,32}")  # what a keypad can sound (ITU-T Q.23)
 
 
@@ -39,11 +43,21 @@ def can(services: Services, tie: Tie) -> frozenset[Control]:
 
 
 def ask(
-    services: Services, tenant: TenantId, kept: Kept, action: Control, *, actor: str, digits: str = "", once: str = ""
+    services: Services,
+    tenant: TenantId,
+    kept: Kept,
+    action: Control,
+    *,
+    actor: str,
+    digits: str = "",
+    to: str = "",
+    once: str = "",
 ) -> bool:
     """Owe a live call one thing; say whether that is new. `once`: what is done once under this name.
 
-    Raises Missing when the call is over, Forbidden for what its vendor cannot do, Malformed for digits no keypad has.
+    `to`: the number or inside line a call is passed on to, checked as one that is dialled. Raises Missing when the
+    call is over, Forbidden for what its vendor cannot do and for emergency numbers, Malformed for digits no keypad
+    has, a number nobody can dial, and for what has to wait until somebody answers.
     """
     if kept.call.state == "ended":
         raise Missing("This call is over.", code="call.over")
@@ -52,6 +66,11 @@ def ask(
         raise Forbidden("This telephone system cannot do that.", code="control.unsupported")
     if (action == "dtmf") != bool(DIGITS.fullmatch(digits)):
         raise Malformed("Press one or more of 0 to 9, A to D, * and #.", code="control.digits")
+    if (action == "transfer") != bool(to):
+        raise Malformed("Say to whom the call is passed on, and only then.", code="control.target")
+    if action in WHILE_SPOKEN and kept.call.state != "answered":
+        raise Malformed("Nobody has answered this call yet.", code="call.not_answered")
+    target = {"to": _target(services, tenant, to)} if to else {}
     leg = services.calls.leg(tenant, kept.id)
     named = f"{kept.id} {action} {once or uuid4()}"
     mark = services.vault.of(tenant).fingerprint("control", named)
@@ -63,7 +82,7 @@ def ask(
             f"control:{mark.hex()[:32]}",
             connection=tie.id,
             lane="calls",
-            payload={"action": action, "digits": digits, "ref": kept.call.ref, "leg": leg},
+            payload={"action": action, "digits": digits, "ref": kept.call.ref, "leg": leg} | target,
             call=kept.id,
         )
         if new:
@@ -72,6 +91,18 @@ def ask(
             )
     services.bell.ring(tenant, "calls")
     return new
+
+
+def _target(services: Services, tenant: TenantId, raw: str) -> dict[str, str]:
+    """Whom a call is passed on to, as `Target` holds it. Raises Forbidden, Malformed."""
+    office = services.tenants.get(tenant)
+    spelt = dialling.preview(office, raw)
+    if spelt.then:  # whoever passes a call on is not there to ask for it
+        raise Malformed("A line behind a number cannot be reached by passing a call on.", code="dial.impossible")
+    if phone.read(raw, office.region).kind != "extension":
+        return {"number": spelt.number}
+    colleague = services.tenants.agent(tenant, extension=spelt.number)
+    return {"extension": spelt.number} | ({"email": colleague.email} if colleague is not None else {})
 
 
 def live_of(services: Services, user: User) -> list[Kept]:
@@ -91,7 +122,11 @@ def steer(services: Services, tie: Tie, batch: list[Effect]) -> None:
         wanted = effect.payload
         try:
             system.control(
-                call_ref=wanted["ref"], leg_ref=wanted["leg"], action=wanted["action"], digits=wanted["digits"]
+                call_ref=wanted["ref"],
+                leg_ref=wanted["leg"],
+                action=wanted["action"],
+                digits=wanted["digits"],
+                **({"to": Target(**wanted["to"])} if "to" in wanted else {}),
             )
         except Upstream as error:
             services.effects.drop(tie.tenant, [effect], error.code)

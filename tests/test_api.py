@@ -298,8 +298,18 @@ def test_a_live_call_is_steered_once_for_each_name(
         (effect.payload["action"], effect.payload["digits"]) for effect in owed
     ]
     assert {("control", call, "c1")} == {(effect.kind, effect.call, effect.payload["ref"]) for effect in owed}
-    for action, body in (("dtmf", {}), ("dtmf", {"json": {"digits": "x"}}), ("hold", {"json": {"digits": "5"}})):
+    for action, body in (
+        ("dtmf", {}),
+        ("dtmf", {"json": {"digits": "x"}}),
+        ("hold", {"json": {"digits": "5"}}),
+        ("hold", {"json": {"to": "201"}}),
+        ("transfer", {}),
+        ("transfer", {"json": {"to": "call me"}}),
+    ):
         assert 400 == press(action, **body).status_code
+    assert 403 == press("transfer", json={"to": "112"}).status_code
+    assert 202 == press("transfer", "k2", json={"to": "+34 911 222 333"}).status_code
+    assert {"number": "+34911222333"} == tools.effects.waiting(office.tenant, "calls")[-1].payload["to"]
     assert 404 == press("explode").status_code
 
 

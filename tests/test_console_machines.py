@@ -11,7 +11,7 @@ import pytest
 
 from store.database import TenantId
 from store.embedded import Postgres
-from tests.console_desk import Stage, meet, person, post, ring, running
+from tests.console_desk import Stage, meet, person, post, ring, running, token
 
 DANA = "+34600111222"
 
@@ -140,8 +140,10 @@ def test_an_agent_steers_their_own_call(stage: Stage, pbx: UUID) -> None:
     began = services.now() - timedelta(seconds=30)
     call = ring(services, tenant, pbx, "c1", began, number=DANA, user=stage.office.bob, over=False)
     (live,) = bob.get("/console/panel/state").get_json()["live"]
-    assert ["hangup", "hold", "unhold", "mute", "unmute"] == [item["action"] for item in live["controls"]["buttons"]]
+    buttons = ["hangup", "hold", "unhold", "mute", "unmute", "park", "pause", "resume"]
+    assert buttons == [item["action"] for item in live["controls"]["buttons"]]
     assert live["controls"]["keys"]
+    assert live["controls"]["passes"]
     assert f"/console/calls/{call}/control/" == live["controls"]["url"]
 
     path = live["controls"]["url"]
@@ -158,4 +160,26 @@ def test_an_agent_steers_their_own_call(stage: Stage, pbx: UUID) -> None:
         post(bob, f"{path}dtmf", digits="x").status_code,
     ]
     assert 403 == bob.post(f"{path}hangup").status_code  # without the page's own token
+    assert 2 == len(services.effects.waiting(tenant, "calls"))
+
+
+def test_an_agent_passes_their_own_call_on_once_a_press(stage: Stage, pbx: UUID) -> None:
+    """A press has a name and is done once; what may not be is refused in a sentence, and owed by nobody."""
+    bob, tenant, services = stage.browser("bob"), stage.office.tenant, stage.services
+    began = services.now() - timedelta(seconds=30)
+    call = ring(services, tenant, pbx, "c1", began, number=DANA, user=stage.office.bob, over=False)
+    path = f"/console/calls/{call}/control/transfer"
+    assert 'id="colleagues"' in bob.get("/console/panel").get_data(as_text=True)
+
+    assert [202] * 3 == [post(bob, path, to="+34 911 222 333", press=name).status_code for name in ("p1", "p1", "p2")]
+    wanted = [effect.payload["to"] for effect in services.effects.waiting(tenant, "calls")]
+    assert [{"number": "+34911222333"}] * 2 == wanted
+
+    page = {"X-CSRFToken": token(bob, "/console/panel"), "Accept": "application/json"}
+    refused = bob.post(path, data={"to": "112"}, headers=page)
+    assert (403, "dial.emergency") == (refused.status_code, refused.get_json()["code"])
+    assert "by hand" in refused.get_json()["detail"]
+    for wrong in ({}, {"to": "call me"}, {"to": DANA, "press": "x" * 65}, {"to": "9" * 201}):
+        assert 400 == post(bob, path, **wrong).status_code
+    assert [403, 404] == [post(stage.browser(who), path, to="201").status_code for who in ("alice", "charlie")]
     assert 2 == len(services.effects.waiting(tenant, "calls"))

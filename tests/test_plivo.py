@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ import responses
 
 from domain.call import CallEvent
 from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered, Unauthentic, Upstream
-from domain.ports import Knock
+from domain.ports import Knock, Target
 from integrations import guard, telephony_vendors
 from integrations.telephony.plivo import API_URL
 from integrations.telephony.plivo.client import MEDIA_URL
@@ -263,6 +264,26 @@ def test_a_click_rings_the_agent_and_asks_the_tenants_xml_for_the_rest(stage: St
         stage.account.control(call_ref=ref, leg_ref="", action="hangup")
 
 
+def test_a_call_is_passed_on_by_the_tenants_xml(stage: Stage) -> None:
+    """The customer's leg, whichever that is, asks the tenant's address: a number, or a colleague's telephone."""
+    ref = stage.account.dial(agent_extension="201", agent_email="", number=f"+{CUSTOMER}")
+    steer = partial(stage.account.control, call_ref=ref, action="transfer")
+    steer(leg_ref=ref, to=Target(number=f"+{CUSTOMER}"))
+    steer(leg_ref="the-agents", to=Target(extension="202"))
+    told = [one["json"] for one in stage.asked()[1:]]
+
+    at = "https://alice.example/connect"
+    assert [
+        {"legs": "bleg", "bleg_url": f"{at}?number=%2B{CUSTOMER}"},
+        {"legs": "aleg", "aleg_url": f"{at}?agent=sip%3A202%40phone.plivo.com"},
+    ] == told
+    for wrong in ({"leg_ref": ""}, {"leg_ref": ref, "to": Target(number="112#")}, {"leg_ref": ref, "call_ref": "over"}):
+        with pytest.raises(Refused):
+            steer(**{"to": Target(number=f"+{CUSTOMER}")} | wrong)
+    with pytest.raises(NotAllowed):
+        stage.opened(answer_url="").control(call_ref=ref, leg_ref=ref, action="transfer", to=Target(number=CUSTOMER))
+
+
 def test_the_tenants_xml_is_told_which_number_was_chosen(stage: Stage) -> None:
     stage.account.dial(agent_extension="201", agent_email="", number=f"+{CUSTOMER}", shown="+34911222444")
     soon(lambda: stage.door.heard)
@@ -272,7 +293,7 @@ def test_the_tenants_xml_is_told_which_number_was_chosen(stage: Stage) -> None:
     assert asked["json"]["answer_url"].endswith(f"?number=%2B{CUSTOMER}&shown=%2B34911222444")
 
 
-@pytest.mark.parametrize("action", ["hold", "unhold", "mute", "unmute", "dtmf"])
+@pytest.mark.parametrize("action", ["hold", "unhold", "mute", "unmute", "dtmf", "transfer", "park", "pause", "resume"])
 def test_what_plivo_cannot_do_is_refused(stage: Stage, action: Any) -> None:
     """Pressing no key, or one that does not exist, is among it."""
     with pytest.raises(Refused):

@@ -15,7 +15,7 @@ from flask import Flask, Response, request
 
 from domain.call import fold
 from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered, Upstream
-from domain.ports import Control, PhoneSystem
+from domain.ports import Control, PhoneSystem, Target
 from integrations import guard
 from integrations.telephony import edge
 from integrations.telephony.standard.sandbox import create_apps
@@ -37,8 +37,16 @@ def platform(play: Platform) -> Platform:
     return play
 
 
-def steer(platform: Platform, call_ref: str, action: Control, *, leg_ref: str = "", digits: str = "") -> None:
-    platform.account.control(call_ref=call_ref, leg_ref=leg_ref, action=action, digits=digits)
+def steer(
+    platform: Platform,
+    call_ref: str,
+    action: Control,
+    *,
+    leg_ref: str = "",
+    digits: str = "",
+    to: Target | None = None,
+) -> None:
+    platform.account.control(call_ref=call_ref, leg_ref=leg_ref, action=action, digits=digits, to=to)
 
 
 def spoken(platform: Platform) -> str:
@@ -102,6 +110,24 @@ def test_an_agent_steers_a_call_from_start_to_end(platform: Platform) -> None:
     assert held == [202]  # a type we have no use for is accepted, and holding twice is told once
 
 
+def test_an_agent_passes_a_call_on_parks_it_and_leaves_a_part_unrecorded(platform: Platform) -> None:
+    """To a number or to a colleague's line, one of the two; the recording stops and goes on."""
+    call_id = spoken(platform)
+    steer(platform, call_id, "pause")
+    assert (live(platform, call_id) or {})["unrecorded"]
+    steer(platform, call_id, "resume")
+
+    steer(platform, call_id, "transfer", to=Target(number=NUMBER), leg_ref="1")
+    steer(platform, call_id, "transfer", to=Target(extension="202", email="carol@alice.example"))
+    steer(platform, call_id, "park")
+    seen = live(platform, call_id) or {}
+    assert (False, True, [NUMBER, "202"]) == (seen["unrecorded"], seen["parked"], seen["passed_on"])
+    refused: list[tuple[Control, Target | None]] = [("park", None), ("transfer", None)]
+    for action, to in (*refused, ("transfer", Target()), ("transfer", Target(number="x"))):
+        with pytest.raises(Refused):
+            steer(platform, call_id, action, to=to)
+
+
 @pytest.mark.parametrize("action", sorted(get_args(Control)))
 def test_a_call_that_is_over_cannot_be_steered(platform: Platform, action: Control) -> None:
     """That is final: nobody asks again."""
@@ -109,7 +135,7 @@ def test_a_call_that_is_over_cannot_be_steered(platform: Platform, action: Contr
     steer(platform, call_id, "hangup")
 
     with pytest.raises(Refused):
-        steer(platform, call_id, action, digits="1")
+        steer(platform, call_id, action, digits="1", to=Target(number=NUMBER))
 
 
 def test_a_ringing_call_can_be_hung_up_and_nothing_else(platform: Platform) -> None:

@@ -12,10 +12,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from domain.call import CallEvent, agent_leg
-from domain.errors import Refused, TryLater, Unanswered
-from domain.ports import Control, Traits
+from domain.dial_plan import DialPlan
+from domain.errors import Refused, Trouble, TryLater, Unanswered
+from domain.ports import Control, Target, Traits
 from integrations.zoho.bridge import call_id
-from jobs import buttons, log_call
+from jobs import buttons, log_call, steering
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
@@ -37,13 +38,17 @@ class Pbx:
     )
     title: str = "PBX"
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
     trouble: Exception | None = None
 
     def open(self, account: Mapping[str, str], http: object) -> Pbx:
         return self
 
-    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
+    def control(
+        self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "", to: Target | None = None
+    ) -> None:
         self.asked.append((call_ref, action, digits))
+        self.targets += [to] if to is not None else []
         if self.trouble is not None:
             raise self.trouble
 
@@ -145,6 +150,7 @@ REFUSALS: dict[str, tuple[dict[str, str], int]] = {
     "no call": ({"callrefid": ""}, 400),
     "a call with a path": ({"callrefid": "../x"}, 400),
     "no such button": ({"action": "explode"}, 404),
+    "a button Zoho does not have": ({"action": "transfer"}, 404),
     "what this vendor cannot do": ({"action": "mute"}, 403),
     "no key": ({"action": "keypress"}, 400),
     "no key of a telephone": ({"action": "keypress", "digit": "x"}, 400),
@@ -159,6 +165,51 @@ def test_a_button_nobody_pressed_does_nothing(change: dict[str, str], status: in
 
     assert status == desk.press(**({"action": "hangup"} | change))
     assert ([], before) == (desk.act(), len(desk.tools.ledger.rows(desk.office.tenant)))
+
+
+PASSED_ON: dict[str, Target | str] = {
+    "+34 911 222 333": Target(number="911222333"),
+    "020 7946 0001": "dial.impossible",
+    "201": Target(extension="201", email="Bob@a.example"),
+    "209": Target(extension="209"),
+    "112": "dial.emergency",
+    "+34 112": "dial.emergency",
+    "+34 911 222 333 ext. 7": "dial.impossible",
+    "anonymous": "dial.impossible",
+    "": "control.target",
+}
+
+
+def test_a_call_is_passed_on_to_whom_could_be_dialled(desk: Desk) -> None:
+    """By the tenant's dial plan, never to an emergency number; what cannot be is refused before anything is owed."""
+    tools, tenant = desk.tools, desk.office.tenant
+    desk.pbx.traits = Traits(control=frozenset[Control]({"transfer", "park", "hold"}))
+    tools.tenants.set(tenant, dialling=DialPlan(form="national").as_data())
+    with tools.db.tenant(tenant) as database:
+        tools.devices.learn(database, tenant, desk.office.bob.id, "201")
+    kept = tools.calls.get(tenant, desk.call)
+    assert kept is not None
+
+    def press(action: Control, to: str = "") -> str:
+        try:
+            steering.ask(tools, tenant, kept, action, actor="user:1", to=to)
+        except Trouble as error:
+            return error.code
+        desk.act()
+        return ""
+
+    for raw, expected in PASSED_ON.items():
+        before = len(desk.pbx.targets)
+        assert (raw, expected if isinstance(expected, str) else "") == (raw, press("transfer", raw))
+        assert [expected] * isinstance(expected, Target) == desk.pbx.targets[before:]
+    assert "control.target" == press("hold", "201")
+    assert "control.unsupported" == press("pause")
+    assert "" == press("park")
+    kept = replace(kept, call=replace(kept.call, state="ringing"))
+    assert ["call.not_answered"] * 2 == [press("park"), press("transfer", "201")]
+    kept = replace(kept, call=replace(kept.call, state="ended"))
+    assert "call.over" == press("transfer", "201")
+    assert ("c1", "park", "") == desk.pbx.asked[-1]
 
 
 def test_somebody_elses_call_is_not_steered(desk: Desk) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import responses
 
 from domain.errors import ConsentLost, NotAllowed, Refused, TryLater, Unanswered, Unauthentic, Upstream
-from domain.ports import Knock
+from domain.ports import Knock, Target
 from integrations import guard, telephony_vendors
 from integrations.telephony.twilio import API_URL
 from integrations.telephony.twilio.sandbox import create_apps
@@ -243,6 +244,51 @@ def test_a_click_rings_the_agent_and_the_call_is_named_as_the_door_hears_it(stag
     soon(lambda: stage.door.call().state == "ended")
     with pytest.raises(Refused):
         stage.account.control(call_ref=ref, leg_ref="", action="hangup")
+
+
+def test_a_caller_is_passed_on_and_stays_the_same_call(stage: Stage) -> None:
+    """The caller's leg gets new TwiML with our door in it; the agent's ends; the recording is paused meanwhile."""
+    ref = stage.stage("call", **ANSWERED | {"going_on": True})["call_sid"]
+    agents = next(event.leg_ref for event in stage.door.events if event.type == "answered")
+    steer = partial(stage.account.control, call_ref=ref, leg_ref=agents)
+
+    steer(action="pause")
+    steer(action="resume")
+    steer(action="transfer", to=Target(number=CUSTOMER))
+    soon(lambda: any(event.callee == CUSTOMER and event.type == "answered" for event in stage.door.events))
+    with pytest.raises(Refused):  # the agent is not on it any more
+        steer(action="transfer", to=Target(extension="202"))
+    carols = next(event.leg_ref for event in stage.door.events if event.callee == CUSTOMER)
+    steer(action="transfer", to=Target(extension="202"), leg_ref=carols)
+    asked = [one["form"] for one in stage.asked() if one["form"]]
+
+    assert [{"Status": "paused", "PauseBehavior": "silence"}, {"Status": "in-progress"}] == asked[:2]
+    assert f'<Dial callerId="{OURS}"><Number statusCallback="' in asked[2]["Twiml"]
+    assert asked[3]["Twiml"].endswith(">sip:202@alice.sip.twilio.com</Sip></Dial></Response>")
+    soon(lambda: any(event.agent_extension == "202" and event.type == "answered" for event in stage.door.events))
+    call = stage.door.call()
+    assert (ref, "answered", ANA) == (call.ref, call.state, call.caller)
+
+
+def test_whom_an_agent_called_is_passed_on_and_heard_of_no_more(stage: Stage) -> None:
+    """The customer's leg is the dialled one, looked up; without knowing the agent's leg nothing is asked."""
+    ref = stage.account.dial(agent_extension="201", agent_email="", number=CUSTOMER)
+    soon(lambda: any(event.type == "answered" for event in stage.door.events))
+    steer = partial(stage.account.control, call_ref=ref, action="transfer")
+    with pytest.raises(Refused):
+        steer(leg_ref="", to=Target(number=CUSTOMER))
+    with pytest.raises(Refused):
+        steer(leg_ref=ref, to=Target(number="112#"))
+    steer(leg_ref=ref, to=Target(number="+4930123456"))
+
+    assert (
+        f'<Response><Dial callerId="{OURS}"><Number>+4930123456</Number></Dial></Response>'
+        == (stage.asked()[-1]["form"]["Twiml"])
+    )
+    soon(lambda: stage.door.call().state == "ended")
+    assert {ref} == {event.call_ref for event in stage.door.events}
+    with pytest.raises(Refused):
+        steer(leg_ref=ref, to=Target(number=CUSTOMER))
 
 
 def test_the_customer_sees_the_number_that_was_chosen(stage: Stage) -> None:

@@ -102,7 +102,7 @@ def dial() -> Response:
         {"in": "path", "name": "action", "required": True, "schema": TEXT | {"enum": list(get_args(Control))}},
         {"in": "header", "name": "Idempotency-Key", "required": False, "schema": TEXT | {"maxLength": 128}},
     ],
-    requestBody=_body({"digits": TEXT}, []),
+    requestBody=_body({"digits": TEXT, "to": TEXT}, []),
     responses={
         "202": {"description": "The telephone system will be asked, now or not at all"},
         "404": {"description": "No such call, it is over, or no such thing can be done"},
@@ -112,10 +112,10 @@ def dial() -> Response:
     },
 )
 def control(call: UUID, action: str) -> Response:
-    """Owe a live call a hang-up, a hold, a mute or keys pressed."""
+    """Owe a live call one thing: `dtmf` comes with `digits`, `transfer` with `to`, a number or an inside line."""
     services = doorkeeper().services
     key = knocking(services, "dial")
-    told = _told({"digits"}, set()) if request.content_length or request.mimetype else {}
+    told = _told({"digits", "to"}, set()) if request.content_length or request.mimetype else {}
     kept = services.calls.get(key.tenant, call)
     if kept is None or action not in steering.CONTROLS:
         raise Missing
@@ -126,6 +126,7 @@ def control(call: UUID, action: str) -> Response:
         action,
         actor=f"key:{key.id}",
         digits=told.get("digits", ""),
+        to=told.get("to", ""),
         once=f"key {key.id} {once}" if (once := _once(required=False)) else "",
     )
     return _json({"repeated": not new}, 202)

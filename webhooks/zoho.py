@@ -15,7 +15,7 @@ from flask_smorest import Blueprint
 
 from domain.errors import Malformed, Missing, Unauthentic
 from domain.ports import Control
-from integrations.zoho.bridge import call_id, read_dial, read_press
+from integrations.zoho.bridge import BUTTONS, call_id, read_dial, read_press
 from integrations.zoho.lifecycle import believed as proved
 from integrations.zoho.lifecycle import read_lifecycle
 from integrations.zoho.notifications import read_notification
@@ -107,7 +107,7 @@ def control(door: str, action: str) -> Response:
     came = knock("application/x-www-form-urlencoded")
     press = read_press(came.headers, request.form)
     found, user = _believed(door, press.secret, press.login)
-    wanted: dict[str, Control] = {buttons.WORDS.get(one, one): one for one in steering.CONTROLS} | {"dtmf": "dtmf"}
+    wanted: dict[str, Control] = {buttons.WORDS.get(one, one): one for one in BUTTONS} | {"dtmf": "dtmf"}
     if user is None or action not in wanted:
         raise Missing
     live = steering.live_of(services, user)

@@ -81,43 +81,6 @@
     return made;
   }
 
-  async function steer(address, digits, said) {
-    try {
-      const answer = await fetch(address, {
-        method: "POST",
-        headers: { Accept: "application/json", "X-CSRFToken": panel.dataset.token },
-        body: new URLSearchParams(digits ? { digits } : {}),
-      });
-      said.textContent = answer.ok ? "" : "That did not work. The call may be over.";
-    } catch {
-      said.textContent = "We cannot be reached at the moment.";
-    }
-  }
-
-  function controls(call) {
-    const made = el("div", "controls");
-    const said = el("p", "problem");
-    said.setAttribute("role", "status");
-    const press = (text, className, action, digits) => {
-      const button = el("button", className, text);
-      button.type = "button";
-      button.addEventListener("click", () => steer(call.controls.url + action, digits, said));
-      return button;
-    };
-    const buttons = el("p", "actions");
-    buttons.append(...call.controls.buttons.map((item) => press(item.text, item.action === "hangup" ? "danger" : "second", item.action)));
-    made.append(buttons);
-    if (call.controls.keys) {
-      const keys = el("details", "keypad");
-      const pad = el("div", "keys");
-      pad.append(...[..."123456789*0#"].map((digit) => press(digit, "second number", "dtmf", digit)));
-      keys.append(el("summary", "", "Keys"), pad);
-      made.append(keys);
-    }
-    made.append(said);
-    return made;
-  }
-
   function card(call) {
     const made = el("article", `caller${call.ringing ? " ringing" : ""}${call.known ? "" : " stranger"}`);
     const state = el("p", "caller-state");
@@ -138,7 +101,7 @@
       }
       made.append(others);
     }
-    if (call.controls.buttons.length || call.controls.keys) made.append(controls(call));
+    if (call.controls.buttons.length || call.controls.keys) made.append(steering.controls(call));
     if (call.lead) made.append(whoIsIt.lead(call));
     if (call.links.length) {
       const links = el("p", "actions");
@@ -247,6 +210,7 @@
       live.replaceChildren(...(state.live.length ? state.live.map(card) : [idle]));
       if (live.contains(typing)) typing.focus();
       whoIsIt.keep(state.live);
+      steering.keep(state.live);
       list("recent", state.recent, "No calls of yours yet.", "direction", "company", "when", "talk");
       list("missed", state.missed, "None. Well done.", "company", "agent", "when");
       say(state.live);

@@ -34,7 +34,9 @@ UNATTENDED: Mapping[Outcome, str] = {  # of a call we dialled; an inbound one no
     "rejected": "rejected",
     "failed": "invalid",
 }
-BUTTONS: Mapping[Control, str] = {  # what Zoho calls the address of each
+BUTTONS: Mapping[
+    Control, str
+] = {  # what Zoho calls the address of each; it documents none to pass a call on or park it
     "hangup": "hungupuri",
     "hold": "holduri",
     "unhold": "unholduri",
@@ -90,13 +92,14 @@ class ZohoPhoneBridge:
         self._send("POST", "clicktodial", form, repeatable=True)
 
     def register_controls(self, *, urls: Mapping[Control, str], secret: str, login: str) -> None:
-        """Register where the buttons of a user's call bar go; Zoho shows those it has an address for."""
+        """Register where the buttons of a user's call bar go; Zoho shows what it knows and has an address for."""
         _plain(secret, login)
-        if not urls:
+        known = {BUTTONS[control]: url for control, url in urls.items() if control in BUTTONS}
+        if not known:
             self._send("DELETE", "callcontrol", {"zohouser": login}, repeatable=True)
             return
         form = {
-            **{BUTTONS[control]: url for control, url in urls.items()},
+            **known,
             "zohouser": login,
             "authorizationparam": f"{{name:Authorization,value:Bearer {secret}}}",
             "callcontrolparam": f"[{{name:zohouser,value:{login}}}]",

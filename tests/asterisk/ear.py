@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from domain.call import Call, CallEvent, fold
+from domain.call import Call, CallEvent, agent_leg, fold
 from integrations.telephony.asterisk import GOING_ON, Asterisk
 from tests.asterisk.kinds import account, vendor
 from tests.asterisk.lab import Lab, eventually
@@ -53,6 +53,10 @@ class Ear:
 
     def calls(self) -> list[Call]:
         return calls_of(self._vendor, list(self.told))
+
+    def leg(self) -> str:
+        """The telephone of whoever is on the line for us, among all that was told."""
+        return agent_leg(event for id, body in list(self.told) if (event := self._vendor.parse(body, id)) is not None)
 
     def over(self, many: int = 1) -> list[Call]:
         """Wait until so many calls have ended; return all."""

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from domain.errors import ConsentLost, NotAllowed, Refused, TryLater
+from domain.ports import Target
 from tests.asterisk.ear import Ear, calls_of
 from tests.asterisk.kinds import EXPECTED, KINDS, account, phone_system, summary, talking, vendor
 from tests.asterisk.lab import Lab, eventually
@@ -145,6 +146,36 @@ def test_an_agent_hangs_up_and_types_from_the_screen(lab: Lab) -> None:
     for action in ("hangup", "dtmf"):
         with pytest.raises(Refused):
             pbx.control(call_ref=ref, leg_ref="", action=action, digits="1")
+
+
+def test_an_agent_passes_a_caller_on_who_is_parked_there(lab: Lab) -> None:
+    """To a colleague's line, once it is known to be there; the recording has a gap; parked, she is on nobody's leg."""
+    pbx = phone_system(lab)
+    with Ear(lab) as ear, lab.answers("202"), lab.answers("203"):
+        caller = lab.calls("+442079460003", talk=60.0)
+        eventually(lambda: [call for call in ear.calls() if call.state == "answered"], "they speak")
+        (call,) = ear.calls()
+        bob = ear.leg()
+        assert "202" == call.agent_extension
+        pbx.control(call_ref=call.ref, leg_ref=bob, action="pause")
+        pbx.control(call_ref=call.ref, leg_ref=bob, action="resume")
+        with pytest.raises(Refused) as refused:  # Asterisk itself would say yes, and hang up on the caller
+            pbx.control(call_ref=call.ref, leg_ref=bob, action="transfer", to=Target(extension="999"))
+        assert ("number.invalid", 2) == (refused.value.code, len(lab.live()))
+
+        pbx.control(call_ref=call.ref, leg_ref=bob, action="transfer", to=Target(extension="203"))
+        talking(lab, "203")
+        assert not [name for name in lab.live() if name.startswith("PJSIP/202-")]
+        with pytest.raises(Refused):
+            pbx.control(call_ref=call.ref, leg_ref=bob, action="park")
+        eventually(lambda: ear.leg() != bob, "Carol is heard of")
+        pbx.control(call_ref=call.ref, leg_ref=ear.leg(), action="park")
+        eventually(lambda: "PJSIP/carrier-" in lab.console("parking show default"), "the caller is parked")
+        caller.kill()
+        pbx.control(call_ref=call.ref, leg_ref="", action="hangup")
+        (over,) = ear.over()
+
+    assert (call.ref, "answered", "202") == (over.ref, over.outcome, over.agent_extension)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from integrations.telephony.asterisk import account as accounts
 from integrations.telephony.asterisk import listener
 from integrations.telephony.asterisk.client import Pbx
 from integrations.telephony.asterisk.schemas import read_event
+from integrations.telephony.asterisk.steps import STEPS
 
 GOING_ON = "going_on"  # beside the account: the calls, by their refs, that are not known to have ended
 
@@ -27,7 +28,7 @@ class Asterisk:
 
     slug = "asterisk"
     title = "Asterisk"
-    traits = Traits(dial=True, shows=True, control=frozenset({"hangup", "dtmf"}), recordings=True, listens=True)
+    traits = Traits(dial=True, shows=True, control=frozenset(STEPS), recordings=True, listens=True)
     account: tuple[AccountField, ...] = accounts.FIELDS
 
     def __init__(self, *, reach: accounts.Reach = accounts.reach, clock: Callable[[], float] = time.time) -> None:

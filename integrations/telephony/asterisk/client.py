@@ -1,4 +1,4 @@
-"""What we ask of one PBX: ring an agent and then a number, end a call, send tones, fetch a recording.
+"""What we ask of one PBX: ring an agent and then a number, steer a call (`steps.py`), fetch a recording.
 
 Dialling and controlling go over AMI, one short session each; recordings over the ARI with an account of its own.
 """
@@ -15,18 +15,17 @@ from datetime import datetime
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import NotAllowed, Refused, Unanswered
-from domain.ports import Control, Http, Sound
+from domain.ports import Control, Http, Sound, Target
+from integrations.telephony.asterisk import steps
 from integrations.telephony.asterisk.account import PLACE, Account, Reach, log_in
-from integrations.telephony.asterisk.ami import Block, Lost, Session
+from integrations.telephony.asterisk.ami import Lost, Session
+from integrations.telephony.asterisk.steps import DIALLED
 from integrations.telephony.asterisk.switchboard import MARK, NUMBER_VARIABLE, SHOWN_VARIABLE
 from integrations.telephony.edge import forget_sound, is_below, sound
 
-DIALLED = re.compile(r"\+?[0-9*#]{1,32}")  # nothing that means something to a dialplan: no comma, no ampersand
 EXTENSION = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-TONES = re.compile(r"[0-9A-D*#]{1,32}")
 RING_MS = 30_000  # how long the agent's telephone rings
 FAIRLY_SURE_SECONDS = 2.0  # a telephone that does not exist is known within milliseconds
-TONE_SECONDS = 0.12  # one after the other, or they run together
 
 
 class Pbx:
@@ -81,39 +80,15 @@ class Pbx:
             if ours and event.get("Response") == "Failure":
                 raise Refused("The agent's telephone cannot be rung.", code="agent.unreachable")
 
-    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
-        """Hang up a leg, or the whole call when none is named; send tones to the far end."""
-        if action not in ("hangup", "dtmf"):
-            raise NotAllowed("This PBX lets us hang up and send tones, nothing else.")
-        if action == "dtmf" and not TONES.fullmatch(digits):
-            raise Refused("These are no tones.", code="field.invalid")
+    def control(
+        self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "", to: Target | None = None
+    ) -> None:
+        """Do one of `steps.STEPS` to a live call; hanging up ends the leg named, or the whole call when none is."""
+        if action not in steps.STEPS:
+            raise NotAllowed("This PBX lets us do nothing of the kind to a call.", code="control.unsupported")
+        steps.check(self._account, action, digits, to)
         with log_in(self._account, self._reach, events=False) as session:
-            rows = [row for row in session.rows("CoreShowChannels") if row.get("Linkedid") == call_ref]
-            people = [row for row in rows if not row.get("Channel", "").startswith(("Local/", "Snoop/"))]
-            legs = [row for row in people if row.get("Uniqueid") == leg_ref]
-            if not people or (leg_ref and not legs):
-                raise Refused("The call is over.", code="call.over")
-            if action == "hangup":
-                for row in legs or people:
-                    self._hang_up(session, row["Channel"])
-            else:
-                for row in self._far_end(people, leg_ref):
-                    for digit in digits:
-                        session.ask("PlayDTMF", Channel=row["Channel"], Digit=digit)
-                        time.sleep(TONE_SECONDS)
-
-    @staticmethod
-    def _hang_up(session: Session, channel: str) -> None:
-        try:
-            session.ask("Hangup", Channel=channel, Cause="16")
-        except Refused:
-            return  # it went by itself, often because the one before it did
-
-    def _far_end(self, people: list[Block], near: str) -> list[Block]:
-        """Whoever is to hear the tones: the trunks' side, else everybody but the one who sends them."""
-        names = self._account.trunks
-        outside = [row for row in people if {row["Channel"].partition("/")[2].rpartition("-")[0]} & names]
-        return outside or [row for row in people if row.get("Uniqueid") != near]
+            steps.STEPS[action](steps.Live(session, self._account, call_ref, leg_ref), digits, to or Target())
 
     def recording(self, url: str) -> Sound:
         """Open a recording over the ARI."""

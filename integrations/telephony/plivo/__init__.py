@@ -32,7 +32,7 @@ class Plivo:
     traits = Traits(
         dial=True,
         shows=True,
-        control=frozenset({"hangup", "dtmf"}),
+        control=frozenset({"hangup", "dtmf", "transfer"}),
         calls=True,
         recordings=True,
         texts=True,
@@ -55,7 +55,7 @@ class Plivo:
             name="answer_url",
             optional=True,
             label="Address of your Plivo XML that connects an agent",
-            hint="is asked with number=...; answers <Response><Dial><Number>...</Number></Dial></Response>",
+            hint="is asked with number=... or agent=...; answers <Response><Dial>...</Dial></Response>",
             kind="url",
         ),
         AccountField(

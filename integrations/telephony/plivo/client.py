@@ -1,4 +1,4 @@
-"""One Plivo account: dial, hang up, press keys, read its list of calls, open and delete recordings.
+"""One Plivo account: dial, steer a call, read its list of calls, open and delete recordings.
 
 Status codes end here, by `integrations.telephony.edge`. Plivo's API: https://www.plivo.com/docs/voice/api/overview.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import Malformed, NotAllowed, Refused, TryLater, Unanswered
-from domain.ports import Control, Http, Sound
+from domain.ports import Control, Http, Sound, Target
 from integrations.telephony import edge, legs
 from integrations.telephony.legs import Leg
 from integrations.telephony.plivo.schemas import read_row
@@ -72,7 +72,7 @@ class Account:
         wish: dict[str, Any] = {
             "from": ours,
             "to": legs.agent_address(self._agent_address, extension=agent_extension, email=agent_email),
-            "answer_url": f"{self._answer_url}{'&' if urlsplit(self._answer_url).query else '?'}{urlencode(asked)}",
+            "answer_url": self._answer(asked),
             "caller_name": wanted,  # the agent's telephone shows it, and callbacks repeat it
             "ring_timeout": RING_SECONDS,
         }
@@ -84,16 +84,44 @@ class Account:
             raise Unanswered("Plivo accepted the call without naming it.", code=edge.BAD_RESPONSE)
         return request  # of a call to one destination it is the CallUUID as well
 
-    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
-        """Hang up the whole call, or press keys on its first leg. Raises Refused for all else, and when it is over."""
+    def control(
+        self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "", to: Target | None = None
+    ) -> None:
+        """Hang up the whole call, press keys on its first leg, or pass it on. Raises Refused for all else, and when
+        it is over.
+        """
         where = f"/Call/{quote(call_ref, safe='')}/"
         match action:
             case "hangup":
                 self._ask("DELETE", where, answered=False)
             case "dtmf" if KEYS.fullmatch(digits):
                 self._ask("POST", f"{where}DTMF/", answered=False, json={"digits": digits, "leg": "aleg"})
+            case "transfer" if to is not None:
+                self._ask("POST", where, once=True, answered=False, json=self._passed_on(call_ref, leg_ref, to))
             case _:
-                raise Refused("Plivo can only hang up a call and press keys in it.", code="control.unsupported")
+                raise Refused("Plivo cannot do that to a call.", code="control.unsupported")
+
+    def _passed_on(self, call_ref: str, leg_ref: str, to: Target) -> dict[str, str]:
+        """Which leg goes on, and where it is told what to do: at the tenant's own XML, as for click to dial.
+
+        The customer's is the first leg of a call that came in and the other one of a call an agent was rung for first:
+        "bleg will transfer the bridged leg" (https://www.plivo.com/docs/voice/api/call/transfer-calls).
+        """
+        if not self._answer_url:
+            raise NotAllowed("The connection has no answer address.", code="account.incomplete")
+        if not leg_ref:
+            raise Refused("It is not known which leg of this call is the agent's.", code="control.unsupported")
+        if to.number:
+            asked = {"number": legs.dialable(to.number)}
+        else:
+            address = legs.agent_address(self._agent_address, extension=to.extension, email=to.email)
+            asked = {"agent": address} if legs.agent(address) else {"number": legs.dialable(address)}
+        moved = "bleg" if leg_ref == call_ref else "aleg"
+        return {"legs": moved, f"{moved}_url": self._answer(asked)}
+
+    def _answer(self, asked: Mapping[str, str]) -> str:
+        """The address of the tenant's XML, with what it is asked."""
+        return f"{self._answer_url}{'&' if urlsplit(self._answer_url).query else '?'}{urlencode(asked)}"
 
     def recording(self, url: str) -> Sound:
         """Open a recording where Plivo keeps it; one kept elsewhere is opened without our key."""

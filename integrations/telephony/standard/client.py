@@ -16,7 +16,7 @@ from urllib.parse import quote
 from domain.call import CallEvent
 from domain.contact import Line, Person
 from domain.errors import Malformed, Refused, Unanswered
-from domain.ports import Control, Http, Sound, in_batches
+from domain.ports import Control, Http, Sound, Target, in_batches
 from integrations.telephony.edge import BAD_RESPONSE, bad_response, forget_sound, is_below, send, sound, trouble_in
 from integrations.telephony.standard.schemas import (
     ID_CHARACTERS,
@@ -30,6 +30,7 @@ BATCH = 500  # contacts and removals in one PUT
 NOT_THERE = (404, 405, 501)
 REPEATS = 2  # a page position that comes back this often is a circle
 DIGITS = re.compile(r"[0-9A-D*#]{1,32}")  # what a keypad can sound (ITU-T Q.23)
+FELT_TWICE: frozenset[Control] = frozenset({"dtmf", "transfer", "park"})  # once gone on, a call can be sent on again
 
 
 class Account:
@@ -50,15 +51,21 @@ class Account:
             raise Unanswered("The platform accepted the call without naming it.", code=BAD_RESPONSE)
         return call_id
 
-    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
-        """Do one thing to a live call. Only digits would be felt twice; the rest may be asked for again."""
+    def control(
+        self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "", to: Target | None = None
+    ) -> None:
+        """Do one thing to a live call. `FELT_TWICE` is asked for once; the rest may be asked for again."""
         if call_ref in ("", ".", "..") or (action == "dtmf" and not DIGITS.fullmatch(digits)):
             raise Refused("There is no such call, or those are no digits a telephone has.", code="control.invalid")
         wish = {"leg_id": leg_ref, "digits": digits if action == "dtmf" else ""}
+        if action == "transfer":
+            if to is None or not (to.number or to.extension):
+                raise Refused("Nobody is named whom the call is passed on to.", code="control.invalid")
+            wish |= {"to": to.number, "extension": to.extension, "email": to.email}
         self._ask(
             "POST",
             f"/calls/{quote(call_ref, safe='')}/{action}",
-            once=action == "dtmf",
+            once=action in FELT_TWICE,
             answered=False,
             json={name: value for name, value in wish.items() if value},
         )

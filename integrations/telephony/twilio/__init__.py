@@ -31,7 +31,7 @@ class Twilio:
     traits = Traits(
         dial=True,
         shows=True,
-        control=frozenset({"hangup"}),  # the rest is for conferences; new TwiML would tear a leg off its bridge
+        control=frozenset({"hangup", "transfer", "pause", "resume"}),  # the rest is for conferences
         calls=True,
         recordings=True,
         texts=True,

@@ -1,4 +1,4 @@
-"""One Twilio account: dial, hang up, read its list of calls, open and delete recordings.
+"""One Twilio account: dial, steer a call, read its list of calls, open and delete recordings.
 
 Status codes end here, by `integrations.telephony.edge`. Twilio's API paths: https://www.twilio.com/docs/voice/api.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import Malformed, NotAllowed, Refused, Unanswered
-from domain.ports import Control, Http, Sound, Words
+from domain.ports import Control, Http, Sound, Target, Words
 from integrations.telephony import edge, legs
 from integrations.telephony.legs import Leg
 from integrations.telephony.messages import MOST_MEDIA
@@ -33,7 +33,14 @@ OVERLAP = timedelta(days=1)  # lists are cut by whole days, and a leg may end on
 # fragment is Twilio's to read: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 INSIST = "#rc=5&rp=all"
 MEDIA = re.compile(r"ME[0-9a-f]{32}")
+CALL = re.compile(r"CA[0-9a-f]{32}")
 RECORDING = re.compile(r"/Recordings/(RE[0-9a-f]{32})(?:\.(?:mp3|wav|json))?")
+# "Twilio.CURRENT" is the recording under way, however it was begun; silence keeps its length true to the call's.
+# https://www.twilio.com/docs/voice/api/recording#update-a-recording-resource
+RECORDING_STATES: Mapping[Control, Mapping[str, str]] = {
+    "pause": {"Status": "paused", "PauseBehavior": "silence"},
+    "resume": {"Status": "in-progress"},
+}
 
 
 class Account:
@@ -70,11 +77,47 @@ class Account:
             raise Unanswered("Twilio accepted the call without naming it.", code=edge.BAD_RESPONSE)
         return sid
 
-    def control(self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "") -> None:
-        """Hang up: ending the root ends every leg. Raises Refused for all else, and when the call is over."""
-        if action != "hangup":
-            raise Refused("Twilio can only hang up a call.", code="control.unsupported")
-        self._ask("POST", f"{self._base_url}/Calls/{quote(call_ref, safe='')}.json", data={"Status": "completed"})
+    def control(
+        self, *, call_ref: str, leg_ref: str, action: Control, digits: str = "", to: Target | None = None
+    ) -> None:
+        """Hang up, pass on, pause or resume the recording. Raises Refused for all else, and when the call is over."""
+        where = f"{self._base_url}/Calls/{quote(call_ref, safe='')}"
+        if action == "hangup":  # ending the root ends every leg
+            self._ask("POST", f"{where}.json", data={"Status": "completed"})
+        elif action in RECORDING_STATES:
+            self._ask("POST", f"{where}/Recordings/Twilio.CURRENT.json", data=RECORDING_STATES[action])
+        elif action == "transfer" and to is not None:
+            self._pass_on(call_ref, leg_ref, to)
+        else:
+            raise Refused("Twilio cannot do that to a call.", code="control.unsupported")
+
+    def _pass_on(self, call_ref: str, leg_ref: str, to: Target) -> None:
+        """Give the customer's leg new TwiML: it leaves the agent's, which has nothing more to do and ends.
+
+        A caller's leg is the root, and whoever is dialled from it next is part of the same call. Of a call we dialled
+        the root is the agent's, and what is dialled from the customer's would be told as another call: it is not told.
+        """
+        if not leg_ref:
+            raise Refused("It is not known which leg of this call is the agent's.", code="control.unsupported")
+        own = leg_ref == call_ref
+        twiml = self._connect_on(to, told=not own)
+        agent = self._ask("GET", f"{self._base_url}/Calls/{quote(leg_ref, safe='')}.json")
+        if not isinstance(agent, dict) or agent.get("status") != "in-progress":  # passed on already, a moment ago
+            raise Refused("The agent is not on this call any more.", code="call.over")
+        theirs = self._far_leg(call_ref) if own else call_ref
+        self._ask("POST", f"{self._base_url}/Calls/{quote(theirs, safe='')}.json", once=True, data={"Twiml": twiml})
+
+    def _far_leg(self, root: str) -> str:
+        """The one leg dialled from a root that is being spoken on. Raises Refused."""
+        asked = {"ParentCallSid": root, "Status": "in-progress"}
+        page = self._ask("GET", f"{self._base_url}/Calls.json", params=asked)
+        rows = page.get("calls") if isinstance(page, dict) else None
+        if not isinstance(rows, list):
+            raise edge.bad_response()
+        found = [row.get("sid") for row in rows if isinstance(row, dict)]
+        if len(found) != 1 or not isinstance(found[0], str) or not CALL.fullmatch(found[0]):
+            raise Refused("Nobody is on the other end of this call.", code="call.over")
+        return found[0]
 
     def recording(self, url: str) -> Sound:
         """Open a recording, as MP3 where Twilio keeps it; one kept elsewhere is opened without our key."""
@@ -139,11 +182,29 @@ class Account:
         raise edge.bad_response("The list of calls goes round in circles.")
 
     def _connect(self, number: str, ours: str) -> str:
-        """Write what happens once the agent picked up, and where the steps of the customer's leg are told."""
-        steps = ""
-        if self._door_url:
+        """Write what happens once the agent picked up."""
+        return self._dialled("Number", number, ours, told=True)
+
+    def _connect_on(self, to: Target, *, told: bool) -> str:
+        """Write whom the customer's leg is connected with instead. Raises Refused."""
+        if to.number:
+            return self._dialled("Number", legs.dialable(to.number), self._caller_id, told=told)
+        address = legs.agent_address(self._agent_address, extension=to.extension, email=to.email)
+        scheme, _, name = address.partition(":")
+        if scheme == "client" and name:
+            return self._dialled("Client", name, "", told=told)
+        if scheme in ("sip", "sips"):
+            return self._dialled("Sip", address, "", told=told)
+        return self._dialled("Number", legs.dialable(address), self._caller_id, told=told)
+
+    def _dialled(self, noun: str, whom: str, ours: str, *, told: bool) -> str:
+        """Write a <Dial>, which number it shows ("": the caller's own), and where the steps of that leg are told."""
+        steps = shown = ""
+        if told and self._door_url:
             steps = f' statusCallback="{escape(self._door_url + INSIST)}" statusCallbackEvent="{" ".join(STEPS)}"'
-        return f'<Response><Dial callerId="{escape(ours)}"><Number{steps}>{number}</Number></Dial></Response>'
+        if ours:
+            shown = f' callerId="{escape(ours)}"'
+        return f"<Response><Dial{shown}><{noun}{steps}>{escape(whom)}</{noun}></Dial></Response>"
 
     def _ask(self, method: str, url: str, *, once: bool = False, **options: Any) -> Any:
         response = edge.send(self._http, method, url, once=once, headers=self._key, **options)

@@ -46,7 +46,7 @@ def rest(app: Flask, world: World) -> None:
         if any(not wish.get(name) for name in ("from", "to", "answer_url")) or "<" in wish["to"]:
             abort(400, "from, to and answer_url are required")
         row = leg(wish["from"].lstrip("+"), wish["to"].lstrip("+"), "outbound", None, world.now())
-        row |= {"caller_name": wish.get("caller_name", ""), "wish": wish, "keys": ""}
+        row |= {"caller_name": wish.get("caller_name", ""), "wish": wish, "keys": "", "passed_on": []}
         with world.lock:
             account["live"][row["call_uuid"]] = row
         later(world, account, [(wish.get("ring_url", ""), common(account, row, "Ring", "ringing"))], post)
@@ -61,10 +61,23 @@ def rest(app: Flask, world: World) -> None:
                 abort(404, "call not found")
             wish = row.pop("wish")
             row.pop("keys")
+            row.pop("passed_on")
             ended(row, "answered", world.now(), row["initiation_time"])
             account["cdr"].append(row)
         later(world, account, [(wish.get("hangup_url", ""), hangup(account, row, "answered"))], post)
         return "", 204
+
+    @app.post(f"{API}/Call/<call>/")
+    def transfer(auth_id: str, call: str) -> ResponseReturnValue:
+        account, wish = caller(world, auth_id), request.get_json()
+        moved = wish.get("legs", "aleg")
+        with world.lock:
+            if call not in account["live"]:
+                abort(404, "call not found")
+            if moved not in ("aleg", "bleg") or not wish.get(f"{moved}_url", "").startswith("https://"):
+                abort(400, "legs and the url of each are required")
+            account["live"][call]["passed_on"].append(wish)
+        return jsonify(message="transfer executed", call_uuids=[call], api_id=str(uuid.uuid4())), 202
 
     @app.post(f"{API}/Call/<call>/DTMF/")
     def dtmf(auth_id: str, call: str) -> ResponseReturnValue:

@@ -12,10 +12,19 @@ from typing import Any
 
 from flask import abort
 
-ACTIONS = ("hangup", "hold", "unhold", "mute", "unmute", "dtmf")
+ACTIONS = ("hangup", "hold", "unhold", "mute", "unmute", "dtmf", "transfer", "park", "pause", "resume")
 DIGITS = re.compile(r"[0-9A-D*#]{1,32}")
-SWITCHES = {"hold": ("held", True), "unhold": ("held", False), "mute": ("muted", True), "unmute": ("muted", False)}
+NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
+SWITCHES = {
+    "hold": ("held", True),
+    "unhold": ("held", False),
+    "mute": ("muted", True),
+    "unmute": ("muted", False),
+    "pause": ("unrecorded", True),
+    "resume": ("unrecorded", False),
+}
 TOLD_AS = {"hold": "call.held", "unhold": "call.resumed", "mute": "call.muted", "unmute": "call.unmuted"}
+TOLD_AS |= {"pause": "call.recording_paused", "resume": "call.recording_resumed"}
 SAMPLES_A_SECOND = 8000
 
 Json = dict[str, Any]
@@ -29,7 +38,10 @@ class Live:
     answered: bool = False
     held: bool = False
     muted: bool = False
+    unrecorded: bool = False
+    parked: bool = False
     digits: str = ""
+    passed_on: tuple[str, ...] = ()
 
     def steer(self, action: str, wish: Json) -> str:
         """Do as asked; return the type of the event that tells of it, "" for none. Answers 404, 409 or 422 itself."""
@@ -43,11 +55,26 @@ class Live:
                 abort(422, "those are no digits")
             self.digits += digits
             return ""
+        if action == "transfer":
+            return self._pass_on(wish)
+        if action == "park":
+            if self.parked:
+                abort(409, "the call is parked already")
+            self.parked = True
+            return "call.parked"
         switch, wanted = SWITCHES[action]
         if getattr(self, switch) is wanted:
             return ""
         setattr(self, switch, wanted)
         return TOLD_AS[action]
+
+    def _pass_on(self, wish: Json) -> str:
+        """Ring somebody else: a colleague's line, or a number."""
+        named = [value for name in ("to", "extension") if (value := wish.get(name))]
+        if len(named) != 1 or not isinstance(named[0], str) or not NUMBER.fullmatch(named[0]):
+            abort(422, "name one number or one extension")
+        self.passed_on = (*self.passed_on, named[0])
+        return "call.transferred"
 
     def ended(self, at: str) -> Json:
         """Return the call's last word when somebody here hangs up."""
@@ -57,7 +84,15 @@ class Live:
     def shown(self) -> Json:
         """Return the state as the director may look at it."""
         state = "answered" if self.answered else "ringing"
-        return self.data | {"state": state, "held": self.held, "muted": self.muted, "digits": self.digits}
+        return (
+            self.data
+            | {"state": state, "held": self.held, "muted": self.muted, "digits": self.digits}
+            | {
+                "unrecorded": self.unrecorded,
+                "parked": self.parked,
+                "passed_on": list(self.passed_on),
+            }
+        )
 
 
 def follow(live: dict[str, Live], over: set[str], kind: str, data: Any) -> None:

@@ -11,7 +11,17 @@ from flask import Flask, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from integrations.telephony.sandbox import TONE, Json, World, caller, faulty, later
-from integrations.telephony.twilio.sandbox.world import ENDS, FINAL, callback, leg, message, post, rfc2822, wanted
+from integrations.telephony.twilio.sandbox.world import (
+    ENDS,
+    FINAL,
+    callback,
+    leg,
+    message,
+    post,
+    redirected,
+    rfc2822,
+    wanted,
+)
 
 API = "/2010-04-01/Accounts/<sid>"
 
@@ -33,7 +43,7 @@ def rest(app: Flask, world: World) -> None:
         )
 
     def shown(row: Json) -> Json:
-        hidden = ("steps", "callback")
+        hidden = ("steps", "callback", "taped")
         plain = {name: rfc2822(value) if isinstance(value, datetime) else value for name, value in row.items()}
         return {name: value for name, value in plain.items() if name not in hidden} | {
             "duration": None if row["duration"] is None else str(row["duration"])
@@ -75,9 +85,14 @@ def rest(app: Flask, world: World) -> None:
             family = [row for row in account["cdr"] if call in (row["sid"], row["parent_call_sid"])]
             if not family:
                 abort(404, "The requested resource was not found")
-            if request.form.get("Status") != "completed" or family[0]["status"] in FINAL:
+            now, twiml = world.now(), request.form.get("Twiml", "")
+            mine = next((row for row in family if row["sid"] == call), family[0])
+            if bool(twiml) == (request.form.get("Status") == "completed") or mine["status"] in FINAL:
                 abort(400, "Call is not in-progress. Cannot redirect.")
-            now = world.now()
+            if twiml:
+                told = redirected(account, mine, twiml, now)
+                later(world, account, wanted_of(told), post)
+                return jsonify(shown(mine))
             told = [
                 (row, callback(row, "completed", now, int((now - row["start_time"]).total_seconds())))
                 for row in reversed(family)
@@ -86,14 +101,25 @@ def rest(app: Flask, world: World) -> None:
         later(world, account, wanted_of(told), post)
         return jsonify(shown(family[0]))
 
+    @app.get(f"{API}/Calls/<call>.json")
+    def one_call(sid: str, call: str) -> ResponseReturnValue:
+        row = next((row for row in caller(world, sid)["cdr"] if row["sid"] == call), None)
+        if row is None:
+            abort(404, "The requested resource was not found")
+        return jsonify(shown(row))
+
     @app.get(f"{API}/Calls.json")
     def calls(sid: str) -> ResponseReturnValue:
         account, args = caller(world, sid), request.args
-        since = args.get("EndTime>", "")
+        since, parent, status = (args.get(name, "") for name in ("EndTime>", "ParentCallSid", "Status"))
         size, start = min(int(args.get("PageSize", 50)), account["page"]), int(args.get("Page", 0))
         with world.lock:
             rows = [
-                row for row in account["cdr"] if not since or (row["end_time"] and f"{row['end_time']:%F}" >= since)
+                row
+                for row in account["cdr"]
+                if (not since or (row["end_time"] and f"{row['end_time']:%F}" >= since))
+                and (not parent or row["parent_call_sid"] == parent)
+                and (not status or row["status"] == status)
             ]
         rows.sort(key=lambda row: row["start_time"], reverse=True)
         page = rows[start * size : (start + 1) * size]
@@ -103,6 +129,18 @@ def rest(app: Flask, world: World) -> None:
             page_size=size,
             next_page_uri=f"{request.path}?{more}" if (start + 1) * size < len(rows) else None,
         )
+
+    @app.post(f"{API}/Calls/<call>/Recordings/Twilio.CURRENT.json")
+    def pause(sid: str, call: str) -> ResponseReturnValue:
+        account, form = caller(world, sid), request.form
+        with world.lock:
+            row = next((row for row in account["cdr"] if row["sid"] == call and row["status"] not in FINAL), None)
+            if row is None:
+                abort(404, "The requested resource was not found")
+            if form.get("Status") not in ("paused", "in-progress", "stopped"):
+                abort(400, "Status is required.")
+            row["taped"] = form["Status"]
+        return jsonify(call_sid=call, status=form["Status"])
 
     @app.route(f"{API}/Recordings/<name>", methods=["GET", "DELETE"])
     def recordings(sid: str, name: str) -> ResponseReturnValue:

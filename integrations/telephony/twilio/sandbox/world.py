@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 from integrations.telephony.sandbox import Json, World, deliver
 
@@ -75,6 +76,24 @@ def wanted(row: Json, form: Json) -> bool:
     return bool(row["callback"][0]) and ("completed" if step in FINAL else step) in row["callback"][1]
 
 
+def redirected(account: Json, row: Json, twiml: str, now: datetime) -> list[tuple[Json, Json]]:
+    """Have a leg leave whomever it speaks with and dial somebody else, who answers; return what there is to tell."""
+    dial = ElementTree.fromstring(twiml)[0]
+    others = [
+        one
+        for one in account["cdr"]
+        if one["status"] not in FINAL and (one["parent_call_sid"] == row["sid"] or one["sid"] == row["parent_call_sid"])
+    ]
+    told = [(one, callback(one, "completed", now, int((now - one["start_time"]).total_seconds()))) for one in others]
+    noun = dial[0]
+    whom = f"client:{noun.text}" if noun.tag == "Client" else noun.text or ""
+    child = leg(account, dial.get("callerId") or row["from"], whom, "outbound-dial", row["sid"], now)
+    child["callback"] = (noun.get("statusCallback", ""), (noun.get("statusCallbackEvent") or "").split())
+    told += [(child, callback(child, status, now)) for status in ("ringing", "in-progress")]
+    account["cdr"].append(child)
+    return told
+
+
 def recording(account: Json, row: Json, began: datetime, length: int, source: str, origin: str) -> Json:
     sid = new("RE")
     url = f"{origin}/2010-04-01/Accounts/{account['sid']}/Recordings/{sid}"
@@ -93,7 +112,7 @@ def recording(account: Json, row: Json, began: datetime, length: int, source: st
 
 
 def play(account: Json, wish: Json, now: datetime, origin: str) -> tuple[Json, list[Json]]:
-    """Let a whole call happen that has just ended; return its root and what is posted of it."""
+    """Let a whole call happen that has just ended, or goes on; return its root and what is posted of it."""
     ring, talk = timedelta(seconds=wish.get("ring_seconds", 4)), timedelta(seconds=wish.get("talk_seconds", 60))
     outcome = wish.get("outcome", "answered")
     lasted = ring + (talk if outcome == "answered" or wish.get("voicemail") else timedelta())
@@ -110,11 +129,15 @@ def play(account: Json, wish: Json, now: datetime, origin: str) -> tuple[Json, l
     for child in children:
         if outcome == "answered" and child["to"] == answerer:
             told.append((child, callback(child, "in-progress", start + ring)))
-            told.append((child, callback(child, "completed", end, int(talk.total_seconds()))))
+            if not wish.get("going_on"):
+                told.append((child, callback(child, "completed", end, int(talk.total_seconds()))))
         else:
             why = "no-answer" if outcome == "answered" else ENDS.get(outcome, "no-answer")
             told.append((child, callback(child, why, start + ring)))
-    told.append((root, callback(root, "completed", end, int(lasted.total_seconds()))))
+    if wish.get("going_on"):
+        root["status"] = "in-progress"
+    else:
+        told.append((root, callback(root, "completed", end, int(lasted.total_seconds()))))
     posted = [form for row, form in told if wanted(row, form)]
     length = int(talk.total_seconds())
     if wish.get("recorded"):
