@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, jsonify, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from console import words
 from console.desk import desk, here, page
-from console.forms import Dialled, Filled, Line, Nothing, Plan, Press, asked, filled
+from console.forms import Dialled, Filled, Line, Nothing, Plan, Press, Pressed, asked, filled
 from domain import phone
 from domain.dial_plan import DialPlan
 from domain.errors import Forbidden, Malformed, Missing
 from jobs import dialling, steering
+from store.owed import OVER
 
 SAMPLES = ("+34 911 222 333", "+44 20 7946 0001 ext 7", "+1 212 555 0100", "201")
 
@@ -55,12 +57,32 @@ def control(call: UUID, action: str) -> ResponseReturnValue:
         raise Missing("There is no such call.")
     if kept.user != at.user.id:
         raise Forbidden("You may steer calls of your own.", code="control.not_yours")
-    value, press = form.value, form.value["press"]
-    once = f"press {at.user.id} {press}" if press else ""
+    value = form.value
+    once = _press(value["press"]) if value["press"] else ""
     steering.ask(
         services, at.tenant.id, kept, action, actor=at.actor, digits=value["digits"], to=value["to"], once=once
     )
     return "", 202
+
+
+@bp.get("/calls/<uuid:call>/control/<action>")
+def became(call: UUID, action: str) -> ResponseReturnValue:
+    """Say what became of a press of this user's; the panel asks until it knows."""
+    press = asked(Pressed())["press"]
+    found = None
+    if action in steering.CONTROLS:
+        found = steering.became(desk().services, here().tenant.id, call, action, _press(press))
+    if found is None:
+        raise Missing("Nobody pressed that.")
+    state, reason = found
+    over = state in OVER
+    said = "Done." if state == "done" else f"That was not done. {words.reason(reason)}" if over else ""
+    return jsonify(over=over, done=state == "done", text=said)
+
+
+def _press(name: str) -> str:
+    """What a press of this user's is done once under."""
+    return f"press {here().user.id} {name}"
 
 
 # ---- how numbers are spelt: the administrator's -------------------------------------------------------------------

@@ -231,6 +231,12 @@ class Press(Form):
     press = text(most=64, required=False)  # names this press, so that a page that sends it twice presses once
 
 
+class Pressed(Form):
+    """Which press the panel wants to know about."""
+
+    press = text(most=64)
+
+
 class Key(Form):
     """A new key for a program of the tenant's."""
 

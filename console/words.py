@@ -153,9 +153,9 @@ CONTROLS = {  # domain.ports.Control, on a button
     "unhold": "Back from hold",
     "mute": "Mute",
     "unmute": "Unmute",
-    "park": "Park",
     "pause": "Pause recording",
     "resume": "Record again",
+    "park": "Park",
 }
 FORMS = {  # domain.dial_plan.FORMS, as an administrator chooses them
     "e164": "International, with a plus: +34600111222",
@@ -242,6 +242,8 @@ REASONS = {
     "control.unsupported": "The telephone system cannot do that.",
     "control.invalid": "There was no such call any more, or those were no keys a telephone has.",
     "call.over": "The call was over.",
+    "number.invalid": "The telephone system has no such number.",
+    "recording.none": "This call is not recorded.",
     "call.gone": "The call was erased.",
     "link.not_needed": "The call is not in Zoho yet, and is written with the right record.",
     "link.by_hand": "Somebody has tied the call to something else in Zoho. It stays so.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -72,14 +72,13 @@ def ask(
         raise Malformed("Nobody has answered this call yet.", code="call.not_answered")
     target = {"to": _target(services, tenant, to)} if to else {}
     leg = services.calls.leg(tenant, kept.id)
-    named = f"{kept.id} {action} {once or uuid4()}"
-    mark = services.vault.of(tenant).fingerprint("control", named)
+    key = _key(services, tenant, kept.id, action, once or str(uuid4()))
     with services.db.tenant(tenant) as database:
         new = services.effects.plan(
             database,
             tenant,
             "control",
-            f"control:{mark.hex()[:32]}",
+            key,
             connection=tie.id,
             lane="calls",
             payload={"action": action, "digits": digits, "ref": kept.call.ref, "leg": leg} | target,
@@ -91,6 +90,16 @@ def ask(
             )
     services.bell.ring(tenant, "calls")
     return new
+
+
+def became(services: Services, tenant: TenantId, call: UUID, action: Control, once: str) -> tuple[str, str] | None:
+    """What became of a press: (state, reason); None when nobody pressed that."""
+    return services.effects.standing(tenant, _key(services, tenant, call, action, once))
+
+
+def _key(services: Services, tenant: TenantId, call: UUID, action: Control, once: str) -> str:
+    mark = services.vault.of(tenant).fingerprint("control", f"{call} {action} {once}")
+    return f"control:{mark.hex()[:32]}"
 
 
 def _target(services: Services, tenant: TenantId, raw: str) -> dict[str, str]:

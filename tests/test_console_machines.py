@@ -140,7 +140,7 @@ def test_an_agent_steers_their_own_call(stage: Stage, pbx: UUID) -> None:
     began = services.now() - timedelta(seconds=30)
     call = ring(services, tenant, pbx, "c1", began, number=DANA, user=stage.office.bob, over=False)
     (live,) = bob.get("/console/panel/state").get_json()["live"]
-    buttons = ["hangup", "hold", "unhold", "mute", "unmute", "park", "pause", "resume"]
+    buttons = ["hangup", "hold", "unhold", "mute", "unmute", "pause", "resume", "park"]
     assert buttons == [item["action"] for item in live["controls"]["buttons"]]
     assert live["controls"]["keys"]
     assert live["controls"]["passes"]
@@ -182,4 +182,16 @@ def test_an_agent_passes_their_own_call_on_once_a_press(stage: Stage, pbx: UUID)
     for wrong in ({}, {"to": "call me"}, {"to": DANA, "press": "x" * 65}, {"to": "9" * 201}):
         assert 400 == post(bob, path, **wrong).status_code
     assert [403, 404] == [post(stage.browser(who), path, to="201").status_code for who in ("alice", "charlie")]
-    assert 2 == len(services.effects.waiting(tenant, "calls"))
+    first, second = services.effects.waiting(tenant, "calls")
+
+    assert {"over": False, "done": False, "text": ""} == bob.get(f"{path}?press=p1").get_json()
+    services.effects.drop(tenant, [first], "number.invalid")
+    told = "That was not done. The telephone system has no such number."
+    assert {"over": True, "done": False, "text": told} == bob.get(f"{path}?press=p1").get_json()
+    with services.db.tenant(tenant) as database:
+        services.effects.done(database, tenant, {second.id: ""})
+    assert {"over": True, "done": True, "text": "Done."} == bob.get(f"{path}?press=p2").get_json()
+    for who in ("alice", "charlie"):
+        assert 404 == stage.browser(who).get(f"{path}?press=p1").status_code
+    for wrong, status in (("?press=p3", 404), ("", 400), (f"?press={'x' * 65}", 400)):
+        assert status == bob.get(path + wrong).status_code

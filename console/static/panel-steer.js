@@ -1,33 +1,60 @@
 // Steering a live call from the panel: buttons, a keypad, and whom to pass the call on to. Each press is sent once, under
-// a name of its own, and its button waits for the answer; what the answer says against it stands under the buttons.
+// a name of its own, and its button waits for the answer; what became of it stands under the buttons.
 "use strict";
 
 const steering = (() => {
   const panel = document.getElementById("panel");
+  const EVERY_MS = 700;
+  const LOOKS = 20; // a press is done within ten seconds or not at all
   const written = new Map(); // a keypad that is open and a number half typed outlive the card around them
 
   function named() {
     return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
+  function say(said, good, text) {
+    said.className = good ? "soft" : "problem";
+    said.textContent = text;
+  }
+
   async function steer(address, told, said, button) {
+    const press = named();
     button.disabled = true;
-    said.textContent = "";
+    said.dataset.press = press;
+    say(said, true, "");
     try {
       const answer = await fetch(address, {
         method: "POST",
         headers: { Accept: "application/json", "X-CSRFToken": panel.dataset.token },
-        body: new URLSearchParams({ ...told, press: named() }),
+        body: new URLSearchParams({ ...told, press }),
       });
       const refused = answer.ok ? {} : await answer.json().catch(() => ({}));
-      said.textContent = answer.ok ? "" : refused.detail || "That did not work. The call may be over.";
+      if (!answer.ok) say(said, false, refused.detail || "That did not work. The call may be over.");
+      else follow(address, press, said, LOOKS);
       return answer.ok;
     } catch {
-      said.textContent = "We cannot be reached at the moment.";
+      say(said, false, "We cannot be reached at the moment.");
       return false;
     } finally {
       button.disabled = false;
     }
+  }
+
+  /** Look what became of a press, until that is known or another button was pressed. */
+  function follow(address, press, said, left) {
+    if (!left) return;
+    setTimeout(async () => {
+      if (said.dataset.press !== press) return;
+      try {
+        const answer = await fetch(`${address}?press=${press}`, { headers: { Accept: "application/json" }, cache: "no-store" });
+        const known = answer.ok ? await answer.json() : {};
+        if (said.dataset.press !== press) return;
+        if (known.over) say(said, known.done, known.text);
+        else follow(address, press, said, left - 1);
+      } catch {
+        follow(address, press, said, left - 1);
+      }
+    }, EVERY_MS);
   }
 
   function button(text, className) {
@@ -78,7 +105,6 @@ const steering = (() => {
       return one;
     };
     whole.className = "controls";
-    said.className = "problem";
     said.setAttribute("role", "status");
     row.className = "actions";
     more.className = "more-controls";
@@ -90,7 +116,7 @@ const steering = (() => {
       pad.append(...[..."123456789*0#"].map((digit) => press(digit, "second number", "dtmf", { digits: digit })));
       more.append(folded("Keys", "keypad", pad));
     }
-    whole.append(row, more, said);
+    whole.append(row, said, more);
     return whole;
   }
 
