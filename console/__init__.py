@@ -15,6 +15,7 @@ from console import (
     accounts,
     acting,
     byhand,
+    call_lists,
     callbacks,
     calls,
     connections,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from jobs.services import Services
 
 PAGES = (
-    *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, missed, texts, contacts),
+    *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, call_lists, missed, texts, contacts),
     *(mail, noting, mailboxes, dialling, meet),
     *(widget, pairing),
     *(

@@ -35,6 +35,7 @@ ALSO_FOR_AGENTS = frozenset(
         "console.byhand",
         "console.calls",
         "console.callbacks",
+        "console.call_lists",
         "console.mail",
         "console.meet",
         "console.mailboxes",

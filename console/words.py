@@ -117,6 +117,14 @@ BACK = {  # what followed a call nobody took
     "not_yet": Word("Not yet", "bad", "clock"),
     "nobody": Word("No number to call", "quiet", "minus"),
 }
+TO_CALL = {  # somebody on a list of people to call
+    "waiting": Word("Waiting", "quiet", "clock"),
+    "calling": Word("Being called", "live", "ring"),
+    "again": Word("Not reached yet", "warn", "clock"),
+    "reached": Word("Reached", "good", "check"),
+    "not_reached": Word("Not reached", "warn", "minus"),
+    "skipped": Word("Left out", "quiet", "minus"),
+}
 STATES = {
     "due": Word("Waiting", "warn", "clock"),
     "claimed": Word("On its way", "live", "clock"),

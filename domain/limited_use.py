@@ -223,6 +223,13 @@ EXITS = (
         sentence="With whom text messages and faxes were exchanged",
     ),
     Exit(
+        slug="call list",
+        sink="user",
+        kinds=PEOPLE,
+        where="jobs/call_down.py",
+        sentence="Who is on a user's own list of people to call, and whom to choose from for it",
+    ),
+    Exit(
         slug="correcting",
         sink="user",
         kinds=PEOPLE,

@@ -61,13 +61,12 @@ def ask(services: Services, user: User, raw: str, *, actor: str, extension: str 
     shown = showing.chosen(services, tenant, system, user, raw)
     moment = int(services.now().timestamp()) // CLICK_SECONDS
     named = once or f"{user.id} {spelt.number} {moment}"
-    mark = services.vault.of(tenant.id).fingerprint("dial", named)
     with services.db.tenant(tenant.id) as database:
         new = services.effects.plan(
             database,
             tenant.id,
             "dial",
-            f"dial:{mark.hex()[:32]}",
+            key_of(services, tenant.id, named),
             connection=system.id,
             lane="calls",
             payload={"number": spelt.number, "email": user.email, "extension": line, "login": user.login_id}
@@ -84,6 +83,11 @@ def ask(services: Services, user: User, raw: str, *, actor: str, extension: str 
             )
     services.bell.ring(tenant.id, "calls")
     return Asked(spelt=spelt, extension=line, shown=shown, new=new)
+
+
+def key_of(services: Services, tenant: TenantId, named: str) -> str:
+    """Under which key we owe what is dialled once under this name."""
+    return f"dial:{services.vault.of(tenant).fingerprint('dial', named).hex()[:32]}"
 
 
 def system_of(services: Services, tenant: TenantId) -> Tie | None:

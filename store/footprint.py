@@ -29,6 +29,8 @@ from store.holdings import HOLDINGS
 from store.owed import WAITING
 from store.tables import (
     OF_A_TENANT,
+    call_list_people,
+    call_lists,
     calls,
     connections,
     contact_keys,
@@ -81,6 +83,8 @@ class Footprint:
     mail_blocks: frozenset[UUID]
     pairs: frozenset[UUID]
     journal: frozenset[UUID]
+    call_lists: frozenset[UUID]  # whose very title names the person
+    call_list_people: frozenset[UUID]
 
 
 def mentions(person: Person) -> re.Pattern[str] | None:
@@ -158,7 +162,32 @@ def find(database: Connection, vault: Vault, tenant: TenantId, person: Person) -
         mail_blocks=_marked(database, mail_blocks, tenant, prints),
         pairs=_in_step(database, tenant, people) | _reading(database, keys, pairs, ("left_mark", "right_mark"), named),
         journal=_reading(database, keys, journal, ("entry",), _either(named, _records_of(database, tenant, people))),
+        call_lists=_reading(database, keys, call_lists, ("title",), named),
+        call_list_people=_to_call(database, tenant, prints, people)
+        | _reading(database, keys, call_list_people, ("note",), named),
     )
+
+
+def _to_call(
+    database: Connection, tenant: TenantId, prints: Collection[bytes], people: frozenset[UUID]
+) -> frozenset[UUID]:
+    """Where somebody stands on a list of people to call: by number, as a contact, or by a number only they have."""
+    theirs = select(contact_keys.c.fingerprint).where(
+        contact_keys.c.tenant_id == tenant, contact_keys.c.kind == "number", contact_keys.c.contact_id.in_(people)
+    )
+    others = select(contact_keys.c.fingerprint).where(
+        contact_keys.c.tenant_id == tenant,
+        contact_keys.c.fingerprint.in_(theirs),
+        contact_keys.c.contact_id.not_in(people),
+    )
+    number = call_list_people.c.number_index
+    wanted = or_(
+        number.in_(prints),
+        call_list_people.c.contact_id.in_(people),
+        and_(number.in_(theirs), number.not_in(others)),
+    )
+    found = select(call_list_people.c.id).where(call_list_people.c.tenant_id == tenant, wanted)
+    return frozenset(database.execute(found).scalars())
 
 
 def _records_of(database: Connection, tenant: TenantId, people: frozenset[UUID]) -> re.Pattern[str] | None:
@@ -273,6 +302,8 @@ def erase(
         (mail_blocks, found.mail_blocks, true()),
         (pairs, found.pairs, true()),
         (journal, found.journal, true()),
+        (call_list_people, found.call_list_people, true()),
+        (call_lists, found.call_lists, true()),
         (contacts, found.contacts, true()),  # their keys and links go with them
     ):
         where = (table.c.tenant_id == tenant, table.c.id.in_(ids), spare)
@@ -379,7 +410,7 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
     by_id = {"contacts": only.contacts, "calls": only.calls, "effects": only.effects, "deliveries": only.deliveries}
     by_id |= {"recordings": only.calls, "callbacks": only.calls, "set_apart": only.set_apart, "texts": only.texts}
     by_id |= {"mail_blocks": only.mail_blocks}
-    by_id |= {"pairs": only.pairs, "journal": only.journal}
+    by_id |= {"pairs": only.pairs, "journal": only.journal, "call_list_people": only.call_list_people}
     if table.name in by_id:
         return (owner == tenant, table.c.id.in_(by_id[table.name]))
     if table.name in ("links", "number_rules"):
@@ -388,6 +419,8 @@ def _which(table: Table, tenant: TenantId, only: Footprint | None) -> tuple[Any,
         return (owner == tenant, table.c.recording_id.in_(only.calls))
     if table.name in ("users", "chat_spaces"):
         return (owner == tenant, table.c.id.in_(only.users))
+    if table.name == "call_lists":
+        return (owner == tenant, or_(table.c.id.in_(only.call_lists), table.c.user_id.in_(only.users)))
     if table.name == "devices":
         return (owner == tenant, table.c.user_id.in_(only.users))
     return None

@@ -19,6 +19,8 @@ from store.hub import Hub
 from store.owed import OVER
 from store.tables import (
     api_keys,
+    call_list_people,
+    call_lists,
     calls,
     changes,
     connection_secrets,
@@ -94,6 +96,23 @@ HOLDINGS: tuple[Holding, ...] = (
         ),
         clock="texts.last_at",
         keep="texts",
+    ),
+    Holding(
+        name="call lists",
+        purpose="Let a user call people one after the other: what their list is called.",
+        basis="contract",
+        what=("call_lists.title",),
+        clock="call_lists.worked_at",
+        keep="call_lists",
+    ),
+    Holding(
+        name="people to call",
+        purpose="Say who is next on a user's list, how the call went and what the user noted.",
+        basis="contract",
+        what=("call_list_people.number", "call_list_people.number_index", "call_list_people.note"),
+        clock="call_list_people.changed_at",
+        keep="call_lists",
+        google=True,
     ),
     Holding(
         name="deliveries",
@@ -375,6 +394,8 @@ RULES: dict[str, Rule] = {
     "calls": Rule(calls, calls.c.started_at),  # not ended_at: a call whose end was lost goes too
     "numbers seen": Rule(set_apart, set_apart.c.changed_at, set_apart.c.state == "seen"),
     "texts": Rule(texts, texts.c.last_at),
+    "call lists": Rule(call_lists, call_lists.c.worked_at),  # and everybody on them
+    "people to call": Rule(call_list_people, call_list_people.c.changed_at),
     "waiting deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state == "pending"),
     "deliveries": Rule(deliveries, deliveries.c.received_at, deliveries.c.state != "pending"),
     "waiting effects": Rule(effects, effects.c.created_at, effects.c.state.not_in(OVER)),

@@ -467,6 +467,42 @@ recording_chunks = Table(  # an archived sound, piece by piece; each opens only 
     ForeignKeyConstraint(["tenant_id", "recording_id"], ["recordings.tenant_id", "recordings.id"], ondelete="CASCADE"),
 )
 
+call_lists = Table(  # a user's own list of people to call one after the other
+    "call_lists",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("user_id", Uuid, nullable=False),
+    _sealed("title"),
+    _count("most_tries"),
+    _count("turn"),  # how often somebody pressed something: a press of an older page does nothing
+    _when("made_at", nullable=False),
+    _when("worked_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "user_id"], ["users.tenant_id", "users.id"], ondelete="CASCADE"),
+    Index(None, "tenant_id", "user_id"),
+)
+call_list_people = Table(
+    "call_list_people",
+    metadata,
+    _row(),
+    _of_tenant(),
+    Column("list_id", Uuid, nullable=False),
+    _count("place"),  # whose turn it is: the smallest of those who wait
+    _sealed("number"),
+    _blind("number_index", nullable=False),
+    Column("contact_id", Uuid),
+    Column("picked", Boolean, nullable=False),  # from the contacts: gone from there, gone from here
+    _sealed("note"),
+    _word("state", "waiting"),  # domain.call_down.State
+    _count("tries"),
+    Column("call_id", Uuid),  # by which the last try was judged
+    _when("dialled_at"),
+    _when("changed_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "list_id"], ["call_lists.tenant_id", "call_lists.id"], ondelete="CASCADE"),
+    UniqueConstraint("tenant_id", "list_id", "number_index"),
+)
 texts = Table(  # one row for a conversation's day: a customer's number, our line, and what went to and fro
     "texts",
     metadata,

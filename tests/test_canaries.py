@@ -24,6 +24,7 @@ from app import COMMANDS, PARTS
 from commands.cli import cli
 from domain.agreement import Step
 from domain.call import TextEvent
+from domain.call_down import ToCall
 from domain.errand import Errand
 from domain.limited_use import EXITS, SINKS, NotForThat
 from domain.mapping import CrmField, FieldMap, Rule
@@ -31,6 +32,7 @@ from domain.ports import Written
 from domain.profile import Profiles
 from jobs import (
     activities,
+    call_down,
     chat_news,
     contact_writes,
     export,
@@ -288,6 +290,16 @@ def sheet_row(cage: Cage) -> str:
     return repr(rows)
 
 
+def call_list(cage: Cage) -> str:
+    """A list of Bob's that she was picked for."""
+    lists, bob = call_down.kept(cage.services), cage.stage.office.bob
+    if not (made := [one.id for one in lists.all(cage.tenant, bob.id)]):
+        with cage.services.db.tenant(cage.tenant) as database:
+            made = [lists.make(database, cage.tenant, bob.id, "Spring", 3)]
+            lists.add(database, cage.tenant, made[0], [(ToCall(NUMBER), cage.kestrel)])
+    return cage.page(f"/console/call-lists/{made[0]}")
+
+
 DRIVEN: dict[str, Callable[[Cage], str]] = {
     "calls": lambda cage: cage.page("/console/calls"),
     "people": lambda cage: cage.page(f"/console/contacts/{cage.kestrel}"),
@@ -299,6 +311,7 @@ DRIVEN: dict[str, Callable[[Cage], str]] = {
     ),
     "why": lambda cage: cage.page(f"/console/calls/{cage.call}"),
     "texts": lambda cage: cage.page("/console/texts"),
+    "call list": call_list,
     "correcting": correcting,
     "contacts in step": in_step,
     "held run": held_run,

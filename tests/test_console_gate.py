@@ -37,6 +37,7 @@ FOR_AGENTS = (
     "/console/calls",
     "/console/missed",
     "/console/texts",
+    "/console/call-lists",
     "/console/contacts",
     "/console/workspace",
     "/console/widget",
@@ -71,6 +72,7 @@ def rules(stage: Stage) -> list[tuple[str, str, str]]:
     """Every (endpoint, method, path) the console answers, ids made up."""
     made_up = {"call": uuid4(), "contact": uuid4(), "tie": uuid4(), "message": "m1", "vendor": "standard"}
     made_up |= {"action": "hangup", "key": uuid4(), "route": uuid4(), "rule": uuid4(), "row": uuid4(), "text": uuid4()}
+    made_up |= {"listing": uuid4(), "callee": uuid4()}
     made_up |= {"token": uuid4(), "line": uuid4(), "module": "Contacts", "record": "1"}
     made_up |= {"provider": "zoho", "filename": "console.css", "rest": "nowhere"}
     with stage.app.test_request_context():

@@ -48,12 +48,13 @@ NO = r"row-level security|permission denied"
 NOON = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 CONTACT = CALL = uuid.UUID(int=77)  # what rows that point at a contact or a recorded call point at
 USER = uuid.UUID(int=78)
-POINTERS = {"contact_id": CONTACT, "recording_id": CALL}
+POINTERS = {"contact_id": CONTACT, "recording_id": CALL, "list_id": CALL, "user_id": USER}
 POINTED_AT = {
     "contacts": CONTACT,
     "calls": CALL,
     "recordings": CALL,
     "callbacks": CALL,
+    "call_lists": CALL,
     "users": USER,
     "chat_spaces": USER,
 }

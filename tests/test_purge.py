@@ -237,6 +237,8 @@ def test_one_person_goes_everywhere_and_nobody_else(
     owed = {effect.kind: effect.payload for effect in services.effects.waiting(tenant, "contacts")}
     assert owed == {"phonebook.remove": {"removed": [str(dora)]}}
     assert document["counts"] == {
+        "call_list_people": 0,
+        "call_lists": 0,
         "calls": 2,
         "contacts": 1,
         "deliveries": 2,
