@@ -54,8 +54,12 @@ class Look:
     @property
     def last(self) -> Named | None:
         """Who was dialled last and is called no more."""
-        over = [one for one in self.people if one.callee.dialled_at and one.callee.state != "calling"]
-        return max(over, key=lambda one: str(one.callee.dialled_at), default=None)
+        over = [
+            (one.callee.dialled_at, place)
+            for place, one in enumerate(self.people)
+            if one.callee.dialled_at is not None and one.callee.state != "calling"
+        ]
+        return self.people[max(over)[1]] if over else None
 
 
 def kept(services: Services) -> CallLists:
