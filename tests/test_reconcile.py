@@ -101,7 +101,11 @@ class Office:
 
     def agrees(self) -> bool:
         """One row for each call and one call for each row."""
-        return self.marked() == sorted(self.calls())
+        marked, calls = self.marked(), sorted(self.calls())
+        if marked != calls:  # which, for whoever reads why a test failed
+            strays = sorted(set(marked) ^ set(calls))
+            print(len(marked), len(calls), strays, [row["Description"] for row in self.rows()])
+        return marked == calls
 
 
 @contextmanager
