@@ -19,7 +19,7 @@ ALLOWED = frozenset((
     "event", "level", "timestamp", "tenant", "connection", "call", "delivery", "chore", "lane", "duty", "user",
     "code", "reason", "error", "state", "events", "told", "count", "counts", "ms", "status", "method", "route",
     "read_back", "adopt", "join", "refresh", "drop", "put", "remove", "cached", "removed", "buckets", "leftovers",
-    "rows", "messages", "links", "name", "pid", "version",
+    "rows", "messages", "links", "name", "pid", "version", "certificate",
 ))
 # fmt: on
 QUIET = (
