@@ -238,6 +238,7 @@ REASONS = {
     "reconciled": "It is not where it was written. We check, and write it again.",
     "lane.busy": "Calls are being worked on. It waits its turn.",
     "pop.stale": "It rang too long ago to be shown.",
+    "pop.undisturbed": "Their calendar says busy, and they wish not to be disturbed then.",
     "pop.moved_on": "The call had moved on before it could be shown.",
     "task.reached": "Somebody spoke with them before it was due.",
     "task.talking": "A call with them is going on. We wait for how it ends.",

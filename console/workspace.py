@@ -18,7 +18,7 @@ from console.forms import Filled, Nothing, Wanted, asked, filled
 from console.google_forms import Switch
 from domain.consent import Standing
 from domain.errors import Malformed
-from jobs import chat_spaces, own_accounts, workspace
+from jobs import busy, chat_spaces, own_accounts, workspace
 from store.connections import Tie
 
 bp = Blueprint("workspace", __name__, url_prefix="/console/workspace")
@@ -42,6 +42,9 @@ def _page(form: Filled) -> str:
         own=[(tie, _standings(tie), services.grants.get(at.tenant.id, tie.id)) for tie in ties],
         standing=services.standing,
         errors=form.errors,
+        calendars=busy.calendars(services, at.user),
+        undisturbed=at.user.pops.undisturbed,
+        locked=at.tenant.pops.locked,
         chat=chat,
         space=chat_spaces.spaces(services).of(at.tenant.id, at.user.id) if chat else None,
     )
@@ -84,7 +87,17 @@ def switch_chat() -> ResponseReturnValue:
     return redirect(url_for("console.workspace.index"), 303)
 
 
-# ---- their own mail ---------------------------------------------------------------------------------------
+@bp.post("/busy")
+def switch_busy() -> ResponseReturnValue:
+    """Do not disturb this user while their calendar says busy, or do."""
+    form = filled(Switch())
+    if not form.good:
+        raise Malformed("Say on or off.", code="field.invalid")
+    busy.switch(desk().services, here().tenant, here().user, on=form.value["on"] == "yes")
+    return redirect(url_for("console.workspace.index"), 303)
+
+
+# ---- their own mail and calendar --------------------------------------------------------------------------
 
 
 @bp.post("/account")

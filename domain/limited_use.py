@@ -36,6 +36,7 @@ class Kind:
     title: str
     consents: frozenset[str]
     kept: str  # where it lies meanwhile, for reviewers
+    stays: bool = False  # it goes nowhere at all: no exit may name it
     side: Side = ""  # how a field's provenance (`domain.contact.Merged.source`) names it
 
 
@@ -89,6 +90,14 @@ KINDS = (
         title="Messages exchanged with a known contact: headers, and a body while somebody reads it",
         consents=frozenset({"mailbox"}),  # the key that opens cached mail is destroyed with the consent (store.mailbox)
         kept="sealed in a memory-only cache for at most 24 hours, headers only",
+    ),
+    Kind(
+        slug="busy",
+        title="At what times of the next hour a user's own calendar says busy",
+        consents=frozenset({"busy"}),
+        kept="sealed in PostgreSQL while the user wants it looked at, replaced every few minutes; shown and sent to"
+        " nobody: a call does not come up, or goes to somebody else",
+        stays=True,
     ),
 )
 

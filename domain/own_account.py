@@ -14,6 +14,7 @@ from domain.consent import Feature
 
 FACT = "own"  # where a connection's facts keep the id of its user
 MAIL = ("mailbox", "send-mail", "label-mail")
+BUSY = "busy"
 CONTACTS = "contacts"
 SEEN_BY = "mail_seen_by"  # the fact of a connection: everybody (or nothing), owner
 OWNER = "owner"
@@ -36,7 +37,7 @@ class OwnAccounts:
 
     def offered(self, features: Iterable[Feature]) -> list[Feature]:
         """What a user may allow with an account of their own; nothing where they may connect none."""
-        slugs = (*MAIL, *((CONTACTS,) if self.contacts else ())) if self.connect else ()
+        slugs = (*MAIL, BUSY, *((CONTACTS,) if self.contacts else ())) if self.connect else ()
         return [feature for feature in features if feature.slug in slugs]
 
 

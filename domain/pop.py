@@ -20,19 +20,24 @@ BUDGET_MS = 150  # published: event in to card out, for 95 of 100 pops of a queu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What one agent wants; None: as the tenant has it."""
+    """What one agent wants; None: as the tenant has it. `undisturbed`: not while their calendar says busy."""
 
     inbound: When | None = None
     outbound: When | None = None
+    undisturbed: bool = False
 
-    def as_data(self) -> dict[str, str]:
-        told = {"inbound": self.inbound, "outbound": self.outbound}
-        return {name: when for name, when in told.items() if when is not None}
+    def as_data(self) -> dict[str, Any]:
+        told = {"inbound": self.inbound, "outbound": self.outbound, "undisturbed": self.undisturbed or None}
+        return {name: wanted for name, wanted in told.items() if wanted is not None}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Wish:
         """Undo `as_data`; a word of a later version is left out."""
-        return cls(inbound=_when(data.get("inbound")), outbound=_when(data.get("outbound")))
+        return cls(
+            inbound=_when(data.get("inbound")),
+            outbound=_when(data.get("outbound")),
+            undisturbed=data.get("undisturbed") is True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

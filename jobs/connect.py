@@ -25,6 +25,7 @@ from integrations.zoho import crm as zoho_crm
 from integrations.zoho.provider import signed_in as zoho_signed_in
 from jobs import (
     besides,
+    busy,
     buttons,
     country,
     google_accounts,
@@ -312,6 +313,7 @@ def _connect_google(services: Services, provider: OAuthProvider, granted: Grante
     on = {item.feature.slug for item in standing(provider.features, granted.answer.scopes) if item.on}
     # first, so that what this consent does not carry any more is gone before the one that carried it
     besides.settle(services, services.connections.get(user.tenant, connection), on)
+    busy.settle(services, services.connections.get(user.tenant, connection), user, on)
     standings = _keep(services, provider, granted, user.tenant, connection, user)
     services.mail.mend(user.tenant)
     workspace.learn(services, user, who.subject)

@@ -11,7 +11,7 @@ from uuid import UUID
 from domain import dial_plan, phone
 from domain.matching import MODULES
 from domain.phone import Number
-from jobs import numbers, passages
+from jobs import busy, numbers, passages
 from jobs.services import Services
 from jobs.who import choices
 from store.database import TenantId
@@ -73,13 +73,13 @@ def caller(services: Services, tenant: TenantId, number: str) -> Caller:
 
 
 def way(services: Services, tenant: TenantId, number: str, line: str) -> Way:
-    """Say whose telephone should ring: nobody's where the caller is blocked, the owner's of the caller's record, else
-    what the table says of the line."""
+    """Say whose telephone should ring: nobody's where the caller is blocked, the owner's of the caller's record unless
+    they are not to be disturbed, else what the table says of the line."""
     told = services.tenants.get(tenant)
     if numbers.mark(services, told, _read(told, number)) == "blocked":
         return Way(action="reject", because="blocked")
     owner = _owner(services, told, number)
-    if owner is not None:
+    if owner is not None and not busy.undisturbed(services, owner):
         found = _to(services, owner, "owner")
         if found.extension or found.email:
             return found

@@ -8,6 +8,7 @@ call that moves on takes its card along. The agent's panel asks where the call i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from domain.pop import PopRules, Wish, shows
 from domain.ports import Ring
 from domain.seats import SeatState
 from domain.urgency import urgently
+from jobs import busy
 from jobs.abreast import abreast, handfuls
 from jobs.activities import Story, agent_line, stories
 from jobs.services import Services
@@ -40,9 +42,10 @@ def decide(services: Services, tenant: TenantId, rules: PopRules, *, actor: str)
 
 
 def wish(services: Services, tenant: Tenant, user: User, wanted: Wish) -> None:
-    """Take over what somebody wants for themselves. Raises Forbidden where the administrator locked it."""
+    """Take over when somebody wants calls to come up. Raises Forbidden where the administrator locked it."""
     if tenant.pops.locked:
         raise Forbidden("Your administrator decided this for everybody.", code="pops.locked")
+    wanted = replace(wanted, undisturbed=user.pops.undisturbed)  # that is `jobs.busy`'s
     with services.db.tenant(tenant.id) as database:
         services.tenants.set_wish(database, tenant.id, user.id, wanted)
         services.ledger.write(
@@ -113,6 +116,8 @@ def pop(services: Services, tie: Tie, batch: list[Effect]) -> None:
             if late or story is None or user is None:
                 reason = "pop.stale" if late or story is None else "pop.moved_on"
                 services.effects.drop(tie.tenant, [effect], reason, state="dropped")
+            elif story.kept.call.direction == "inbound" and busy.undisturbed(services, user):
+                services.effects.drop(tie.tenant, [effect], "pop.undisturbed", state="dropped")
             else:
                 rings.append((effect, _ring(effect, story, user)))
                 screens[story.kept.id] = user.id

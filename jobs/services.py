@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import integrations
 from domain.besides import Source
+from domain.busy import CURSOR as BUSY_TIMES
 from domain.errors import ConsentLost
 from domain.gate import Limits, Turn
 from domain.ports import AddressBook, CallBridge, Crm, Http, Mailbox, PeopleListing, PhoneSystem, TelephonyVendor
@@ -70,6 +71,7 @@ from store.units import Units
 from store.vault import KeyRing, Vault
 
 if TYPE_CHECKING:
+    from integrations.google.calendar import GoogleCalendar
     from integrations.google.chat import GoogleChat
     from integrations.google.sheets import GoogleSheets
 
@@ -234,6 +236,15 @@ class Services:
             timeout=self.settings.request_timeout_seconds,
         )
 
+    def calendar(self, tie: Tie) -> GoogleCalendar:
+        """A Google user's own calendar, as far as it says busy."""
+        return google.open_calendar(
+            http=self._gated(tie, self._kept("google sessions", google.open_sessions)),
+            tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
+            root=self.settings.google_api_root,
+            timeout=self.settings.request_timeout_seconds,
+        )
+
     def lent(self, token: str, timeout: float) -> Lent:
         """Google, asked with a token that one of its hosts lent us for this one call."""
         return Lent(
@@ -390,6 +401,7 @@ def open_services(settings: Settings, *, pool_size: int = 10) -> Services:
     def on_lost(tenant: TenantId, tie: UUID) -> None:
         if connections.get(tenant, tie).kind == "workspace":
             mail.disconnect_box(tenant, tie)  # mail does not outlive the consent it was read under
+            connections.drop_cursor(tenant, tie, BUSY_TIMES)  # nor does when a calendar is busy
             chores.hurry(tenant, LICENCE, tie)  # was it taken back, or were we removed?
 
     return Services(

@@ -220,6 +220,15 @@ class Connections:
                 )
             )
 
+    def drop_cursor(self, tenant: TenantId, tie: UUID, name: str) -> None:
+        """Keep nothing under this name any more."""
+        with self._db.tenant(tenant) as connection:
+            connection.execute(
+                delete(cursors).where(
+                    cursors.c.tenant_id == tenant, cursors.c.connection_id == tie, cursors.c.name == name
+                )
+            )
+
     def let_go(self, connection: Connection, tenant: TenantId, tie: UUID) -> None:
         """Forget everything needed to reach the other side: account, secrets, cursors, chores."""
         for table in (connection_secrets, cursors, chores):

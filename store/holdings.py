@@ -266,7 +266,8 @@ HOLDINGS: tuple[Holding, ...] = (
     ),
     Holding(
         name="connections",
-        purpose="Reach the outside systems the tenant connected, and read on where we stopped.",
+        purpose="Reach the outside systems the tenant connected, read on where we stopped, and leave a user undisturbed"
+        " while their calendar says busy, as they wished.",
         basis="contract",
         what=("connections.label", "connections.account", "connections.subject", "cursors.value"),
         clock="",

@@ -22,6 +22,7 @@ OPENED = {  # what `Services` opens: an outside system of the tenant's own
     "mailbox": "google",
     "sheets": "google",
     "chat": "google",
+    "calendar": "google",
     "address_book_writer": "google",
     "contacts_writer": "google",
     "people_writer": "zoho",  # or Google, to whom it belongs

@@ -81,10 +81,10 @@ def browser(services: Services) -> Browser:
 @pytest.mark.parametrize(
     ("rules", "slugs"),
     [
-        (OwnAccounts(), {"mailbox", "send-mail", "label-mail"}),
-        (OwnAccounts(contacts=True), {"mailbox", "send-mail", "label-mail", "contacts"}),
+        (OwnAccounts(), {"mailbox", "send-mail", "label-mail", "busy"}),
+        (OwnAccounts(contacts=True), {"mailbox", "send-mail", "label-mail", "busy", "contacts"}),
         (OwnAccounts(connect=False, contacts=True), set()),
-        (OwnAccounts.from_data({"connect": "never heard of"}), {"mailbox", "send-mail", "label-mail"}),
+        (OwnAccounts.from_data({"connect": "never heard of"}), {"mailbox", "send-mail", "label-mail", "busy"}),
     ],
     ids=["as it is by default", "contacts too", "nothing", "a word of a later version"],
 )
@@ -179,7 +179,7 @@ def test_an_administrator_sees_that_it_is_there_and_may_end_it(office: Office, o
 def test_the_administrators_switch(office: Office, browser: Browser) -> None:
     """Off: nothing is offered, no form is taken, and a consent that was under way comes back in vain."""
     services, alice, bob = office.services, browser(office.alice), browser(office.bob)
-    assert "Connect my own mail" in bob.get("/console/workspace").get_data(as_text=True)
+    assert "Connect my own account" in bob.get("/console/workspace").get_data(as_text=True)
     assert 303 == post(bob, "/console/workspace/account", features="mailbox").status_code
     assert 400 == post(bob, "/console/workspace/account", features="contacts").status_code
     assert 400 == post(bob, "/console/workspace/account").status_code

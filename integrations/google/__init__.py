@@ -2,9 +2,9 @@
 
 `provider` and `hosts` say what is asked for, `people`, `beside`, `writing` and `gmail` implement the sockets in
 `domain`, `tokens` and `push` read what Google sends us. `cards` draws what Google's applications show, `lent` asks with
-a token they lent us; `chat` speaks as the application, by its `robot`, and `sheets` keeps a spreadsheet. `synced` is
-how a listing is read; `discovery`, `sessions`, `transport` and `remedy` are how a call travels and what a refusal
-means; `sandbox` is Google's understudy.
+a token they lent us; `chat` speaks as the application, by its `robot`, `sheets` keeps a spreadsheet and
+`calendar` asks when somebody is busy. `synced` is how a listing is read; `discovery`, `sessions`, `transport` and
+`remedy` are how a call travels and what a refusal means; `sandbox` is Google's understudy.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from domain.ports import Http, Tokens
 
 if TYPE_CHECKING:
     from integrations.google.beside import GoogleBeside
+    from integrations.google.calendar import GoogleCalendar
     from integrations.google.chat import GoogleChat
     from integrations.google.gmail import GmailMailbox
     from integrations.google.people import GoogleAddressBook
@@ -86,6 +87,14 @@ def open_sheets(*, http: Http, tokens: Tokens, root: str = "", timeout: float = 
     from integrations.google.transport import UserHttp
 
     return GoogleSheets(UserHttp(tokens, http, timeout), root)
+
+
+def open_calendar(*, http: Http, tokens: Tokens, root: str = "", timeout: float = 20.0) -> GoogleCalendar:
+    """Open a user's own calendar, as far as it says busy."""
+    from integrations.google.calendar import GoogleCalendar
+    from integrations.google.transport import UserHttp
+
+    return GoogleCalendar(UserHttp(tokens, http, timeout), root)
 
 
 def open_sessions() -> Http:

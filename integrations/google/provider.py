@@ -93,6 +93,15 @@ FEATURES = (
         without="Calls are written into no spreadsheet.",
         optional=True,
     ),
+    Feature(
+        slug="busy",
+        title="Do not disturb while busy",
+        purpose="Sees at what times your calendar says busy, and nothing else of it, so that calls do not come up on"
+        " your screen then, if you switch that on.",
+        scopes=frozenset({AUTH + "calendar.freebusy"}),
+        without="Calls come up on your screen whatever your calendar says.",
+        optional=True,
+    ),
 )
 
 

@@ -157,6 +157,13 @@ SCOPES = (
         seen="Schedule a call-back from a card: it stands in the calendar.",
     ),
     Scope(
+        name=AUTH + "calendar.freebusy",
+        level="sensitive",
+        because="Sees when the user's own calendar says busy, so that calls do not come up on their screen then.",
+        narrower="It tells times only, no events; calendar.events.freebusy reaches other people's calendars too.",
+        seen="Switch do not disturb on, be busy, have somebody call: nothing comes up, the call stands on the panel.",
+    ),
+    Scope(
         name=AUTH + "drive.addons.metadata.readonly",
         level="non-sensitive",
         because="Runs the add-on in Drive, and knows which file is selected.",

@@ -66,6 +66,7 @@ def connect_google(scene: Scene) -> Iterator[str]:
         "send-mail",
         "label-mail",
         "sheet",
+        "busy",
     ]  # only send-mail was asked for
     expect(off == missing, f"off should be {' and '.join(missing)}, not {', '.join(off) or 'nothing'}")
     expect(on == ["contacts", "mailbox"], f"on should be contacts and mailbox, not {', '.join(on) or 'nothing'}")

@@ -11,6 +11,7 @@ gmail.v1 and people.v1.
     gmail, mailbox, query, mime, push   mail and the notifications about it
     people, phonebook, persons          contacts and their sync
     hosts, workspace, drawing           add-on hosts: events, one file, one's own calendar, cards as people see them
+    calendar                            when somebody is busy
     chat                                messages the app sends by itself, as its service account
     sheets                              spreadsheets an application made
     risc                                what Google says of accounts (Cross-Account Protection)
@@ -38,6 +39,7 @@ The stage drives it under `/_stage/` (JSON in and out; `GET` looks, `POST` acts)
     POST addon/answers {name, answer}: what Google would not show of it; DELETE; GET addon/cards draws them all
     POST files      {user, id, kind, text}; a file the user lets us see
     GET  appointments ?user=
+    POST busy       {user, times: [[start, end], ...], error?}: what their calendar says
     POST chat/space {user}: they add the app; chat/leave {space}; GET chat: what the app said
     POST sheets     {id, do}: delete, unshare, rename tab, write {row, cells}; GET: what stands in them
     POST pubsub     {topic, endpoint, audience?, service_account, subscription?}; GET; DELETE ?subscription=
@@ -58,7 +60,7 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from . import accounts, api, batch, chat, control, gmail, licences, people, risc, sheets, streams, workspace
+from . import accounts, api, batch, calendar, chat, control, gmail, licences, people, risc, sheets, streams, workspace
 from .frontdoor import FrontDoor
 from .world import World
 
@@ -79,6 +81,7 @@ def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time
     risc.install(app, world)
     licences.install(app, world)
     streams.install(app, world)
+    calendar.install(app, world)
     chat.install(app, world)
     sheets.install(app, world)
     app.wsgi_app = FrontDoor(app, world)  # type: ignore[method-assign]  # Flask documents wrapping it in place

@@ -111,6 +111,7 @@ class World:
         self.stream: dict[str, Any] = {}  # of security events
         self.files: dict[tuple[str, str], tuple[str, str]] = {}  # (user, id) -> (kind, text): those they let us see
         self.appointments: dict[str, dict[str, Any]] = {}  # user -> id -> event
+        self.busy: dict[str, dict[str, Any]] = {}  # user -> times their calendar is busy, or what is wrong with it
         self.chat = Spaces()
         self.sheets: dict[str, Sheet] = {}
 
@@ -133,6 +134,7 @@ class World:
         self.stream = {}
         self.files.clear()
         self.appointments.clear()
+        self.busy.clear()
         self.chat = Spaces()
         self.sheets.clear()
 
