@@ -75,12 +75,14 @@ def install(app: Flask, world: World) -> None:
 
     @app.get("/_stage/risc")
     def told() -> dict[str, Any]:
-        return {"answers": {str(number): list(answers) for number, answers in list(answered.items())}}
+        with world.lock:
+            return {"answers": {str(number): list(answers) for number, answers in answered.items()}}
 
     def deliver(endpoint: str, token: str, times: int, number: int) -> None:
         for _ in range(times):
             answer = send(endpoint, token)
-            answered.setdefault(number, []).append(answer)
+            with world.lock:
+                answered.setdefault(number, []).append(answer)
 
 
 def about(world: World, asked: dict[str, Any], kind: str) -> dict[str, Any]:
