@@ -1,9 +1,8 @@
 """Signing in inside a frame of somebody else's page, where a browser keeps our usual cookie from us.
 
-The frame has a cookie of its own, which browsers keep apart for that outer site (`Partitioned`), with a value nobody
-else knows: https://developer.mozilla.org/docs/Web/Privacy/Guides/Privacy_sandbox/Partitioned_cookies. What it shows of
-itself is a name made of that value; somebody who is signed in opens the name in a window of its own and says that it is
-theirs. From then on the cookie is theirs in that frame, for a day's work.
+The frame has a cookie of its own, which browsers keep apart for that outer site, with a value nobody else knows. What
+it shows of itself is a name made of that value; somebody who is signed in opens the name in a window of its own and
+says that it is theirs. From then on the cookie is theirs in that frame, for a day's work.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from console.desk import Here, desk
-from console.session import SESSION_HOURS, cookie_name
+from console.session import SESSION_HOURS, cookie_name, set_in_frame
 from console.words import Times
 from domain.errors import Forbidden, Malformed, Trouble, Unauthentic
 from store.tenants import User
@@ -73,19 +72,7 @@ class Frame:
 
     def keep(self, response: Response) -> Response:
         """Have the browser keep the cookie, for this frame on that site alone."""
-        settings = desk().services.settings
-        secure = settings.origin.startswith("https://")
-        response.set_cookie(
-            cookie_name(settings, COOKIE),
-            self._value,
-            max_age=SESSION_HOURS * 3600,
-            secure=secure,
-            httponly=True,
-            samesite="None" if secure else "Lax",
-            partitioned=secure,
-            path="/",
-        )
-        return response
+        return set_in_frame(response, COOKIE, self._value, SESSION_HOURS * 3600)
 
 
 def ask(name: str) -> str:

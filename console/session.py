@@ -110,6 +110,24 @@ def _set(response: Response, name: str, value: str, seconds: int) -> None:
     )
 
 
+def set_in_frame(response: Response, name: str, value: str, seconds: int) -> Response:
+    """Have the browser keep a cookie of a frame on somebody else's page: under https in a jar of its own for each site
+    around it (CHIPS): https://developer.mozilla.org/docs/Web/Privacy/Guides/Privacy_sandbox/Partitioned_cookies."""
+    settings = desk().services.settings
+    secure = _secure(settings)
+    response.set_cookie(
+        cookie_name(settings, name),
+        value,
+        max_age=seconds,
+        secure=secure,
+        httponly=True,
+        samesite="None" if secure else "Lax",
+        partitioned=secure,
+        path="/",
+    )
+    return response
+
+
 def _get(name: str) -> str:
     return request.cookies.get(cookie_name(desk().services.settings, name), "")
 

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from flask import Blueprint, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.wrappers import Response
 
 from console import lines, mail, session
 from console.desk import Here, desk, here, page, read
@@ -85,7 +84,8 @@ def enter(module: str, record: str) -> ResponseReturnValue:
     until = services.now() + timedelta(hours=HOURS)
     fresh = services.directory.new("widget", found.user.tenant, user=found.user.id, expires_at=until)
     services.ledger.note(found.user.tenant, "signed_in", actor=f"user:{found.user.id}", where="zoho")
-    return _cookie(redirect(url_for("console.widget.one", module=module, record=record), 303), fresh, HOURS * 3600)
+    back = redirect(url_for("console.widget.one", module=module, record=record), 303)
+    return session.set_in_frame(back, COOKIE, fresh, HOURS * 3600)
 
 
 @bp.post("/<module>/<record>/leave")
@@ -94,7 +94,8 @@ def leave(module: str, record: str) -> ResponseReturnValue:
     _own_form()
     settings = desk().services.settings
     desk().services.directory.strike("widget", request.cookies.get(session.cookie_name(settings, COOKIE), ""))
-    return _cookie(redirect(url_for("console.widget.one", module=module, record=record), 303), "", 0)
+    back = redirect(url_for("console.widget.one", module=module, record=record), 303)
+    return session.set_in_frame(back, COOKIE, "", 0)
 
 
 def signed_in() -> bool:
@@ -134,20 +135,3 @@ def _page(at: Here, module: str, record: str) -> str:
 
 def _crm(at: Here) -> Tie | None:
     return desk().services.connections.first(at.tenant.id, "crm")
-
-
-def _cookie(response: Response, value: str, seconds: int) -> Response:
-    """Under https the cookie goes along in a frame, in a jar of its own for each site around it (CHIPS)."""
-    settings = desk().services.settings
-    https = settings.origin.startswith("https://")
-    response.set_cookie(
-        session.cookie_name(settings, COOKIE),
-        value,
-        max_age=seconds,
-        secure=https,
-        httponly=True,
-        samesite="None" if https else "Lax",
-        partitioned=https,
-        path="/",
-    )
-    return response

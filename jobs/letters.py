@@ -152,9 +152,7 @@ def _send(services: Services, tie: Tie, effect: Effect) -> None:
             services.mail.remove(tie.tenant, [waiting.key])
             return
         sent = mailbox.find_sent(letter.mark, effect.created_at)
-        if (
-            not sent and effect.reason != LOOKING
-        ):  # it may stand there in a moment: once more, however old the letter is
+        if not sent and effect.reason != LOOKING:  # it may stand there in a moment, however old the letter is
             services.effects.again(tie.tenant, [effect], LOOKING, wait=SEEN_WITHIN)
             return
     if not sent:

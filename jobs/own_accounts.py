@@ -7,7 +7,7 @@ may end it; what it brought is its user's, who may show the mail to colleagues (
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from uuid import UUID
 
 from domain.consent import Feature, standing
 from domain.errors import Forbidden, Missing
@@ -37,7 +37,7 @@ def of_all(services: Services, tenant: TenantId) -> list[Tie]:
     return [tie for tie in ties if holder(tie.facts) is not None]
 
 
-def mine(services: Services, user: User, tie: Any) -> Tie:
+def mine(services: Services, user: User, tie: UUID) -> Tie:
     """One account of a user's own. Raises Missing for any other."""
     found = next((one for one in of(services, user) if one.id == tie), None)
     if found is None:

@@ -212,6 +212,12 @@ KNOCKS: dict[str, tuple[str, dict[str, str], bytes, int]] = {
     "broken": (f"{DOOR}?door={SECRET}", {}, b'{"event": ', 400),
     "deep": (f"{DOOR}?door={SECRET}", {}, b'{"a":' * 20_000, 400),
     "huge": (f"{DOOR}?door={SECRET}", {}, b"{" + b" " * 300_000, 413),
+    "after the year 9999": (
+        f"{DOOR}?door={SECRET}",
+        {},
+        b'{"event": "removed", "organizationId": 5, "at": 999999999999999}',
+        202,
+    ),
     "none of our business": (f"{DOOR}?door={SECRET}", {}, b'{"event": "onConfigParamAdd", "orgId": 5}', 202),
 }
 

@@ -108,4 +108,7 @@ def _moment(value: str) -> datetime | None:
     if not (value.isascii() and value.isdecimal() and len(value) <= 15):
         return None
     number = int(value)
-    return datetime.fromtimestamp(number / 1000 if number > LIKE_MILLISECONDS else number, UTC)
+    try:
+        return datetime.fromtimestamp(number / 1000 if number > LIKE_MILLISECONDS else number, UTC)
+    except (ValueError, OverflowError):  # after the year 9999
+        return None
