@@ -46,6 +46,7 @@ from console import (
     sheet,
     shown,
     sync_words,
+    text_writing,
     texts,
     widget,
     words,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 PAGES = (
     *(session, overview, acting, panel, own, workspace, byhand, calls, callbacks, call_lists, missed, texts, contacts),
+    text_writing,
     *(mail, noting, mailboxes, dialling, meet),
     *(widget, pairing),
     *(

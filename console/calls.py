@@ -20,7 +20,7 @@ from domain.errors import Forbidden, Malformed, Missing
 from domain.journey import sentence
 from domain.recording import may_listen
 from domain.remark import is_missing, may_remark
-from jobs import by_hand, choosing, dialling, journeys, leads, recordings, remarks, who
+from jobs import by_hand, choosing, dialling, journeys, leads, recordings, remarks, text_sending, who
 from store.call_book import Kept
 from store.connections import Tie
 from store.sieve import NO_CUSTOMER, Wanted
@@ -125,6 +125,7 @@ def _page(call: UUID, form: Filled | None = None) -> str:
         call=kept.call,
         why=words.MATCHES.get(kept.match, ""),
         dials=dialling.system_of(services, at.tenant.id) is not None,
+        texts=text_sending.system_of(services, at.tenant.id) is not None,
         explained=why.why(services, at, kept, ties),
         may_make_leads=may_make_leads(ties),
         given=(form or Filled()).given,

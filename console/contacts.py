@@ -97,6 +97,7 @@ def one(contact: UUID) -> ResponseReturnValue:
         calls=lines.lines(services, at, services.calls.recent(at.tenant.id, limit=CALLS, contact=contact), ties),
         dials=dialling.system_of(services, at.tenant.id) is not None,
         talks=texts.talks(services, at, stored.kept(services).recent(at.tenant.id, limit=TEXTS, contact=contact), ties),
+        texts=texts.writes(services, at),
         google=any(tie.kind == "workspace" and tie.state != "disconnected" for tie in ties),
         mail=mail.beside(at, contact, MESSAGES),
         writes=bool(found.person.emails) and letters.own_mailbox(services, at.user, "send-mail") is not None,

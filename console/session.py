@@ -42,6 +42,7 @@ ALSO_FOR_AGENTS = frozenset(
         "console.missed",
         "console.noting",
         "console.texts",
+        "console.text_writing",
         "console.contacts",
         "console.dialling",
         "console.session",

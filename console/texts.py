@@ -21,8 +21,9 @@ from console.forms import Nothing, Older, asked
 from domain import conversation, phone
 from domain.call import TextEvent
 from domain.errors import Missing
-from jobs import passages, texts
+from jobs import passages, text_sending, texts
 from store.connections import Tie
+from store.finding import Contact
 from store.texts import Conversation
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Talk:
     last: str
     ours: bool  # the last word was ours
     fax: bool
-    failed: bool  # a fax that did not go through
+    failed: bool  # it did not go through
     count: int
     last_at: datetime
     activity: lines.Link | None
@@ -98,7 +99,18 @@ def one(text: UUID) -> ResponseReturnValue:
         speaker=texts.speaker(users),
         shown_fax=shown_fax,
         may_open=lambda message: _may_open(at, message),
+        writable=not found.messages[0].fax and bool(number) and writes(services, at),
     )
+
+
+def writes(services: Services, at: Here) -> bool:
+    """Whether text messages can be written here."""
+    return text_sending.system_of(services, at.tenant.id) is not None
+
+
+def called(services: Services, at: Here, contact: UUID) -> Contact | None:
+    """Somebody who is to be written to."""
+    return passages.people(services, at.tenant.id, "texts", [contact], actor=at.actor).get(contact)
 
 
 def talks(services: Services, at: Here, found: Sequence[Conversation], ties: Sequence[Tie]) -> list[Talk]:

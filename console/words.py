@@ -133,6 +133,13 @@ STATES = {
     "dropped": Word("Not needed", "quiet", "minus"),
     "dead": Word("Given up", "bad", "cross"),
 }
+TEXT_STAGES = {  # domain.call.Stage: how far a text of ours has come
+    "queued": Word("On its way", "live", "clock"),
+    "sent": Word("Sent", "quiet", "check"),
+    "delivered": Word("Delivered", "good", "check"),
+    "read": Word("Read", "good", "check"),
+    "failed": Word("Not delivered", "bad", "alert"),
+}
 SOURCES = {  # why a number is set apart, where nobody wrote down why
     "seen": "It was on your side of {} calls.",
     "user": "It belongs to somebody who works here.",
@@ -262,6 +269,29 @@ REASONS = {
     "activity.create_only": "Our permission in Zoho is to write, not to change. What came later stands here only.",
     "activity.full": "There is no room left in its text in Zoho.",
     "text.gone": "The conversation was erased.",
+    "text.stale": "It could not be sent within ten minutes. Please write it again, or call.",
+    "text.unsupported": "The telephone system sends no text messages.",
+    "text.looking": "We look whether the telephone system has sent it.",
+    "text.unsure": "The telephone system did not answer, and may have sent it or not. Ask them, or look there, before "
+    "you write again.",
+    "text.no_sender": "None of your numbers at the telephone system can send text messages. An administrator has to "
+    "get one there.",
+    "text.opted_out": "They have asked not to be written to (STOP). Call them, or wait until they write START.",
+    "text.no_such_number": "There is no such number. Check it with them.",
+    "text.not_mobile": "This number cannot receive text messages. Call it, or ask for a mobile number.",
+    "text.unreachable": "Their telephone could not be reached. Try again later, or call.",
+    "text.blocked": "Their network refused it. Call them.",
+    "text.filtered": "It was taken for unwanted advertising. Write it in other words, without a link, or call.",
+    "text.country": "Your account at the telephone system may not write to that country. An administrator can allow it "
+    "there.",
+    "text.trial": "Your account at the telephone system is on trial and writes to verified numbers only.",
+    "text.sender": "The number it was to come from cannot send text messages. Choose another.",
+    "text.unregistered": "The number it came from is not registered for messages from companies. An administrator has "
+    "to register it at the telephone system.",
+    "text.too_long": "It was too long. Write less, or in two messages.",
+    "text.credit": "Your account at the telephone system has no credit left. Tell an administrator.",
+    "text.queue_full": "Too many messages were waiting at the telephone system. Try again later.",
+    "text.not_delivered": "The network did not deliver it and did not say why. Call them, or try again later.",
     "mail.note_gone": "The message was not there any more, or not to be seen by whoever wanted it written.",
     "zoho.oauth_scope_mismatch": "The permission this needs was not given in Zoho. Give it under Connections.",
     "recording.elsewhere": "It is kept where we may not delete it. Please delete it there.",

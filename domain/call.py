@@ -15,6 +15,7 @@ Direction = Literal["inbound", "outbound", "internal"]
 EventType = Literal["ringing", "answered", "parked", "retrieved", "ended", "recording", "voicemail"]
 Outcome = Literal["answered", "missed", "voicemail", "busy", "no_answer", "rejected", "failed", "cancelled"]
 State = Literal["ringing", "answered", "ended"]
+Stage = Literal["", "queued", "sent", "failed", "delivered", "read"]  # of a text, each further than the one before
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -86,7 +87,10 @@ class TextNews:
     unsaid: bool = False  # the vendor says that it was sent, and what it says only when asked (`traits.words`)
     fax: bool = False  # one by itself: it is no part of a day's conversation
     pages: int = 0  # of a fax; 0: nobody counted
-    failed: str = ""  # why a fax did not go through
+    failed: str = (
+        ""  # why it did not go through: of a fax as the vendor says it, of a text a code (`domain.undelivered`)
+    )
+    stage: Stage = ""  # how far a text of ours has come, where the vendor tells
 
     def dated(self, at: datetime) -> TextEvent:
         """The message, written when its news reached us where the vendor does not say when."""

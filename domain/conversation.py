@@ -6,16 +6,18 @@ Pure and order-free: messages may come doubled and late, and the day reads the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from domain.call import TextEvent
+from domain import undelivered
+from domain.call import Stage, TextEvent
 from domain.said import MOST_CHARACTERS, marked
 
 ROOM = MOST_CHARACTERS - 2_000  # for the messages of a day in an activity; the rest is for people
 MEDIA = {1: "(a picture or file)"}
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 def as_data(message: TextEvent) -> dict[str, Any]:
@@ -66,12 +68,48 @@ def day(message: TextEvent, zone: ZoneInfo) -> date:
 
 
 def together(*told: Iterable[TextEvent]) -> tuple[TextEvent, ...]:
-    """Each message once, in the order they were written. Of two accounts of one message the earliest stays."""
+    """Each message once, in the order they were written. Of two accounts of one message the earliest stays, with what
+    only the later one says, and as far as either saw it come.
+    """
     every = sorted((message for some in told for message in some), key=lambda one: (one.at, one.id))
     once: dict[tuple[str, str], TextEvent] = {}
     for message in every:
-        once.setdefault((message.direction, message.message_ref), message)
+        first = once.setdefault(key(message), message)
+        once[key(message)] = _completed(first, message)
     return tuple(sorted(once.values(), key=lambda one: (one.at, one.message_ref, one.direction)))
+
+
+def key(message: TextEvent) -> tuple[str, str]:
+    """What makes two accounts those of one message."""
+    return message.direction, message.message_ref
+
+
+def _completed(first: TextEvent, later: TextEvent) -> TextEvent:
+    further = max(first, later, key=lambda one: STAGES.index(one.stage))  # the first of two that are as far
+    return replace(
+        first,
+        text=first.text or later.text,
+        media=first.media or later.media,
+        unsaid=first.unsaid and later.unsaid,
+        agent_email=first.agent_email or later.agent_email,
+        agent_extension=first.agent_extension or later.agent_extension,
+        stage=further.stage,
+        failed=further.failed,
+    )
+
+
+def news(before: Sequence[TextEvent], told: Sequence[TextEvent]) -> list[TextEvent]:
+    """What there is to take over of messages: that one of ours went wrong is news only where we know the message.
+
+    What other programs could not even send was never part of a conversation.
+    """
+    known = {key(message) for message in (*before, *(one for one in told if one.stage != "failed"))}
+    return [message for message in told if message.stage != "failed" or key(message) in known]
+
+
+def worded(messages: Iterable[TextEvent]) -> list[TextEvent]:
+    """What of messages can be read in an activity: not how far one has come that did not go wrong."""
+    return [replace(message, stage="") for message in messages]
 
 
 def words(
@@ -96,4 +134,5 @@ def _line(message: TextEvent, zone: ZoneInfo, who: str) -> str:
     count = len(message.media)
     media = MEDIA.get(count, f"({count} pictures or files)") if count else ""
     said = " ".join(filter(None, (message.text, media))) or "(no words)"
-    return f"{message.at.astimezone(zone):%H:%M} {who}: {said}"
+    lost = f" (not delivered: {undelivered.why(message.failed)})" if message.failed else ""
+    return f"{message.at.astimezone(zone):%H:%M} {who}: {said}{lost}"

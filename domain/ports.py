@@ -90,6 +90,7 @@ class Traits:
     faxes: bool = False
     words: bool = False  # of a text it sent it says the words only when asked (`TextKeeper`)
     writes: bool = False  # sends a text message when asked (`Texter`)
+    senders: bool = False  # from a number of ours that is chosen, and it knows no key (`TextSender`)
     listens: bool = False  # events come over a connection of ours (`listen`), not to a door
     answered_in_xml: bool = False  # takes whatever its door answers for instructions, and wants to read none
     secret_field: str = ""  # the account field its knocks are signed with; empty: we make a secret for the door
@@ -159,8 +160,35 @@ class Texter(PhoneSystem, Protocol):
     def text(self, *, agent_extension: str, agent_email: str, number: str, words: str, key: str) -> str:
         """Send a message to `number` for an agent; return the vendor's id of it. Asked twice with one key: sent once.
 
-        Raises Refused with `text.unsupported` where the account sends none.
+        Raises Refused with `text.unsupported` where the account sends none, or a code of `domain.undelivered`.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message an account has taken: its id there, and from which number of ours it goes."""
+
+    ref: str
+    sender: str
+
+
+class TextSender(PhoneSystem, Protocol):
+    """An account that sends text messages from numbers of its own (`traits.senders`).
+
+    No key makes a repeat harmless there, so what nobody answered for is looked for before it is sent again.
+    """
+
+    def senders(self) -> list[str]:
+        """The account's numbers that can send text messages, in E.164; the usual one first."""
+
+    def text_from(self, *, sender: str, number: str, words: str) -> str:
+        """Send a message; return the vendor's id of it. Never repeated by itself.
+
+        Raises Refused with a code of `domain.undelivered`, Unanswered when nobody knows.
+        """
+
+    def sent(self, *, number: str, words: str, since: datetime) -> list[Sent]:
+        """Those messages to `number` taken since then that may be this one, by whatever the vendor keeps of them."""
 
 
 class TelephonyVendor(Protocol):

@@ -70,7 +70,7 @@ def hear(services: Services, tie: Tie, told: Sequence[TextEvent]) -> None:
         for parties, one in heard.items():
             e164 = phone.read(one.customer, region).e164
             kept(services).save(database, tie.tenant, parties, one, e164=e164)
-            if crm is not None and one.match not in NOT_LOGGED:
+            if crm is not None and one.worded and one.match not in NOT_LOGGED:
                 services.effects.log_texts(database, tie.tenant, crm.id, one.id)
     for one in heard.values():
         logger.info("texts_heard", tenant=str(tie.tenant), text=str(one.id), messages=len(one.messages))

@@ -110,6 +110,18 @@ class Standing:
             ).one_or_none()
         return None if row is None else (row.state, row.reason)
 
+    def results(self, tenant: TenantId, kind: str, among: Collection[str]) -> set[str]:
+        """Which of these ids over there what we owed of a kind has become."""
+        if not among:
+            return set()
+        with self._db.tenant(tenant) as database:
+            found = database.execute(
+                select(effects.c.result).where(
+                    effects.c.tenant_id == tenant, effects.c.kind == kind, effects.c.result.in_(among)
+                )
+            ).scalars()
+            return set(found)
+
     @staticmethod
     def of_call(database: Connection, tenant: TenantId, call: UUID) -> list[dict[str, Any]]:
         """What a call, or a conversation, made us owe and how each stands, oldest first."""

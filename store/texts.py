@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from domain.call import TextEvent
 from store.database import Database, TenantId
 from store.tables import texts
 from store.vault import Vault
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Conversation:
     match: str = ""
     activity: str = ""
     said: tuple[str, ...] = ()
+    worded: bool = True  # what was heard last changes what its activity says
 
     @property
     def customer(self) -> str:
@@ -66,22 +69,35 @@ class Texts:
         self, tenant: TenantId, connection: UUID, told: Mapping[Parties, Sequence[TextEvent]]
     ) -> dict[Parties, Conversation]:
         """Add messages to the days they belong to; nothing is saved yet. A day with no news is left out."""
-        marks = {self._mark(tenant, parties): parties for parties in told}
-        where = or_(*(and_(texts.c.parties_index == mark, texts.c.day == one.day) for mark, one in marks.items()))
+        marks = {parties: self._mark(tenant, parties) for parties in told}
+        where = or_(
+            *(
+                and_(texts.c.parties_index == mark, texts.c.day.in_((one.day, one.day - DAY)))
+                for one, mark in marks.items()
+            )
+        )
         with self._db.tenant(tenant) as database:
             rows = database.execute(
                 select(texts).where(texts.c.tenant_id == tenant, texts.c.connection_id == connection, where)
             ).all()
         known = {(bytes(row.parties_index), row.day): self._conversation(row) for row in rows}
+        kept = {
+            replace(one, day=day): known[mark, day]
+            for one, mark in marks.items()
+            for day in (one.day, one.day - DAY)
+            if (mark, day) in known
+        }
         heard = {}
-        for mark, parties in marks.items():
-            before = known.get((mark, parties.day))
-            messages = conversation.together(before.messages if before else (), told[parties])
-            if before is None:
+        for parties, came in _by_day(told, kept).items():
+            before = kept.get(parties)
+            written = before.messages if before else ()
+            messages = conversation.together(written, conversation.news(written, came))
+            if before is None and messages:
                 heard[parties] = Conversation(
                     id=uuid.uuid4(), connection=connection, day=parties.day, messages=messages
                 )
-            elif messages != before.messages:
+            elif before is not None and messages != before.messages:
+                before.worded = conversation.worded(messages) != conversation.worded(before.messages)
                 before.messages = messages
                 heard[parties] = before
         return heard
@@ -180,3 +196,16 @@ class Texts:
             activity=row.activity_id,
             said=tuple(vault.open_json("texts", row.id, "said", row.said) or ()),
         )
+
+
+def _by_day(
+    told: Mapping[Parties, Sequence[TextEvent]], kept: Mapping[Parties, Conversation]
+) -> dict[Parties, list[TextEvent]]:
+    """Put messages where they belong: news after midnight of one from the day before belongs to that day."""
+    found: dict[Parties, list[TextEvent]] = {}
+    for parties, messages in told.items():
+        eve = replace(parties, day=parties.day - DAY)
+        there = {conversation.key(one) for one in kept[eve].messages} if eve in kept else set()
+        for message in messages:
+            found.setdefault(eve if conversation.key(message) in there else parties, []).append(message)
+    return found

@@ -23,7 +23,7 @@ import app
 import settings
 from commands.cli import cli
 from console.holdings import BASES, THEN, until
-from domain import limited_use
+from domain import limited_use, undelivered
 from domain.consent import Feature
 from domain.ports import Traits
 from domain.profile import Profiles
@@ -123,7 +123,7 @@ def codes() -> dict[str, str]:
             if "sandbox" not in place.parts:
                 for code in _codes(ast.parse(path.read_text(encoding="utf-8"))):
                     found.setdefault(code, place.as_posix())
-    return found
+    return dict.fromkeys(undelivered.WHY, "domain/undelivered.py") | found
 
 
 def _codes(tree: ast.Module) -> Iterator[str]:

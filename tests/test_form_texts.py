@@ -1,4 +1,4 @@
-"""Text messages of Twilio and Plivo: what came, what was sent, and what it said, against their understudies."""
+"""Text messages of Twilio and Plivo: what came, what is sent and what becomes of it, against their understudies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from domain.call import TextEvent, TextNews
-from domain.errors import Refused, TryLater
-from domain.ports import TextKeeper, Words
+from domain.errors import ConsentLost, Refused, TryLater, Unanswered, Upstream
+from domain.ports import Sent, TextKeeper, TextSender, Words
 from integrations import telephony_vendors
 from integrations.telephony.plivo.sandbox import create_apps as plivo_apps
 from integrations.telephony.twilio.sandbox import create_apps as twilio_apps
@@ -63,10 +63,102 @@ def test_what_the_tenants_own_program_sends_is_heard_when_it_has_left(stage: Sta
     }
 
 
-def test_what_was_refused_on_the_way_was_sent_once(stage: Stage) -> None:
-    stage.stage("text", text="hello", sent=True, outcome="failed", **{"from": OURS, "to": ANA})
+def test_what_was_refused_on_the_way_says_why(stage: Stage) -> None:
+    code = {"sid": 30006, "auth_id": 110}[stage.name]
+    stage.stage("text", text="hello", sent=True, outcome="failed", code=code, **{"from": OURS, "to": ANA})
 
-    assert 1 == len(heard(stage))
+    why = {"sid": "text.not_mobile", "auth_id": "text.too_long"}[stage.name]
+    assert [("sent", ""), ("failed", why)] == [(one.stage, one.failed) for one in heard(stage)]
+
+
+# ---- sending ------------------------------------------------------------------------------------------------------
+
+NUMBERS = [{"number": OURS}, {"number": "+34911222000"}, {"number": "+34911000000", "sms": False}]
+POST = {"sid": "POST /2010-04-01", "auth_id": "POST /v1/Account"}
+EARLY = timedelta(seconds=5)
+
+
+def sender(stage: Stage) -> TextSender:
+    return cast(TextSender, stage.opened(caller_id=OURS))
+
+
+def send(stage: Stage, words: str = "At four?", number: str = ANA, ours: str = OURS) -> str:
+    return sender(stage).text_from(sender=ours, number=number, words=words)
+
+
+def test_a_message_is_sent_from_a_number_of_ours_and_its_way_is_told(play: Stage) -> None:
+    """The number to call from stands first; one that sends no texts is left out."""
+    play.begin(**{play.name: play.id}, numbers=NUMBERS)
+    assert [OURS, "+34911222000"] == sender(play).senders()
+
+    ref = send(play)
+    soon(lambda: 3 == len(play.door.heard))
+
+    assert [(ref, "sent", OURS, ANA), (ref, "delivered", OURS, ANA)] == [
+        (one.message_ref, one.stage, one.sender, one.receiver) for one in heard(play)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("account", "wish", "code"),
+    [
+        ({"verified": ["+34600000000"]}, {}, "text.trial"),
+        ({"numbers": NUMBERS}, {"ours": "+34911000000"}, "text.sender"),
+        ({"numbers": NUMBERS}, {"ours": "+15005550006"}, "text.sender"),
+        ({}, {"words": "x" * 1601}, "text.too_long"),
+        ({}, {"number": "+nobody"}, "text.no_such_number"),
+    ],
+    ids=["trial", "cannot", "not ours", "long", "no number"],
+)
+def test_a_refusal_has_a_name(account: dict[str, Any], wish: dict[str, str], code: str, play: Stage) -> None:
+    play.begin(**{play.name: play.id}, **account)
+    with pytest.raises(Refused) as refused:
+        send(play, **wish)
+    assert code == refused.value.code
+
+
+def test_who_wrote_stop_is_not_written_to(stage: Stage) -> None:
+    """Twilio refuses at once, Plivo takes the message and says so afterwards."""
+    stage.stage("text", text="Stop ", **{"from": ANA, "to": OURS})
+    if stage.name == "sid":
+        with pytest.raises(Refused) as refused:
+            send(stage)
+        assert "text.opted_out" == refused.value.code
+    else:
+        send(stage)
+        soon(lambda: ["text.opted_out"] == [one.failed for one in heard(stage) if one.failed])
+    stage.stage("text", text="START", **{"from": ANA, "to": OURS})
+    assert send(stage)
+
+
+def test_what_nobody_answered_for_is_found(stage: Stage) -> None:
+    """By whom it was to and when, at Twilio by its words as well; another number's is another message."""
+    now = datetime.now(UTC)
+    send(stage, number="+34600111333")
+    stage.fault(POST[stage.name], "drop_after")
+    with pytest.raises(Unanswered):
+        send(stage, "Two\nlines")
+
+    told = stage.shown("messages")["messages"]
+    mine = [
+        Sent(row.get("sid") or row["message_uuid"], OURS)
+        for row in told
+        if (row.get("to") or "+" + row["to_number"]) == ANA
+    ]
+    assert mine == sender(stage).sent(number=ANA, words="Two\r\nlines", since=now - EARLY)
+    assert [] == sender(stage).sent(number=ANA, words="Two\nlines", since=now + timedelta(minutes=1))
+    assert (stage.name == "auth_id") == bool(sender(stage).sent(number=ANA, words="Three", since=now - EARLY))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(429, TryLater), (500, Unanswered), (503, Unanswered), (401, ConsentLost)],
+)
+def test_only_what_surely_was_not_taken_may_be_sent_again(status: int, error: type[Upstream], stage: Stage) -> None:
+    stage.fault(POST[stage.name], "status", status=status, retry_after=7)
+    with pytest.raises(error) as raised:
+        send(stage)
+    assert 7.0 == getattr(raised.value, "wait", 7.0)
 
 
 def _by_twilios_library(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, fields
 from marshmallow.validate import Length, Regexp
 
-from domain.call import Direction, TextNews
+from domain.call import Direction, Stage, TextNews
 from domain.errors import Malformed
 from integrations.telephony.form import LINK
 
@@ -41,7 +41,14 @@ def renamed(form: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]
 
 
 def news(
-    data: Mapping[str, Any], event_id: str, direction: Direction, media: Iterable[str] = (), *, unsaid: bool = False
+    data: Mapping[str, Any],
+    event_id: str,
+    direction: Direction,
+    media: Iterable[str] = (),
+    *,
+    unsaid: bool = False,
+    stage: Stage = "",
+    failed: str = "",
 ) -> TextNews:
     """Tell what a form said as a message of ours. Raises Malformed for a link that is none."""
     links = tuple(media)[:MOST_MEDIA]
@@ -56,6 +63,8 @@ def news(
         text=data.get("text") or "",
         media=links,
         unsaid=unsaid,
+        stage=stage,
+        failed=failed,
     )
 
 

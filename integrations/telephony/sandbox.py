@@ -100,6 +100,12 @@ def stage(app: Flask, world: World, origin: str, how: Play) -> None:
         world.account(wish[how.account])["next"] = wish.get("outcome", "answered")
         return "", 204
 
+    @app.post("/_stage/next_text")
+    def next_text() -> ResponseReturnValue:
+        wish: Json = request.get_json()
+        world.account(wish[how.account])["next_text"] = wish
+        return "", 204
+
     @app.post("/_stage/send")
     def send() -> ResponseReturnValue:
         wish: Json = request.get_json()

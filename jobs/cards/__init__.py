@@ -28,6 +28,7 @@ WHY = {  # the codes of what we refuse, in the reader's words
     "lead.forgotten": "forgotten",
     "lead.impossible": "lead.not",
     "text.impossible": "text.not",
+    "text.opted_out": "text.stopped",
 }
 
 

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from domain import undelivered
 from domain.call import CallEvent, TextEvent, TextNews
 from domain.errors import Malformed, Unauthentic
 from domain.ports import Knock, TelephonyVendor
@@ -35,6 +36,7 @@ JSON = some.recursive(
 every_vendor = pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS.keys())
 KNOCKING = [vendor for vendor in VENDORS.values() if not vendor.traits.listens]
 every_knocking_vendor = pytest.mark.parametrize("vendor", KNOCKING, ids=[vendor.slug for vendor in KNOCKING])
+TEXTERS = {False: ["text"], True: ["senders", "text_from", "sent"]}  # by `traits.senders`
 fuzzed = settings(max_examples=60, deadline=None, database=None)
 
 
@@ -112,6 +114,22 @@ def test_a_folder_is_whole(vendor: TelephonyVendor) -> None:
     assert vendor.title
     assert len({field.name for field in vendor.account}) == len(vendor.account) > 0
     assert len(list((home / "fixtures").glob("*.json"))) >= 5
+
+
+@every_vendor
+def test_texts_are_as_the_traits_say(vendor: TelephonyVendor) -> None:
+    """Who tells of them has a fixture each way; who sends them has what the traits promise, and reads replies."""
+    told = [param.values[1]["understood"] or {} for param in fixtures() if param.values[0] is vendor]
+    directions = {one.get("direction") for one in told if one.get("kind") == "text" and not one.get("fax")}
+    assert vendor.traits.texts == ({"inbound", "outbound"} <= directions)
+    for trait, methods in {"writes": TEXTERS[vendor.traits.senders], "words": ["words"]}.items():
+        if getattr(vendor.traits, trait):
+            home = importlib.import_module(f"{type(vendor).__module__}.client").Account
+            assert [] == [name for name in methods if not callable(getattr(home, name, None))]
+            assert vendor.traits.texts
+    for one in told:
+        if one.get("stage"):
+            assert (one["stage"] == "failed") == (one.get("failed") in undelivered.WHY)
 
 
 @pytest.mark.parametrize(("vendor", "fixture"), [*fixtures()])

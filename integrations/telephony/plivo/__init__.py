@@ -36,6 +36,8 @@ class Plivo:
         calls=True,
         recordings=True,
         texts=True,
+        writes=True,
+        senders=True,
         answered_in_xml=True,
         secret_field="auth_token",  # noqa: S106 - the field's name
     )

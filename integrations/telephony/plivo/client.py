@@ -1,4 +1,4 @@
-"""One Plivo account: dial, steer a call, read its list of calls, open and delete recordings.
+"""One Plivo account: dial, steer a call, read its list of calls, open and delete recordings, send text messages.
 
 Status codes end here, by `integrations.telephony.edge`. Plivo's API: https://www.plivo.com/docs/voice/api/overview.
 """
@@ -16,9 +16,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import Malformed, NotAllowed, Refused, TryLater, Unanswered
-from domain.ports import Control, Http, Sound, Target
+from domain.ports import Control, Http, Sent, Sound, Target
 from integrations.telephony import edge, legs
 from integrations.telephony.legs import Leg
+from integrations.telephony.plivo.outbox import Outbox
 from integrations.telephony.plivo.schemas import read_row
 
 PAGE = 20  # the most Plivo gives
@@ -59,6 +60,7 @@ class Account:
         self._door_url = door_url
         self._http = http
         self._now = now
+        self._outbox = Outbox(base_url=self._base_url, key=self._key, usual=caller_id, door_url=door_url, http=http)
 
     def dial(self, *, agent_extension: str, agent_email: str, number: str, shown: str = "") -> str:
         """Ring the agent; the tenant's own XML connects `number`. Return the call's UUID. Never repeated by itself."""
@@ -141,6 +143,18 @@ class Account:
     def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
         """Yield the calls of Plivo's list that ended after that instant, their legs put together, oldest first."""
         yield from legs.calls(self._legs(ended_after.astimezone(UTC)), ended_after)
+
+    def senders(self) -> list[str]:
+        """The numbers that can send text messages."""
+        return self._outbox.senders()
+
+    def text_from(self, *, sender: str, number: str, words: str) -> str:
+        """Send a text message; return its UUID."""
+        return self._outbox.text_from(sender=sender, number=number, words=words)
+
+    def sent(self, *, number: str, words: str, since: datetime) -> list[Sent]:
+        """What was taken for a number since then and may be this."""
+        return self._outbox.sent(number=number, words=words, since=since)
 
     def _legs(self, ended_after: datetime) -> Iterator[Leg]:
         """Read the list window by window: a wide one is refused, and what is older than ninety days is gone."""

@@ -35,6 +35,8 @@ class Twilio:
         calls=True,
         recordings=True,
         texts=True,
+        writes=True,
+        senders=True,
         words=True,
         answered_in_xml=True,
         secret_field="auth_token",  # noqa: S106 - the field's name

@@ -1,4 +1,4 @@
-"""One Twilio account: dial, steer a call, read its list of calls, open and delete recordings.
+"""One Twilio account: dial, steer a call, read its list of calls, open and delete recordings, send text messages.
 
 Status codes end here, by `integrations.telephony.edge`. Twilio's API paths: https://www.twilio.com/docs/voice/api.
 """
@@ -16,10 +16,11 @@ from urllib.parse import quote, urljoin
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import Malformed, NotAllowed, Refused, Unanswered
-from domain.ports import Control, Http, Sound, Target, Words
+from domain.ports import Control, Http, Sent, Sound, Target, Words
 from integrations.telephony import edge, legs
 from integrations.telephony.legs import Leg
 from integrations.telephony.messages import MOST_MEDIA
+from integrations.telephony.twilio.outbox import Outbox
 from integrations.telephony.twilio.schemas import read_row
 from integrations.telephony.twilio.texts import read_words
 
@@ -56,6 +57,8 @@ class Account:
         self._agent_address = agent_address
         self._door_url = door_url
         self._http = http
+        told = door_url + INSIST if door_url else ""
+        self._outbox = Outbox(base_url=self._base_url, key=self._key, usual=caller_id, door_url=told, http=http)
 
     def dial(self, *, agent_extension: str, agent_email: str, number: str, shown: str = "") -> str:
         """Ring the agent, then connect `number`; return the root leg's SID. Never repeated by itself."""
@@ -149,6 +152,18 @@ class Account:
             raise edge.bad_response()
         text, media = said
         return Words(text, self._media(where) if media else ())
+
+    def senders(self) -> list[str]:
+        """The numbers that can send text messages."""
+        return self._outbox.senders()
+
+    def text_from(self, *, sender: str, number: str, words: str) -> str:
+        """Send a text message; return its SID."""
+        return self._outbox.text_from(sender=sender, number=number, words=words)
+
+    def sent(self, *, number: str, words: str, since: datetime) -> list[Sent]:
+        """What was taken for a number since then and may be this."""
+        return self._outbox.sent(number=number, words=words, since=since)
 
     def _media(self, message: str) -> tuple[str, ...]:
         page = self._ask("GET", f"{message}/Media.json", params={"PageSize": MOST_MEDIA})

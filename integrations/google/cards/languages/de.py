@@ -67,6 +67,7 @@ WORDS = {
     "text.send": "Senden",
     "text.sent": "Die SMS ist unterwegs.",
     "text.not": "An diese Nummer kann von hier keine SMS gesendet werden.",
+    "text.stopped": "Diese Person möchte keine SMS bekommen (STOP).",
     "later": "Rückruf planen",
     "later.when": "Wann",
     "later.what": "Titel",

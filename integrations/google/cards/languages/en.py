@@ -73,6 +73,7 @@ WORDS = {
     "text.send": "Send",
     "text.sent": "The text message is on its way.",
     "text.not": "No text message can be sent to this number from here.",
+    "text.stopped": "They have asked not to get text messages (STOP).",
     # call-back
     "later": "Schedule call-back",
     "later.when": "When",

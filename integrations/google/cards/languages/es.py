@@ -67,6 +67,7 @@ WORDS = {
     "text.send": "Enviar",
     "text.sent": "El mensaje de texto está en camino.",
     "text.not": "Desde aquí no se puede enviar un mensaje de texto a este número.",
+    "text.stopped": "Ha pedido no recibir mensajes de texto (STOP).",
     "later": "Programar llamada",
     "later.when": "Cuándo",
     "later.what": "Título",

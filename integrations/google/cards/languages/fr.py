@@ -68,6 +68,7 @@ WORDS = {
     "text.send": "Envoyer",
     "text.sent": "Le SMS est en route.",
     "text.not": "Aucun SMS ne peut être envoyé à ce numéro d’ici.",
+    "text.stopped": "Cette personne ne veut pas recevoir de SMS (STOP).",
     "later": "Planifier un rappel",
     "later.when": "Quand",
     "later.what": "Titre",

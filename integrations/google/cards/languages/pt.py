@@ -67,6 +67,7 @@ WORDS = {
     "text.send": "Enviar",
     "text.sent": "A mensagem de texto está a caminho.",
     "text.not": "Daqui não se pode enviar uma mensagem de texto para este número.",
+    "text.stopped": "Pediu para não receber mensagens de texto (STOP).",
     "later": "Agendar retorno",
     "later.when": "Quando",
     "later.what": "Título",

@@ -4,11 +4,14 @@ text messages.
 Written from Plivo's documentation and samples alone: nothing of ours is imported. The REST side is Plivo's; everything
 under `/_stage/` is for whoever directs the play:
 
-    POST   /_stage/accounts    {auth_id, token, door_url, zone_minutes?, page?}: open an account
+    POST   /_stage/accounts    {auth_id, token, door_url, zone_minutes?, page?, numbers?: [{number, sms?}],
+                                verified?: [number]}: open an account; one with verified numbers is on trial
     POST   /_stage/call        {auth_id, from, to, direction?, ring?: ["sip:201@phone.plivo.com", ...], answered_by?,
                                 outcome?, cause?, ring_seconds?, talk_seconds?, recorded?, dial_times?: bool,
                                 shuffle?: seed, copies?, drop?}: a whole call
-    POST   /_stage/text        {auth_id, from, to, text?, media?: number, sent?: bool, outcome?: failed, copies?, drop?}
+    POST   /_stage/text        {auth_id, from, to, text?, media?: number, sent?: bool, outcome?: failed|refused, code?,
+                                copies?, drop?}; a text STOP or START is obeyed
+    POST   /_stage/next_text   {auth_id, outcome?, code?}: what becomes of the next text sent by the REST side
     POST   /_stage/send        {auth_id, form, times?, tamper?: signature|body|blank|address|secret|nonce|v2}
     POST   /_stage/retry       {auth_id}: deliver once more what was never answered with 2xx
     GET    /_stage/cdr|deliveries|recordings|messages  ?auth_id=
@@ -44,4 +47,4 @@ def create_apps(origins: Mapping[str, str], now: Callable[[], float] = time.time
 def fresh() -> Json:
     """What a new account has; its clock is ahead of UTC by `zone_minutes`."""
     kept: Json = {"cdr": [], "live": {}, "recordings": {}, "messages": {}, "deliveries": [], "owed": []}
-    return kept | {"zone_minutes": 0, "page": 20}
+    return kept | {"zone_minutes": 0, "page": 20, "numbers": [], "verified": None, "stopped": []}

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from integrations.telephony.plivo.sandbox.world import common, ended, hangup, leg, message, post
+from integrations.telephony.plivo.sandbox.messaging import messaging
+from integrations.telephony.plivo.sandbox.world import common, ended, hangup, leg, post
 from integrations.telephony.sandbox import TONE, Json, World, caller, faulty, later
 
 API = "/v1/Account/<auth_id>"
@@ -116,13 +117,4 @@ def rest(app: Flask, world: World) -> None:
             abort(404, "not found")
         return "", 204
 
-    @app.post(f"{API}/Message/")
-    def send_message(auth_id: str) -> ResponseReturnValue:
-        account, wish = caller(world, auth_id), request.get_json()
-        if any(not wish.get(name) for name in ("src", "dst", "text")):
-            abort(400, "src, dst and text are required")
-        with world.lock:
-            told = message(account, {"from": wish["src"], "to": wish["dst"], "sent": True}, world.now(), "")
-        later(world, account, [(wish.get("url", ""), form) for form in told], post)
-        ids = [told[0]["MessageUUID"]]
-        return jsonify(message="message(s) queued", message_uuid=ids, api_id=str(uuid.uuid4())), 202
+    messaging(app, world, API)

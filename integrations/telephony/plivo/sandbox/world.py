@@ -157,12 +157,19 @@ def message(account: Json, wish: Json, now: datetime, origin: str) -> list[Json]
         "message_type": "mms" if media else "sms",
         "from_number": sides["From"],
         "to_number": sides["To"],
+        "at": now.isoformat(),
     }
     form = sides | {"MessageUUID": id, "Type": "mms" if media else "sms", "Units": "1", "TotalRate": "0"}
     if wish.get("sent"):
-        steps = ("queued", "sent", "undelivered" if wish.get("outcome") == "failed" else "delivered")
+        end = {"refused": "failed", "failed": "undelivered"}.get(wish.get("outcome", ""), "delivered")
+        steps = ("queued", *(("sent",) if end != "failed" else ()), end)
         form |= {"MessageTime": f"{now:%Y-%m-%d %H:%M:%S.%f}", "ErrorCode": "", "MCC": "214"}
-        return [form | {"Status": step, "Sequence": str(place)} for place, step in enumerate(steps, 1)]
+        told = [form | {"Status": step, "Sequence": str(place)} for place, step in enumerate(steps, 1)]
+        account["messages"][id]["message_state"] = end
+        return [*told[:-1], told[-1] | ({"ErrorCode": str(wish.get("code", 1000))} if end != "delivered" else {})]
+    pair, word = [sides["To"], sides["From"]], wish.get("text", "").strip().upper()
+    if word in ("STOP", "START"):
+        account["stopped"] = [one for one in account["stopped"] if one != pair] + ([pair] if word == "STOP" else [])
     form |= {"MessageIntent": "", "PowerpackUUID": "", "Body" if media else "Text": wish.get("text", "")}
     if media:
         form["MediaCount"] = str(media)

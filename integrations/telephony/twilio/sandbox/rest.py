@@ -11,12 +11,12 @@ from flask import Flask, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from integrations.telephony.sandbox import TONE, Json, World, caller, faulty, later
+from integrations.telephony.twilio.sandbox.messaging import messaging
 from integrations.telephony.twilio.sandbox.world import (
     ENDS,
     FINAL,
     callback,
     leg,
-    message,
     post,
     redirected,
     rfc2822,
@@ -156,31 +156,7 @@ def rest(app: Flask, world: World) -> None:
                 return jsonify(account["recordings"][recording])
         return Response(TONE * 8, content_type="audio/mpeg" if form == "mp3" else "audio/x-wav")
 
-    @app.post(f"{API}/Messages.json")
-    def send_message(sid: str) -> ResponseReturnValue:
-        account, form = caller(world, sid), request.form
-        if not form.get("To") or not form.get("From") or not (form.get("Body") or form.get("MediaUrl")):
-            abort(400, "A 'To' phone number, a 'From' phone number and a 'Body' are required.")
-        wish = {"from": form["From"], "to": form["To"], "text": form.get("Body", ""), "sent": True}
-        with world.lock:
-            wish["media"] = len(form.getlist("MediaUrl"))
-            told = message(account, wish, world.now(), request.host_url.rstrip("/"))
-        later(world, account, [(form.get("StatusCallback", ""), one) for one in told], post)
-        return jsonify(account["messages"][told[0]["MessageSid"]]), 201
-
-    @app.get(f"{API}/Messages/<name>.json")
-    def one_message(sid: str, name: str) -> ResponseReturnValue:
-        row = caller(world, sid)["messages"].get(name)
-        if row is None:
-            abort(404, "The requested resource was not found")
-        return jsonify({field: value for field, value in row.items() if field != "media"})
-
-    @app.get(f"{API}/Messages/<name>/Media.json")
-    def media(sid: str, name: str) -> ResponseReturnValue:
-        row = caller(world, sid)["messages"].get(name)
-        if row is None:
-            abort(404, "The requested resource was not found")
-        return jsonify(media_list=[{"sid": one, "parent_sid": name} for one in row["media"]])
+    messaging(app, world, API)
 
 
 def wanted_of(told: list[tuple[Json, Json]]) -> list[tuple[str, Json]]:

@@ -153,6 +153,8 @@ def message(account: Json, wish: Json, now: datetime, origin: str) -> list[Json]
     sid = new("MM" if wish.get("media") else "SM")
     where = f"{origin}/2010-04-01/Accounts/{account['sid']}/Messages/{sid}/Media"
     media = [f"{where}/{new('ME')}" for _ in range(wish.get("media", 0))]
+    sent, failed = wish.get("sent"), wish.get("outcome") in ("failed", "refused")
+    steps = ("queued", *(("sent",) if wish.get("outcome") != "refused" else ()), _end(wish))
     account["messages"][sid] = {
         "sid": sid,
         "account_sid": account["sid"],
@@ -161,20 +163,31 @@ def message(account: Json, wish: Json, now: datetime, origin: str) -> list[Json]
         "body": wish.get("text", ""),
         "num_media": str(len(media)),
         "num_segments": "1",
-        "direction": "outbound-api" if wish.get("sent") else "inbound",
-        "status": "queued" if wish.get("sent") else "received",
+        "direction": "outbound-api" if sent else "inbound",
+        "status": steps[-1] if sent else "received",
+        "error_code": int(wish.get("code", 30008)) if failed else None,
         "date_created": rfc2822(now),
         "date_sent": rfc2822(now),
         "media": [link.rpartition("/")[2] for link in media],
     }
     form = {"MessageSid": sid, "SmsSid": sid, "AccountSid": account["sid"], "From": wish["from"], "To": wish["to"]}
     form |= {"ApiVersion": "2010-04-01", "MessagingServiceSid": ""}
-    if wish.get("sent"):
-        steps = ("queued", "sent", "undelivered" if wish.get("outcome") == "failed" else "delivered")
-        return [form | {"MessageStatus": step, "SmsStatus": step} for step in steps]
+    if sent:
+        code = {"ErrorCode": str(wish.get("code", 30008))} if failed else {}
+        told = [form | {"MessageStatus": step, "SmsStatus": step} for step in steps]
+        return [*told[:-1], told[-1] | code]
+    pair = [wish["to"], wish["from"]]
+    if wish.get("text", "").strip().upper() in ("STOP", "START"):
+        account["stopped"] = [one for one in account["stopped"] if one != pair]
+        account["stopped"] += [pair] if wish["text"].strip().upper() == "STOP" else []
     form |= {"SmsMessageSid": sid, "SmsStatus": "received", "Body": wish.get("text", ""), "FromCity": ""}
     form |= {"NumSegments": "1", "NumMedia": str(len(media))}
     return [form | {f"MediaUrl{place}": link for place, link in enumerate(media)}]
+
+
+def _end(wish: Json) -> str:
+    """How far a message comes: not out of the house, not to the telephone, or all the way."""
+    return {"refused": "failed", "failed": "undelivered"}.get(wish.get("outcome", ""), "delivered")
 
 
 def signature(token: str, url: str, form: Mapping[str, str]) -> str:
