@@ -99,8 +99,12 @@ def one(text: UUID) -> ResponseReturnValue:
         speaker=texts.speaker(users),
         shown_fax=shown_fax,
         may_open=lambda message: _may_open(at, message),
-        writable=not found.messages[0].fax and bool(number) and writes(services, at),
+        writable=not found.messages[0].fax and _may_write(services, at, number),
     )
+
+
+def _may_write(services: Services, at: Here, number: str) -> bool:
+    return bool(number) and writes(services, at) and not text_sending.stopped(services, at.tenant.id, number)
 
 
 def writes(services: Services, at: Here) -> bool:

@@ -35,6 +35,7 @@ LOOKED_BACK = 31  # days of a conversation, for who wrote STOP and on which line
 CANNOT = "cannot_text"  # on a connection: its platform said that it sends none
 SEEN_WITHIN = timedelta(seconds=30)  # so long until what a platform took surely stands in its list
 SLACK = timedelta(seconds=30)  # between two clocks
+PATIENCE = timedelta(hours=1)  # with a platform that does not show what it took
 LOOKING = "text.looking"
 UNSURE = "text.unsure"
 OF_THE_MESSAGE = undelivered.WHY.keys() - {"text.credit"}  # refused for what it is: the connection is fine
@@ -65,8 +66,7 @@ def offered(services: Services, user: User, system: Tie, e164: str) -> list[str]
     tenant = services.tenants.get(user.tenant)
     try:
         able = cast(TextSender, services.phone_system(system)).senders()
-    except Upstream as error:
-        services.connections.trouble(tenant.id, system.id, error.code)
+    except Upstream:  # it goes from the likely one then
         return []
     first = [number for number in _likely(services, tenant, user, system, e164) if number in able]
     return list(dict.fromkeys((*first, *able)))
@@ -167,17 +167,17 @@ def send(services: Services, tie: Tie, batch: list[Effect]) -> None:
         batch.remove(effect)
 
 
-def _is_stale(services: Services, tie: Tie, effect: Effect) -> bool:
-    """Give up what waited too long; say whether it did."""
+def _is_stale(services: Services, tie: Tie, effect: Effect, *, unsure: bool = False) -> bool:
+    """Give up what waited too long; say whether it did. `unsure`: it may have been sent."""
     stale = services.now() - effect.created_at > STALE
     if stale:
-        services.effects.drop(tie.tenant, [effect], "text.stale", state="dropped")
+        services.effects.drop(tie.tenant, [effect], UNSURE if unsure else "text.stale", state="dropped")
     return stale
 
 
 def _under_key(services: Services, tie: Tie, system: Texter, effect: Effect) -> None:
     """Send a message; its key is the effect's own, so what nobody answered for is asked for again as it is."""
-    if _is_stale(services, tie, effect):
+    if _is_stale(services, tie, effect, unsure=effect.state == "unknown"):
         return
     services.effects.claim(tie.tenant, [effect])
     told = effect.payload
@@ -229,7 +229,12 @@ def _from_number(services: Services, tie: Tie, account: TextSender, effect: Effe
 def _taken(services: Services, tie: Tie, account: TextSender, effect: Effect) -> Sent | None:
     """The message that nobody answered for, if the platform took it. Raises Refused where nobody can tell."""
     told = effect.payload
-    found = account.sent(number=told["number"], words=told["text"], since=effect.created_at - SLACK)
+    try:
+        found = account.sent(number=told["number"], words=told["text"], since=effect.created_at - SLACK)
+    except Upstream as error:
+        if isinstance(error, Refused) or services.now() - effect.created_at > PATIENCE:
+            raise Refused("The platform does not show what it has sent.", code=UNSURE) from None
+        raise
     others = services.effects.results(tie.tenant, KIND, [one.ref for one in found])
     left = [one for one in found if one.ref not in others]
     if len(left) > 1:

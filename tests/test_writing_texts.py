@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from domain import conversation, opt_out, segments
 from domain.call import TextEvent, TextNews
@@ -82,16 +82,26 @@ class Here:
         told = self.vendor.shown("messages")["messages"]
         return [one for one in told if one.get("to", "+" + one.get("to_number", "")) == self.number]
 
-    def hear(self, **wish: Any) -> None:
-        """Take over what the vendor said at its door, or have them write to us."""
+    def hear(self, *, days: int = 0, **wish: Any) -> None:
+        """Take over what the vendor said at its door, days later, or have them write to us."""
         if wish:
             self.vendor.stage("text", **{"from": self.number, "to": OURS} | wish)
-        services = self.desk.services
-        heard = [one.dated(services.now()) for one in self.vendor.door.heard.values() if isinstance(one, TextNews)]
+        services, now = self.desk.services, self.desk.services.now() + timedelta(days=days)
+        heard = [one.dated(now) for one in self.vendor.door.heard.values() if isinstance(one, TextNews)]
         texts.hear(services, services.connections.get(self.tenant, self.tie), heard)
 
     def talk(self) -> Any:
-        return texts.kept(self.desk.services).recent(self.tenant, limit=1, number=self.number)[0]
+        """The one day of the conversation with them."""
+        (day,) = texts.kept(self.desk.services).recent(self.tenant, limit=9, number=self.number)
+        return day
+
+    def owed(self) -> str:
+        """How the activity of that day stands; it is written meanwhile."""
+        same = (effects.c.tenant_id == self.tenant, effects.c.text_id == self.talk().id)
+        with self.desk.services.db.tenant(self.tenant) as database:
+            state: str = database.execute(select(effects.c.state).where(*same)).scalar_one()
+            database.execute(update(effects).where(*same).values(state="done"))
+        return state
 
 
 @pytest.fixture(scope="module", params=["twilio", "plivo"])
@@ -124,7 +134,10 @@ def here(opened: Here) -> Here:
 
 
 def test_a_text_is_sent_once_and_followed(here: Here) -> None:
-    """Its form twice, done twice: one message from the number chosen; in the conversation at once, with its words."""
+    """Its form twice, done twice: one message from the number chosen, in its conversation at once.
+
+    What the vendor tells of it after midnight belongs there too.
+    """
     page, token = here.someone(), uuid4()
     assert f'<option value="{OURS}"' in here.seen(page).split(f'<option value="{OTHER}"')[0]
     for _ in range(2):
@@ -140,8 +153,10 @@ def test_a_text_is_sent_once_and_followed(here: Here) -> None:
     assert [(OTHER, WORDS, "queued", here.desk.office.bob.id)] == [
         (one.sender, one.text, one.stage, talk.user) for one in talk.messages
     ]
+    assert "due" == here.owed()
     soon(lambda: 3 == len(here.vendor.door.heard))
-    here.hear()
+    here.hear(days=1)
+    assert "done" == here.owed(), "that it was delivered changes nothing there"
     assert ["delivered", False, WORDS] == [
         getattr(here.talk().messages[0], name) for name in ("stage", "unsaid", "text")
     ]
@@ -168,23 +183,29 @@ def test_an_answer_that_was_lost_makes_no_second_message(fault: dict[str, Any], 
     assert 2 == len(here.there()) == len(here.talk().messages)
 
 
-def test_where_nobody_can_tell_it_is_said(here: Here) -> None:
+@pytest.mark.parametrize("shown", [True, False], ids=["two of them", "no list"])
+def test_where_nobody_can_tell_it_is_said(shown: bool, here: Here) -> None:
+    """And nothing is sent: another message may be it as well, or the vendor does not show its messages."""
     page, token = here.someone(), uuid4()
     here.vendor.fault(POST[here.vendor.name], "drop_after")
     onward = here.send(page, token).headers["Location"]
     here.work()
-    here.vendor.stage("text", text=WORDS, sent=True, drop=1, **{"from": OURS, "to": here.number})
+    if shown:
+        here.vendor.stage("text", text=WORDS, sent=True, drop=1, **{"from": OURS, "to": here.number})
+    else:
+        here.vendor.fault("GET", "status", status=404)
     here.work()
 
     assert ("dead", "text.unsure") == here.became(token)
     assert "Nobody knows whether your text was sent" in here.seen(onward)
-    assert 2 == len(here.there())
+    assert 1 + shown == len(here.there())
 
 
 def test_who_wrote_stop_is_not_written_to_until_they_write_start(here: Here) -> None:
     page = here.someone()
     here.hear(text="Stop")
     assert "asked not to be written to" in here.seen(page)
+    assert "texts/write?" not in here.seen(f"/console/texts/{here.talk().id}")
     refused = here.send(page, token := uuid4())
     assert (400, []) == (refused.status_code, here.there()[1:])
     with pytest.raises(Missing):
@@ -200,9 +221,11 @@ def test_what_did_not_arrive_says_why(here: Here) -> None:
     here.vendor.stage("next_text", outcome="failed", code={"sid": 30003, "auth_id": 80}[here.vendor.name])
     here.send(here.someone(), uuid4())
     here.work()
+    assert "due" == here.owed()
     soon(lambda: 3 == len(here.vendor.door.heard))
     here.hear()
 
+    assert "due" == here.owed()
     talk = here.talk()
     assert [True, True] == [said in here.seen(f"/console/texts/{talk.id}") for said in ("Not delivered", why)]
     said = conversation.words(talk.messages, "7", console_desk.UTC, "Dana", lambda _: "Bob")  # type: ignore[arg-type]

@@ -40,6 +40,7 @@ REASONS = {  # https://www.twilio.com/docs/api/errors: of a refusal (2....) and 
     "21603": "text.sender",
     "21606": "text.sender",
     "21659": "text.sender",
+    "30032": "text.unregistered",
     "30034": "text.unregistered",
     "21617": "text.too_long",
     "30001": "text.queue_full",
