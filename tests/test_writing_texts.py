@@ -124,6 +124,9 @@ def opened(
         yield Here(desk, vendor, door.tie)
 
 
+at_twilio = pytest.mark.parametrize("opened", ["twilio"], indirect=True)  # where it is not about a vendor's ways
+
+
 @pytest.fixture
 def here(opened: Here) -> Here:
     """Nothing is owed of an earlier test."""
@@ -201,6 +204,7 @@ def test_where_nobody_can_tell_it_is_said(shown: bool, here: Here) -> None:
     assert 1 + shown == len(here.there())
 
 
+@at_twilio
 def test_who_wrote_stop_is_not_written_to_until_they_write_start(here: Here) -> None:
     page = here.someone()
     here.hear(text="Stop")
@@ -232,6 +236,7 @@ def test_what_did_not_arrive_says_why(here: Here) -> None:
     assert f"{WORDS} (not delivered: the telephone {why})" in said
 
 
+@at_twilio
 @pytest.mark.parametrize(
     ("account", "form", "reason"),
     [
@@ -250,6 +255,7 @@ def test_a_refusal_is_final_and_named(account: Any, form: Any, reason: str, here
     assert "The code is" not in here.seen(onward)
 
 
+@at_twilio
 def test_a_full_queue_is_waited_for(here: Here) -> None:
     here.vendor.fault(POST[here.vendor.name], "status", status=429, retry_after=9)
     here.send(here.someone(), token := uuid4())
@@ -270,6 +276,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
 }
 
 
+@at_twilio
 def test_a_bad_form_owes_nothing(here: Here) -> None:
     page, token = here.someone(), uuid4()
     for name, (form, status, said) in BAD.items():
@@ -279,6 +286,7 @@ def test_a_bad_form_owes_nothing(here: Here) -> None:
         here.became(token)
 
 
+@at_twilio
 def test_next_door_sees_nothing_of_it(here: Here) -> None:
     page = here.someone()
     onward = here.send(page, uuid4()).headers["Location"]
