@@ -183,6 +183,8 @@ def _why(trace: Trace) -> dict[str, Any]:
         ],
         "chosen": trace.choice.contact or "/".join(trace.choice.record or ()) or None,
         "because": trace.choice.why,
+        "searched": list(trace.order),
+        "decided": trace.module or None,
     }
 
 

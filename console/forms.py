@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import permutations
 from typing import Any
 
 from flask import request
@@ -17,12 +16,12 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_l
 from phonenumbers import SUPPORTED_REGIONS
 from werkzeug.datastructures import MultiDict
 
-from domain import matching, remark
+from domain import remark
 from domain.api_key import SCOPES
 from domain.dial_plan import FORMS, OUTSIDE
 from domain.errors import Forbidden, Malformed
 from domain.follow_up import MOST_HOURS, MOST_MINUTES, FollowUps
-from domain.matching import MODULES, POLICIES
+from domain.matching import POLICIES
 from domain.pop import WHENS, PopRules, Wish
 from domain.ports import AccountField
 from domain.recording import BASES, Rules
@@ -30,7 +29,6 @@ from integrations import guard
 
 TOKEN = "csrf_token"  # noqa: S105 - the name of Flask-WTF's field
 UNKNOWN = "_schema"
-ORDERS = {"-".join(order): order for order in permutations(MODULES)}  # as a form sends them
 REGIONS = frozenset({"", *SUPPORTED_REGIONS})
 CHOOSE = "Please choose one of these."
 MESSAGES: dict[str, Any] = {
@@ -345,11 +343,13 @@ class Matching(Form):
     """What an administrator decides about shared numbers."""
 
     policy = fields.String(required=True, validate=validate.OneOf(POLICIES, error="Please choose one of these."))
-    order = fields.String(required=True, validate=validate.OneOf(ORDERS, error="Please choose one of these."))
 
-    @post_load
-    def to_rules(self, data: dict[str, Any], **_: Any) -> matching.Rules:
-        return matching.Rules(policy=data["policy"], order=ORDERS[data["order"]])
+
+class SearchOrder(Form):
+    """One press on the page of the search order."""
+
+    do = choice(("up", "down", "add", "drop"), required=True)
+    module = text(most=64)
 
 
 class Region(Form):

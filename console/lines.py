@@ -16,9 +16,9 @@ from console.desk import Here
 from console.words import Word
 from domain import phone
 from domain.contact import Person
-from domain.matching import MODULES
+from domain.matching import DEALS, MODULES
 from jobs import passages
-from jobs.crm_pages import likeliest, page_of
+from jobs.crm_pages import further, likeliest, page_of
 from store.call_book import Kept
 from store.connections import Tie
 from store.finding import Contact, Whereabouts
@@ -92,7 +92,22 @@ def record_links(ties: Collection[Tie], places: Sequence[Whereabouts], order: Se
     """The pages of a person's records, the likeliest first."""
     ordered = likeliest(places, order)
     links = [(place, record_link(ties, place.connection, place.module, place.remote_id)) for place in ordered]
-    return [Link(text=f"{link.text} ({place.module[:-1]})", url=link.url) for place, link in links if link is not None]
+    return [
+        Link(text=f"{link.text} ({record_label(ties, place.module)})", url=link.url)
+        for place, link in links
+        if link is not None
+    ]
+
+
+def module_label(ties: Collection[Tie], module: str) -> str:
+    """What people call a module."""
+    told = (further(tie.facts).get(module, {}).get("label") for tie in ties if tie.kind == "crm")
+    return str(next(filter(None, told), module))
+
+
+def record_label(ties: Collection[Tie], module: str) -> str:
+    """What a record of a module is called; of one that administrators made only the plural is known."""
+    return module[:-1] if module in (*MODULES, DEALS) else module_label(ties, module)
 
 
 def lines(services: Services, here: Here, calls: Sequence[Kept], ties: Collection[Tie] = ()) -> list[Line]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from console import owed, words
+from console import lines, owed, words
 from console.desk import desk, here, page, read
-from console.forms import ORDERS, AfterCall, Country, Filled, Matching, Nothing, Recordings, asked, filled
+from console.forms import AfterCall, Country, Filled, Matching, Nothing, Recordings, asked, filled
 from domain import phone
 from domain.errors import Malformed
 from domain.own_account import holder
@@ -125,8 +125,9 @@ def matching_rules() -> ResponseReturnValue:
     if not form.good:
         return _settings(matching=form), 400
     services, at = desk().services, here()
-    services.tenants.set(at.tenant.id, matching=form.value.as_data())
-    services.ledger.note(at.tenant.id, "matching.rules", actor=at.actor, **form.value.as_data())
+    rules = replace(at.tenant.matching, policy=form.value["policy"]).as_data()
+    services.tenants.set(at.tenant.id, matching=rules)
+    services.ledger.note(at.tenant.id, "matching.rules", actor=at.actor, **rules)
     return redirect(url_for("console.overview.settings"), 303)
 
 
@@ -159,6 +160,7 @@ def _settings(
     """The page with what is set, or with what was filled in and is wrong."""
     services, tenant = desk().services, here().tenant
     rules = who.choices(services).all(tenant.id)
+    ties = services.connections.all(tenant.id, kind="crm")
     if rules:
         read("read.contacts", count=len(rules))
     people = passages.people(services, tenant.id, "choices", {rule.contact for rule in rules}, actor=here().actor)
@@ -173,9 +175,8 @@ def _settings(
         errors=recording.errors if recording else {},
         most_days=_most_days(),
         policy=matching.given.get("policy") if matching else tenant.matching.policy,
-        order=matching.given.get("order") if matching else "-".join(tenant.matching.order),
+        order=[lines.module_label(ties, module) for module in tenant.matching.order],
         matching_errors=matching.errors if matching else {},
-        orders=ORDERS,
         rules=[
             (rule, people[rule.contact].person.name if rule.contact in people else "", phone.shown(rule.number))
             for rule in rules

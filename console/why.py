@@ -46,6 +46,8 @@ class Why:
     matched: str
     people: list[Somebody]
     sentence: str
+    order: list[str]  # in which the modules were searched
+    module: str  # whose record it was by that order
     rule: NumberRule | None
     chosen_by: str
     ask: bool
@@ -84,6 +86,8 @@ def why(services: Services, at: Here, kept: Kept, ties: Sequence[Tie]) -> Why:
         tried=[phone.shown(one) for one in trace.tried] if trace is not None else [],
         matched=phone.shown(trace.matched) if trace is not None and trace.matched != e164 else "",
         people=sorted(people, key=lambda one: (not one.chosen, not one.has_it))[:CROWD],
+        order=[lines.module_label(ties, module) for module in trace.order] if trace is not None and looked_up else [],
+        module=lines.module_label(ties, trace.module) if trace is not None else "",
         sentence=words.WHY.get(trace.choice.why if trace is not None else "", ""),
         rule=rule,
         chosen_by=sayer.name if sayer is not None else "",

@@ -6,6 +6,7 @@ has one choice and so one activity; where the tenant wants to be asked, the choi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -17,6 +18,11 @@ Policy = Literal["first", "owner", "account", "ask"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 MODULES = ("Contacts", "Leads", "Accounts")  # where a CRM keeps people and companies; the order is the tenant's
 COMPANIES = "Accounts"
+DEALS = "Deals"
+MOST_BESIDES = 10  # modules a tenant adds to those
+MODULE_NAME = re.compile(
+    r"[A-Za-z][A-Za-z0-9_]{0,63}"
+)  # as programs call a module; it is put into addresses and queries
 Key = tuple[str, str]  # (module, remote id)
 
 
@@ -51,7 +57,12 @@ class Rules:
     """What a tenant decided: whom a shared number belongs to, and which of a person's records comes first."""
 
     policy: Policy = "first"
-    order: tuple[str, ...] = MODULES
+    order: tuple[str, ...] = MODULES  # with the deals and the modules of their own that a tenant added
+
+    @property
+    def besides(self) -> tuple[str, ...]:
+        """What a tenant added to where people and companies are kept."""
+        return tuple(module for module in self.order if module not in MODULES)
 
     def record(self, places: Sequence[Place]) -> Place | None:
         """The record a call with somebody belongs to: by the order of modules, then the oldest there."""
@@ -76,7 +87,13 @@ class Rules:
         """Undo `as_data`; what is not there, or cannot be understood, is as it comes."""
         policy = next((known for known in POLICIES if known == data.get("policy")), cls().policy)
         order = tuple(data.get("order") or ())
-        return cls(policy=policy, order=order if sorted(order) == sorted(MODULES) else MODULES)
+        return cls(policy=policy, order=order if _possible(order) else MODULES)
+
+
+def _possible(order: Sequence[str]) -> bool:
+    """Every module once, none of the usual ones missing, and all with names that can be asked for."""
+    known = len({*order}) == len(order) <= len(MODULES) + MOST_BESIDES and {*order} >= {*MODULES}
+    return known and all(MODULE_NAME.fullmatch(module) for module in order)
 
 
 # ---- the choice ---------------------------------------------------------------------------------------------------
@@ -186,6 +203,8 @@ class Trace:
     found: tuple[Found, ...] = ()
     choice: Choice
     before: Choice | None = None  # what was decided without the rule that somebody here made for this number
+    order: tuple[str, ...] = ()  # in which the modules were searched
+    module: str = ""  # whose record the call belongs to by that order
 
     @classmethod
     def of(cls, number: Number, region: str, choice: Choice, **looked_up: Any) -> Trace:
@@ -210,6 +229,8 @@ class Trace:
             "matched": self.matched,
             "found": [[str(one.contact), [list(key) for key in one.records]] for one in self.found],
             "choice": self.choice.as_data(),
+            "order": list(self.order),
+            "module": self.module,
         }
         return data if self.before is None else data | {"before": self.before.as_data()}
 
@@ -229,4 +250,6 @@ class Trace:
             ),
             choice=Choice.from_data(data["choice"]),
             before=Choice.from_data(before) if before else None,
+            order=tuple(data.get("order", ())),
+            module=data.get("module", ""),
         )

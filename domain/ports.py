@@ -361,6 +361,16 @@ class Written:
 Part = Literal["person", "course", "owner"]  # whom a call was with; how it went and how long; whose it is
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrmModule:
+    """A module beside those of people and companies. `tab`: what it is called in a page's address there."""
+
+    name: str
+    label: str
+    tab: str
+    phones: tuple[str, ...] = ()  # the labels of its phone columns
+
+
 class Crm(Protocol):
     """A CRM organisation seen with one grant."""
 
@@ -383,6 +393,9 @@ class Crm(Protocol):
 
     def some_people(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
         """Re-read the records a notification named."""
+
+    def further_modules(self) -> list[CrmModule]:
+        """Deals and the modules an organisation made, with their phone columns. Raises NotAllowed."""
 
     def find_people(self, number: str) -> list[tuple[str, str]]:
         """Find who has this number there, as of now: (module, remote id), contacts first."""

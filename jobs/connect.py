@@ -33,6 +33,7 @@ from jobs import (
     own_accounts,
     reconcile,
     recordings,
+    search_order,
     workspace,
 )
 from jobs.services import DOOR_URL, Services, upstream
@@ -369,8 +370,10 @@ def features(services: Services, tenant: TenantId, tie: Tie) -> list[Standing]:
         return []
     grant = services.grants.get(tenant, tie.id)
     every = standing(services.providers[tie.vendor].features, grant.scopes if grant is not None else ())
-    named = WRITING if Sharing.from_facts(tie.facts).writes else ""
-    return [item for item in every if item.on or not item.feature.by_name or item.feature.slug == named]
+    named = {WRITING} if Sharing.from_facts(tie.facts).writes else set()
+    if tie.kind == "crm":
+        named |= search_order.needed(services.tenants.get(tenant))
+    return [item for item in every if item.on or not item.feature.by_name or item.feature.slug in named]
 
 
 def _only(token: str) -> Tokens:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from domain.matching import MODULES
 from settings import LOOPBACK
 from store.connections import Tie
 from store.finding import Whereabouts
+
+FURTHER = "modules"  # the fact of a CRM connection
 
 
 def page_of(ties: Collection[Tie], connection: UUID, module: str, remote_id: str) -> str:
@@ -19,7 +22,13 @@ def page_of(ties: Collection[Tie], connection: UUID, module: str, remote_id: str
     parts = urlsplit(web)
     if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
         return ""
-    return f"{web}/tab/{quote(module, safe='')}/{quote(remote_id, safe='')}"
+    tab = str(further(tie.facts).get(module, {}).get("tab") or module) if tie is not None else module
+    return f"{web}/tab/{quote(tab, safe='')}/{quote(remote_id, safe='')}"
+
+
+def further(facts: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What a CRM connection knows of the modules beside people and companies: each one's label and tab."""
+    return facts.get(FURTHER) or {}
 
 
 def likeliest(places: Sequence[Whereabouts], order: Sequence[str] = MODULES) -> list[Whereabouts]:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
 from domain import dial_plan, phone
-from domain.matching import MODULES
 from domain.phone import Number
 from jobs import busy, numbers, passages
 from jobs.services import Services
@@ -109,7 +108,7 @@ def _owner(services: Services, tenant: Tenant, number: str) -> User | None:
         place.owner
         for places in there.values()
         for place in places
-        if crm is not None and place.connection == crm.id and place.module in MODULES and place.owner
+        if crm is not None and place.connection == crm.id and place.module in tenant.matching.order and place.owner
     }
     return services.tenants.user_by_remote(tenant.id, owners.pop()) if len(owners) == 1 else None
 

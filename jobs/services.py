@@ -143,14 +143,16 @@ class Services:
     def crm(self, tie: Tie) -> Crm:
         """The CRM organisation behind a connection. Raises ConsentLost."""
         grant = self._grant(tie)
-        region = self.tenants.get(tie.tenant).region
+        tenant = self.tenants.get(tie.tenant)
+        region, besides = tenant.region, tenant.matching.besides
         return self._kept(
-            ("crm", tie.tenant, grant.id, region),
+            ("crm", tie.tenant, grant.id, region, besides),
             lambda: zoho_crm.open_crm(
                 http=self._zoho(tie),
                 api_domain=grant.extra.get("api_domain", ""),
                 tokens=self.grants.tokens(tie.tenant, tie.id, self.providers[tie.vendor]),
                 region=region,
+                besides=besides,
                 timeout=self.settings.request_timeout_seconds,
             ),
         )

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from domain.besides import BOOK
 from domain.contact import Gone, Record, keys
 from domain.errors import Malformed, NotAllowed, Trouble, TryLater, Unanswered
+from domain.matching import MODULES
 from domain.pairs import key_of
 from domain.plan import Key, Link, Step, read_plan, write_plan
 from domain.ports import Crm, CursorLost, in_batches
@@ -69,8 +70,8 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
 
 def _modules(crm: Crm, tie: Tie) -> tuple[str, ...]:
     """The modules that take part."""
-    only = Sharing.from_facts(tie.facts).only
-    return tuple(module for module in crm.modules if not only or module in only)
+    only = Sharing.from_facts(tie.facts).only  # of people and companies; what was added to the search order takes part
+    return tuple(module for module in crm.modules if not only or module in only or module not in MODULES)
 
 
 def _of(

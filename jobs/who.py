@@ -60,6 +60,7 @@ class Search:
         choice = before = decide(candidates, self.rules, **known)  # type: ignore[arg-type]  # each is of its own type
         if (rule := self.chosen.get(number.e164)) is not None:
             choice = decide(candidates, self.rules, rule=rule.contact, **known)  # type: ignore[arg-type]
+        record = self.rules.record(self.places.get(choice.contact, ())) if choice.contact is not None else None
         return Trace.of(
             number,
             region,
@@ -68,6 +69,8 @@ class Search:
             matched=one.under,
             found=tuple(Found(contact=each.contact, records=tuple(p.key for p in each.places)) for each in candidates),
             before=before if choice.why == "rule" else None,
+            order=self.rules.order,
+            module=record.module if record is not None else choice.record[0] if choice.record is not None else "",
         )
 
 

@@ -140,6 +140,11 @@ def _set_up_zoho(zoho: Controls, base_url: str, books: people.Books) -> None:
     zoho.post("seed", org="alice", module="Contacts", records=contacts)
     zoho.post("seed", org="alice", module="Leads", records=books.leads)
     zoho.post("seed", org="charlie", module="Contacts", records=_next_door())
+    machines = [
+        {"Name": f"Press {place}", "Panel_Phone": f"+34 911 55 50 {place:02d}", "Customer": {"id": account}}
+        for place, account in enumerate(accounts[:3], start=1)
+    ]
+    zoho.post("seed", org="alice", module="Machines", records=machines)
 
 
 def _next_door() -> list[dict[str, Any]]:

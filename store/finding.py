@@ -224,6 +224,21 @@ class Finding:
             total: int = database.execute(select(func.count()).select_from(links).where(*mine)).scalar_one()
         return total
 
+    def by_module(self, tenant: TenantId, connection: UUID) -> dict[str, tuple[int, int]]:
+        """How many records of a side are known in each module, and how many numbers lead to them."""
+        mine = (links.c.tenant_id == tenant, links.c.connection_id == connection)
+        people = select(links.c.module, links.c.contact_id).where(*mine).distinct().subquery()
+        theirs = (contact_keys.c.tenant_id == tenant) & (contact_keys.c.contact_id == people.c.contact_id)
+        numbers = (
+            select(people.c.module, func.count())
+            .join_from(people, contact_keys, theirs & (contact_keys.c.kind == "number"))
+            .group_by(people.c.module)
+        )
+        records = select(links.c.module, func.count()).where(*mine).group_by(links.c.module)
+        with self._db.tenant(tenant) as database:
+            leading = {row[0]: row[1] for row in database.execute(numbers)}
+            return {module: (many, leading.get(module, 0)) for module, many in database.execute(records)}
+
     def _by_key(self, tenant: TenantId, kind: str, values: Sequence[str]) -> dict[str, list[UUID]]:
         vault = self._vault.of(tenant)
         by_fingerprint = {vault.fingerprint(kind, value): value for value in values if value}

@@ -53,6 +53,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/relink.py": {"zoho"},  # ids of records
     "jobs/retying.py": {"zoho"},  # ids of records
     "jobs/sheet_log.py": {"google"},
+    "jobs/search_order.py": {"zoho"},  # asks which modules there are
     "jobs/steering.py": {"phone"},
     "jobs/sync_contacts.py": {"google", "phone", "zoho"},
     "jobs/sync_mail.py": {"google"},

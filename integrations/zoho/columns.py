@@ -1,4 +1,4 @@
-"""The phone columns an organisation added to its people, called what people there call them.
+"""The phone columns an organisation added to its people, or has in modules of its own, as people there call them.
 
 https://www.zoho.com/crm/developer/docs/api/v8/field-meta.html: a column for numbers has the data type `phone`. A
 consent that does not reach so far, or an organisation that refuses, leaves the columns every Zoho has.
@@ -18,6 +18,8 @@ from integrations.zoho.client import CRM, ZohoClient, rows_of
 KEEP_SECONDS = 21_600.0  # a new column is read within a quarter of a day
 MOST = 30  # a listing answers at most 50 columns, and the standard ones come first
 LABEL_CHARACTERS = 60
+TITLES = ("Name", "Deal_Name")  # what a record is called: of every module of one's own, and of a deal
+NO_MODULE = "zoho.invalid_module"
 
 
 class OwnColumns:
@@ -28,6 +30,7 @@ class OwnColumns:
         self._clock = clock
         self._lock = Lock()
         self._known: dict[str, Mapping[str, str]] = {}
+        self._titles: dict[str, str] = {}
         self._due: dict[str, float] = {}
 
     def of(self, module: str, standard: tuple[str, ...]) -> Mapping[str, str]:
@@ -36,11 +39,19 @@ class OwnColumns:
             if self._clock() >= self._due.get(module, float("-inf")):
                 try:
                     answer = self._client.read(f"{CRM}/settings/fields", {"module": module})
-                    self._known[module] = dict(_read(rows_of(answer, "fields"), standard)[:MOST])
-                except (NotAllowed, Refused):  # a column known once stays known: it is still there to be read
-                    self._known.setdefault(module, {})
+                    described = rows_of(answer, "fields")
+                    self._known[module] = dict(_read(described, standard)[:MOST])
+                    names = {field.get("api_name") for field in described}
+                    self._titles[module] = next((name for name in TITLES if name in names), "")
+                except (NotAllowed, Refused) as error:  # a column known once stays known: it is still there to be read
+                    known = {} if error.code == NO_MODULE else self._known.get(module, {})
+                    self._known[module] = known
                 self._due[module] = self._clock() + KEEP_SECONDS
             return self._known[module]
+
+    def title(self, module: str) -> str:
+        """The column a record of a module is called by; "" where there is none, or nobody asked for its columns."""
+        return self._titles.get(module, "")
 
     def known(self, module: str) -> Mapping[str, str]:
         """The same as far as it was asked for: a row has no column that no listing named."""

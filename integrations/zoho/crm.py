@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.contact import Gone, Record
-from domain.errors import Refused, TryLater
+from domain.errors import NotAllowed, Refused, TryLater
 from domain.mapping import CrmField
 from domain.ports import (
     Activity,
+    CrmModule,
     CrmUser,
     Http,
     LoggedCall,
@@ -31,6 +32,7 @@ from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
 from integrations.zoho.fields import call_fields, person_fields
 from integrations.zoho.leads import Leads
+from integrations.zoho.modules import Modules
 from integrations.zoho.notes import Notes
 from integrations.zoho.people import MODULES, PAGE, SPARE, People
 from integrations.zoho.tasks import Tasks
@@ -46,16 +48,23 @@ ADMINISTRATOR = "Administrator"  # the profile every organisation has; others ma
 class ZohoCrm:
     """A Zoho organisation seen with one grant. Worth keeping: it remembers what it learned of the organisation."""
 
-    modules: tuple[str, ...] = MODULES
-    spare: frozenset[str] = SPARE
-
     def __init__(
-        self, client: ZohoClient, *, region: str, web: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        client: ZohoClient,
+        *,
+        region: str,
+        web: str,
+        besides: tuple[str, ...] = (),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.modules = (*MODULES, *besides)
+        self.spare = SPARE | {*besides}
+        self._besides = besides
         self._client = client
         self._web = web
         self._now = now
-        self._people = People(client, region)
+        self._people = People(client, region, besides)
+        self._modules = Modules(client)
         self._leads = Leads(client)
         self._calls = Calls(client)
         self._tasks = Tasks(client)
@@ -108,6 +117,10 @@ class ZohoCrm:
     def some_people(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
         """Re-read the records a notification named."""
         return self._people.some(module, ids)
+
+    def further_modules(self) -> list[CrmModule]:
+        """Deals and the modules the organisation made, with their phone columns. Raises NotAllowed."""
+        return self._modules.further()
 
     def find_people(self, number: str) -> list[tuple[str, str]]:
         """Find who has this number there, as of now: (module, remote id), contacts first."""
@@ -208,7 +221,7 @@ class ZohoCrm:
         ends = min(until, self._now() + LONGEST_WATCH).astimezone(UTC).replace(microsecond=0)
         wanted = {
             "channel_id": channel,
-            "events": [f"{module}.all" for module in self.modules if module not in self.spare],
+            "events": [f"{module}.all" for module in self.modules if module not in SPARE],
             "notify_url": url,
             "token": token,
             "channel_expiry": stamp(ends),
@@ -216,12 +229,25 @@ class ZohoCrm:
             "notify_on_related_action": False,
         }
         try:
-            told = self._watch("PUT", wanted)
+            told = self._ask_to_watch(wanted)
+        except (
+            NotAllowed,
+            Refused,
+        ):  # for a module that is gone, or that the consent does not reach: the rest is heard of
+            if not self._besides:
+                raise
+            told = self._ask_to_watch(
+                wanted | {"events": [f"{module}.all" for module in MODULES if module not in SPARE]}
+            )
+        return min([ends, *_expiries(told)])
+
+    def _ask_to_watch(self, wanted: Body) -> Body:
+        try:
+            return self._watch("PUT", wanted)
         except Refused as error:
             if error.code != "zoho.not_subscribed":
                 raise
-            told = self._watch("POST", wanted)
-        return min([ends, *_expiries(told)])
+            return self._watch("POST", wanted)
 
     def unwatch(self, channel: str) -> None:
         """End a channel; ended already is fine."""
@@ -241,11 +267,19 @@ class ZohoCrm:
 
 
 def open_crm(
-    *, http: Http, api_domain: str, tokens: Tokens, region: str = "US", web: str = "", timeout: float = 20.0
+    *,
+    http: Http,
+    api_domain: str,
+    tokens: Tokens,
+    region: str = "US",
+    web: str = "",
+    besides: tuple[str, ...] = (),
+    timeout: float = 20.0,
 ) -> ZohoCrm:
-    """Open an organisation. `region` reads numbers without a country; `web` is where people see the CRM."""
+    """Open an organisation. `region` reads numbers without a country; `web` is where people see the CRM; `besides`:
+    modules whose numbers are read beside those of people and companies."""
     client = ZohoClient(http=http, api_domain=api_domain, tokens=tokens, timeout=timeout)
-    return ZohoCrm(client, region=region, web=web or crm_web(api_domain))
+    return ZohoCrm(client, region=region, web=web or crm_web(api_domain), besides=besides)
 
 
 def open_people_writer(

@@ -1,7 +1,8 @@
-"""Contacts, Leads and Accounts as people: every number, every address, whoever owns them.
+"""Contacts, Leads and Accounts as people, and what an organisation keeps beside them that has telephone numbers.
 
-Read in the order they changed, so that a reading can be taken up again from the last one seen. Nothing is written
-here: `writing` does that.
+Every number, every address, whoever owns them. Of deals and modules of the organisation's own no more is read than
+what a record is called, its numbers and its owner; a module that was deleted there is empty. Read in the order they
+changed, so that a reading can be taken up again from the last one seen. Nothing is written here: `writing` does that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from domain.contact import Gone, Line, Person, Record
 from domain.errors import Refused
 from domain.ports import in_batches
 from integrations.zoho.client import CRM, Body, ZohoClient, info_of, rows_of
-from integrations.zoho.columns import OwnColumns
+from integrations.zoho.columns import NO_MODULE, OwnColumns
 
 OVERLAP = timedelta(seconds=120)  # changes may appear a little after the time they carry
 PAGE = 200
@@ -41,28 +42,39 @@ FIELDS: Mapping[str, tuple[str, ...]] = {  # a list answers at most 50 fields, a
 }
 MODULES = tuple(FIELDS)
 SPARE = frozenset({"Accounts"})  # read where the consent reaches so far
+RECORD = ("Owner", "Modified_Time")  # of a record that is no person's, beside what it is called and its numbers
 
 
 class People:
-    """The people of one organisation. Numbers without a country are read as dialled from `region`."""
+    """The people of one organisation. Numbers without a country are read as dialled from `region`.
 
-    def __init__(self, client: ZohoClient, region: str) -> None:
+    `besides`: further modules whose records have numbers.
+    """
+
+    def __init__(self, client: ZohoClient, region: str, besides: tuple[str, ...] = ()) -> None:
         self._client = client
         self._region = region
+        self._besides = tuple(module for module in besides if module not in FIELDS)
         self._own = OwnColumns(client)
         self._left: dict[str, Gone] = {}
 
     def reading(self) -> str:
         """How numbers are read here: the region, and the columns beyond the standard ones."""
-        columns = (f"{module}.{name}" for module in MODULES for name in sorted(self.own(module)))
+        columns = (f"{module}.{name}" for module in (*MODULES, *self._besides) for name in sorted(self.own(module)))
         return " ".join((self._region, *columns))
 
     def own(self, module: str) -> Mapping[str, str]:
         """Name -> label of the phone columns the organisation added to a module."""
-        return self._own.of(module, FIELDS[module])
+        return self._own.of(module, FIELDS.get(module, ()))
+
+    def _is_there(self, module: str) -> bool:
+        """Whether there is something to read: of a module beside people, only if it has numbers."""
+        return module not in self._besides or bool(self.own(module))
 
     def changed(self, module: str, since: datetime | None) -> Iterator[Record]:
         """Yield what changed since then, or everything."""
+        if not self._is_there(module):
+            return
         before: set[tuple[str, str]] = set()
         start = since - OVERLAP if since else None
         while True:
@@ -81,6 +93,8 @@ class People:
             except Refused as error:
                 # This is as far as one listing goes; the next one starts where it ended.
                 further = datetime.fromisoformat(newest) - timedelta(seconds=1) if newest else None
+                if error.code == NO_MODULE and module in self._besides:
+                    return
                 if error.code not in TOO_FAR or further is None or (start and further <= start):
                     raise
                 start = further
@@ -90,6 +104,8 @@ class People:
         for gone in list(self._left.values()):
             if gone.module == module:
                 yield self._left.pop(gone.remote_id)
+        if not self._is_there(module):
+            return
         start = since - OVERLAP if since else None
         params = {"type": "all", "per_page": str(PAGE)}
         number = 1
@@ -110,6 +126,8 @@ class People:
 
     def rows(self, module: str, ids: Sequence[str]) -> dict[str, Body]:
         """The rows with these ids as Zoho keeps them, at most a hundred; one that is not there is left out."""
+        if not self._is_there(module):
+            return {}
         params = self._listing(module, converted=True) | {"ids": ",".join(ids)}
         return {str(row.get("id")): row for row in rows_of(self._client.read(f"{CRM}/{module}", params), "data")}
 
@@ -132,16 +150,18 @@ class People:
     def read(self, module: str, row: Body) -> Record | Gone:
         """Understand one row. A converted lead lives on as a contact, so as a lead it is gone.
 
-        A company without a number says nothing of who is calling: we have no purpose for it.
+        A company, a deal or a machine without a number says nothing of who is calling: we have no purpose for it.
         """
         remote_id = str(row.get("id"))
-        columns = {**LINES, **self._own.known(module)}
-        nobody = module == "Accounts" and not any(row.get(column) for column in columns)
+        besides = module in self._besides
+        columns = {**({} if besides else LINES), **self._own.known(module)}
+        nobody = module not in ("Contacts", "Leads") and not any(row.get(column) for column in columns)
         if nobody or row.get("Converted__s") is True or row.get("$converted") is True:
             return Gone(module=module, remote_id=remote_id)
         lead = module == "Leads"
         account: Any = row.get("Account_Name")  # of a contact the lookup, of an account its own name
         company = row.get("Company") if lead else account if isinstance(account, str) else _part(account, "name")
+        company = row.get(self._own.title(module)) if besides else company
         person = Person(
             given=_text(row.get("First_Name")),
             family=_text(row.get("Last_Name")),
@@ -167,7 +187,9 @@ class People:
 
     def _listing(self, module: str, *, converted: bool) -> dict[str, str]:
         """What a listing asks for; converted leads stay out of it unless it is to show what became of them."""
-        params = {"fields": ",".join((*FIELDS[module], *self.own(module)))}
+        own = self.own(module)
+        standard = FIELDS.get(module) or (*filter(None, (self._own.title(module),)), *RECORD)
+        params = {"fields": ",".join((*standard, *own))}
         return params | {"converted": "both"} if converted and module == "Leads" else params
 
 

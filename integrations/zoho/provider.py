@@ -65,6 +65,27 @@ FEATURES = (
         without="A call from a number that only a company has shows as a number.",
     ),
     Feature(
+        slug="deals",
+        title="Log calls on deals",
+        purpose="Read deals, whose they are and the numbers they have, so that a call can be logged on a customer's"
+        " open deal.",
+        scopes=ORGANISATION | {"ZohoCRM.modules.deals.READ", "ZohoCRM.settings.fields.READ"},
+        without="Calls are logged on people and companies, not on deals.",
+        optional=True,
+        by_name=True,
+    ),
+    Feature(
+        slug="own-modules",
+        title="Search modules of your own",
+        purpose="Read which modules your administrators made, and of those you choose each record's name, numbers and"
+        " owner, so that a call from one of these numbers is logged on it.",
+        scopes=ORGANISATION
+        | {f"ZohoCRM.{name}.READ" for name in ("modules.custom", "settings.modules", "settings.fields")},
+        without="Numbers that only a module of your own has show as numbers.",
+        optional=True,
+        by_name=True,
+    ),
+    Feature(
         slug="leads",
         title="Make leads of unknown callers",
         purpose="Create a lead when an agent asks for one, after looking whether somebody has the number already.",

@@ -73,6 +73,14 @@ def doors(dc: DataCentre) -> Blueprint:
     def orgs() -> Json:
         return _open(world, _sent())
 
+    @blueprint.post("/modules/delete")
+    def modules() -> Json:
+        sent = _sent()
+        org, module = _module(world, sent)
+        if not MODULES[module].custom or org.tables.pop(module, None) is None:
+            raise Impossible("only a module that an administrator made can be deleted, once")
+        return {"left": list(org.tables)}
+
     @blueprint.post("/seed")
     def seed() -> Json:
         sent = _sent()

@@ -58,7 +58,7 @@ def doors(dc: DataCentre) -> Blueprint:
     def modules() -> Json:
         who = caller()
         who.needs("ZohoCRM.settings.modules.READ")
-        return {"modules": [describe_module(who.org.prefix, module) for module in MODULES.values()]}
+        return {"modules": [describe_module(who.org.prefix, table.module) for table in who.org.tables.values()]}
 
     @blueprint.get("/settings/modules/<name>")
     def one_module(name: str) -> Json:
@@ -125,7 +125,7 @@ def _asked_module() -> Module:
 
 
 def _module(name: str) -> Module:
-    if name not in MODULES:
+    if name not in caller().org.tables:
         raise Refused(400, "INVALID_MODULE", "the module name given seems to be invalid", {"api_name": name})
     return MODULES[name]
 

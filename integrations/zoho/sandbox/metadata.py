@@ -1,5 +1,6 @@
 """The modules and fields of a Zoho CRM, as `/settings/modules` and `/settings/fields` tell them: those of a freshly
-opened one, a column for numbers that an administrator added to contacts, and three for calls.
+opened one, a column for numbers that an administrator added to contacts, three for calls, and two modules of their own:
+machines, which have telephones, and a record of each service call.
 
 Field sets follow Zoho's v8 modules-fields pages and its data-model export of Calls; they satisfy the official SDK.
 """
@@ -27,6 +28,8 @@ class Field:
     mandatory: bool = False
     read_only: bool = False
     choices: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()  # of a deal's stages: those after which it is over
+    unique: bool = False  # an administrator lets no value stand twice
     lookup: str = ""  # the module it points to; se_module: whichever $se_module names
     label: str = ""  # what people read above it; empty: as it is named
     custom: bool = False  # an administrator added it
@@ -43,6 +46,12 @@ class Module:
     fields: dict[str, Field]
     duplicate_field: str = ""  # the system's own duplicate check on upsert; none: upsert is not supported
     is_activity: bool = False
+    custom: int = 0  # the how-manieth an administrator made; 0: Zoho's own
+
+    @property
+    def scope(self) -> str:
+        """What scopes call it: one word for all modules that administrators made."""
+        return "custom" if self.custom else self.api_name
 
     @property
     def phones(self) -> tuple[str, ...]:
@@ -154,6 +163,32 @@ _NOTE = [
     Field("Note_Content", "textarea", 32000, mandatory=True),
     Field("Parent_Id", "lookup", mandatory=True, lookup="se_module"),
 ]
+_STAGES = ("Qualification", "Needs Analysis", "Proposal/Price Quote", "Negotiation/Review", "Closed Won", "Closed Lost")
+_DEAL = [
+    Field("Deal_Name", length=120, mandatory=True),
+    Field("Stage", "picklist", 120, mandatory=True, choices=_STAGES, closed=_STAGES[-2:]),
+    Field("Closing_Date", "date", 20),
+    Field("Amount", "double", 16),
+    Field("Account_Name", "lookup", lookup="Accounts"),
+    Field("Contact_Name", "lookup", lookup="Contacts"),
+    Field("Site_Phone", "phone", 30, label="Site phone", custom=True),
+    Field("Description", "textarea", 32000),
+]
+_MACHINE = [
+    Field("Name", length=120, mandatory=True, label="Machine Name"),
+    *[Field(name, "phone", 30, label=name.replace("_", " "), custom=True) for name in ("Panel_Phone", "Door_Phone")],
+    Field("Serial_Number", label="Serial number", custom=True),
+    Field("Customer", "lookup", lookup="Accounts", custom=True),
+]
+_SERVICE_CALL = [
+    Field("Name", length=120, mandatory=True, label="Service Call Name"),
+    Field("Call_Reference", length=64, unique=True, label="Call reference", custom=True),
+    Field("Caller", label="Caller", custom=True),
+    Field("Report", "textarea", 32000, label="Report", custom=True),
+    Field("Minutes", "double", 16, label="Minutes", custom=True),
+    Field("Contact", "lookup", lookup="Contacts", custom=True),
+    Field("Machine", "lookup", lookup="Machines", custom=True),
+]
 
 MODULES = {
     module.api_name: module
@@ -164,6 +199,9 @@ MODULES = {
         _module("Tasks", "Task", "Subject", _TASK, is_activity=True),
         _module("Calls", "Call", "Subject", _CALL, is_activity=True),
         _module("Notes", "Note", "Note_Title", _NOTE),
+        _module("Deals", "Deal", "Deal_Name", _DEAL, duplicate_field="Deal_Name"),
+        _module("Machines", "Machine", "Name", _MACHINE, duplicate_field="Name", custom=1),
+        _module("Service_Calls", "Service Call", "Name", _SERVICE_CALL, duplicate_field="Name", custom=2),
     )
 }
 
@@ -177,9 +215,9 @@ def describe_module(prefix: str, module: Module) -> dict[str, Any]:
     """Write a module as `/settings/modules` does."""
     return {
         "api_name": module.api_name,
-        "module_name": module.api_name,
+        "module_name": f"CustomModule{module.custom}" if module.custom else module.api_name,
         "singular_label": module.singular,
-        "plural_label": module.api_name,
+        "plural_label": module.api_name.replace("_", " "),
         "id": module_id(prefix, module.api_name),
         "api_supported": True,
         "creatable": True,
@@ -188,7 +226,7 @@ def describe_module(prefix: str, module: Module) -> dict[str, Any]:
         "viewable": True,
         "visible": True,
         "show_as_tab": module.api_name != "Notes",
-        "generated_type": "default",
+        "generated_type": "custom" if module.custom else "default",
         "status": "visible",
     }
 
@@ -199,6 +237,7 @@ def describe_field(prefix: str, module: Module, field: Field, *, writable: bool,
     picks: list[dict[str, Any]] = [
         {"actual_value": choice, "display_value": choice, "reference_value": choice, "id": f"{number[:-5]}{70000 + i}"}
         | {"sequence_number": i + 1, "type": "used", "colour_code": None}
+        | ({"forecast_type": choice if choice in field.closed else "Open"} if field.closed else {})
         for i, choice in enumerate(field.choices)
     ]
     lookup: dict[str, Any] = {}
@@ -222,7 +261,7 @@ def describe_field(prefix: str, module: Module, field: Field, *, writable: bool,
         "filterable": field.data_type != "textarea",
         "searchable": True,
         "sortable": field.data_type != "textarea",
-        "unique": {"casesensitive": "false"} if unique else {},
+        "unique": {"casesensitive": "false"} if unique or field.unique else {},
         "pick_list_values": picks,
         "lookup": lookup,
         "operation_type": dict.fromkeys(("web_update", "api_create", "web_create", "api_update"), writable),

@@ -163,7 +163,10 @@ class Org:
 
     def find(self, row_id: str, module: str = "se_module") -> tuple[Table, Row] | None:
         """Find a row by id, in one module or in whichever has it."""
-        for table in self.tables.values() if module == "se_module" else [self.tables[module]]:
+        asked = (
+            self.tables.values() if module == "se_module" else [self.tables[module]] if module in self.tables else []
+        )
+        for table in asked:
             if row_id in table.rows:
                 return table, table.rows[row_id]
         return None

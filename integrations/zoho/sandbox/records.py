@@ -37,7 +37,7 @@ def table_of(name: str, operation: str, who: Caller, *further: str) -> Table:
     table = who.org.tables.get(name)
     if table is None:
         raise Refused(400, "INVALID_MODULE", "the module name given seems to be invalid", {"resource_path_index": 0})
-    who.needs(f"ZohoCRM.modules.{name}.{operation}", *further)
+    who.needs(f"ZohoCRM.modules.{table.module.scope}.{operation}", *further)
     return table
 
 

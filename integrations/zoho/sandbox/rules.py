@@ -44,7 +44,8 @@ def clean(org: Org, module: Module, sent: Any, path: str, knobs: Knobs, row: Row
         waived = name == "Call_Duration" and values.get("Outgoing_Call_Status") == "Scheduled"
         if values.get(name) in (None, "") and not waived:
             raise ItemRefused("MANDATORY_NOT_FOUND", "required field not found", _where(name, path))
-    for name in knobs.unique.get(module.api_name, ()):
+    unique = [name for name, column in module.fields.items() if column.unique]
+    for name in (*unique, *knobs.unique.get(module.api_name, ())):
         twin = next((t for t in org.tables[module.api_name].find(name, values.get(name)) if t is not row), None)
         if values.get(name) is not None and twin:
             existing = {"id": twin.id, "module": {"api_name": module.api_name}, "Owner": twin.values.get("Owner")}

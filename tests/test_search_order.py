@@ -1,0 +1,226 @@
+"""Where a caller is looked for in Zoho: the order, deals and modules of the organisation's own, and the page for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from domain.consent import Standing, scopes_for
+from domain.matching import MODULES, Place, Rules
+from integrations.zoho.provider import FEATURES
+from jobs import connect, worker
+from jobs.services import Services
+from store.connections import Tie
+from store.embedded import Postgres
+from tests import zoho_stage
+from tests.calls_office import RECORDS, Office, Row, opened, tools
+from tests.console_desk import Stories, application, post, sign_in
+from tests.zoho_stage import ALICE, BOB
+
+PATH = "/console/settings/order"
+PANEL, DOOR, OTHER = "+34911000007", "+34911000008", "+34911000009"
+
+
+@dataclass
+class Asking(Stories):
+    """Permissions as they really stand."""
+
+    def features(self, services: Services, tenant: UUID, tie: Tie) -> list[Standing]:
+        return connect.features(services, tenant, tie)
+
+
+@pytest.fixture(scope="module")
+def zoho() -> Iterator[zoho_stage.Stage]:
+    with zoho_stage.running() as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def services(db_urls: Postgres, work_url: str, mail_url: str, zoho: zoho_stage.Stage) -> Iterator[Services]:
+    with tools(db_urls, work_url, mail_url, zoho) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def office(services: Services, zoho: zoho_stage.Stage) -> Iterator[Office]:
+    features = (*RECORDS, "contacts", "accounts", "notifications", "deals", "own-modules")
+    with opened(services, zoho, features) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def app(office: Office) -> Flask:
+    settings = replace(office.services.settings, base_url="")
+    return application(replace(office.services, settings=settings), Asking())
+
+
+@pytest.fixture(scope="module")
+def alice(app: Flask, office: Office) -> FlaskClient:
+    return sign_in(app, office.services, office.user(ALICE))
+
+
+def search(office: Office, *order: str) -> None:
+    """Alice has chosen this order."""
+    office.services.tenants.set(office.tenant, matching=Rules(order=order).as_data())
+
+
+def seed(office: Office, module: str, **values: Any) -> str:
+    (made,) = office.zoho.post("seed", org="alice", module=module, records=[values])["ids"]
+    return str(made)
+
+
+def sync(office: Office) -> None:
+    office.services.chores.hurry(office.tenant, "read.crm")
+    worker.visit(office.services, office.tenant, "contacts", seconds=30)
+
+
+def called(office: Office, ref: str, caller: str) -> Row:
+    """Somebody calls and is answered; the row in Zoho."""
+    office.hear(*office.spoken(ref, 0, caller=caller))
+    office.work()
+    return next(row for row in office.rows("Calls") if str(office.call(ref)) in str(row["Description"]))
+
+
+def machine(office: Office, **values: Any) -> str:
+    return seed(office, "Machines", **{"Name": "Press 7", "Panel_Phone": "911 000 007", "Owner": BOB} | values)
+
+
+# ---- the rules ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"),
+    [
+        (("Machines", *MODULES), True),
+        (("Accounts", "Deals", "Leads", "Contacts"), True),
+        (("Machines", "Contacts"), False),
+        ((*MODULES, "Machines", "Machines"), False),
+        ((*MODULES, "Ma chines"), False),
+        ((*MODULES, *(f"M{n}" for n in range(11))), False),
+    ],
+)
+def test_an_order_has_every_usual_module_and_others_once(order: tuple[str, ...], kept: bool) -> None:
+    assert (order if kept else MODULES) == Rules.from_data({"order": list(order)}).order
+
+
+def test_the_first_module_in_the_order_has_the_record() -> None:
+    places = [Place(module="Machines", remote_id="9"), Place(module="Contacts", remote_id="1")]
+
+    assert ["Machines", "Contacts", None] == [
+        found.module if (found := Rules(order=order).record(places[: len(order) - 2])) else None
+        for order in (("Machines", *MODULES), (*MODULES, "Machines"), ("Leads", "Accounts"))
+    ]
+
+
+def test_nobody_is_asked_for_what_they_do_not_use() -> None:
+    """Neither an installation nor a list of features names these scopes."""
+    asked = scopes_for(feature for feature in FEATURES if not feature.by_name)
+
+    assert not [scope for scope in asked if ".deals." in scope or ".custom." in scope or "settings.modules" in scope]
+
+
+# ---- on the page --------------------------------------------------------------------------------------------------
+
+
+def test_alice_adds_machines_and_moves_them_up(office: Office, alice: FlaskClient, app: Flask) -> None:
+    """What has numbers can be added; each press is kept and in the ledger; a stranger's press is refused."""
+    search(office, *MODULES)
+    shown = alice.get(PATH).get_data(as_text=True)
+    for part in ("Numbers in Panel Phone, Door Phone", "Numbers in Site phone", "One more module has no field"):
+        assert part in shown
+
+    for do in ("add", "up", "up", "down"):
+        assert 303 == post(alice, PATH, do=do, module="Machines").status_code, do
+    assert ("Contacts", "Leads", "Machines", "Accounts") == office.services.tenants.get(office.tenant).matching.order
+    tie = office.services.connections.first(office.tenant, "crm")
+    assert tie is not None
+    assert {"Machines": {"label": "Machines", "tab": "CustomModule1"}} == tie.facts["modules"]
+    assert 4 == len(office.services.ledger.rows(office.tenant, action="matching.rules"))
+
+    for bad in (
+        {"do": "add", "module": "Machines"},
+        {"do": "add", "module": "Service_Calls"},
+        {"do": "add", "module": "../org"},
+        {"do": "drop", "module": "Contacts"},
+        {"do": "up", "module": "Deals"},
+        {"do": "sort", "module": "Leads"},
+        {"do": "up", "module": "M" * 65},
+        {"do": "up", "module": "Leads", "admin": "yes"},
+    ):
+        assert 400 == post(alice, PATH, **bad).status_code, bad
+    assert 403 == sign_in(app, office.services, office.user(BOB)).get(PATH).status_code
+    assert 303 == post(alice, PATH, do="drop", module="Machines").status_code
+    assert MODULES == office.services.tenants.get(office.tenant).matching.order
+
+
+def test_a_permission_nobody_gave_is_asked_for_on_the_page(office: Office) -> None:
+    search(office, *MODULES, "Machines")
+    settings = replace(office.services.settings, base_url="")
+    bare = application(replace(office.services, settings=settings), Stories())
+
+    shown = sign_in(bare, office.services, office.user(ALICE)).get(PATH).get_data(as_text=True)
+
+    assert 'name="features" value="own-modules"' in shown
+    assert "Your consent does not let us read it" in shown
+    assert "Panel Phone" not in shown
+
+
+# ---- what is searched ---------------------------------------------------------------------------------------------
+
+
+def test_a_machine_calls_and_its_record_has_the_call(office: Office) -> None:
+    """First load, a change and a deletion, as with people; the trace says which module decided."""
+    press = machine(office)
+    dana = seed(office, "Contacts", First_Name="Dana", Last_Name="Sol", Phone="911 000 007")
+    search(office, "Machines", *MODULES)
+    sync(office)
+
+    row = called(office, "m1", PANEL)
+    assert (press, "Machines", None) == (row["What_Id"]["id"], row["$se_module"], row["Who_Id"])
+    kept = office.services.calls.get(office.tenant, office.call("m1"))
+    assert kept is not None
+    assert kept.trace is not None
+    assert (("Machines", *MODULES), "Machines", "first") == (
+        kept.trace.order,
+        kept.trace.module,
+        kept.trace.choice.why,
+    )
+
+    search(office, *MODULES, "Machines")
+    assert dana == called(office, "m2", PANEL)["Who_Id"]["id"]
+
+    office.zoho.post("edit", org="alice", module="Machines", id=press, values={"Door_Phone": DOOR})
+    sync(office)
+    assert press == called(office, "m3", DOOR)["What_Id"]["id"]
+
+    (channel,) = office.zoho.get("channels", org="alice")["channels"]
+    assert "Machines.all" in channel["events"]
+
+    office.zoho.post("delete", org="alice", module="Machines", id=press)
+    sync(office)
+    assert None is called(office, "m4", DOOR)["What_Id"]
+
+
+def test_what_is_taken_out_or_deleted_there_is_forgotten(office: Office, alice: FlaskClient) -> None:
+    """A module that vanished says so on the page; taken out, nothing of it is known."""
+    machine(office, Panel_Phone=OTHER)
+    search(office, *MODULES, "Machines")
+    sync(office)
+    tie = office.services.connections.first(office.tenant, "crm")
+    assert tie is not None
+    assert (1, 1) == office.services.hub.by_module(office.tenant, tie.id)["Machines"]
+
+    office.zoho.post("modules/delete", org="alice", module="Machines")
+    assert "Zoho has no such module any more" in alice.get(PATH).get_data(as_text=True)
+    sync(office)
+    assert 303 == post(alice, PATH, do="drop", module="Machines").status_code
+    sync(office)
+
+    assert "Machines" not in office.services.hub.by_module(office.tenant, tie.id)
+    assert [] == office.services.hub.who(office.tenant, OTHER)
