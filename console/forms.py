@@ -21,7 +21,7 @@ from domain.api_key import SCOPES
 from domain.dial_plan import FORMS, OUTSIDE
 from domain.errors import Forbidden, Malformed
 from domain.follow_up import MOST_HOURS, MOST_MINUTES, FollowUps
-from domain.matching import POLICIES
+from domain.matching import OF_SEVERAL, POLICIES
 from domain.pop import WHENS, PopRules, Wish
 from domain.ports import AccountField
 from domain.recording import BASES, Rules
@@ -350,6 +350,12 @@ class SearchOrder(Form):
 
     do = choice(("up", "down", "add", "drop"), required=True)
     module = text(most=64)
+
+
+class SeveralDeals(Form):
+    """Which of several open deals of one customer has the call."""
+
+    of_several = choice(OF_SEVERAL, required=True)
 
 
 class Region(Form):

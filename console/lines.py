@@ -16,7 +16,8 @@ from console.desk import Here
 from console.words import Word
 from domain import phone
 from domain.contact import Person
-from domain.matching import DEALS, MODULES
+from domain.deal import DEALS
+from domain.matching import MODULES
 from jobs import passages
 from jobs.crm_pages import further, likeliest, page_of
 from store.call_book import Kept
@@ -93,10 +94,13 @@ def record_links(ties: Collection[Tie], places: Sequence[Whereabouts], order: Se
     ordered = likeliest(places, order)
     links = [(place, record_link(ties, place.connection, place.module, place.remote_id)) for place in ordered]
     return [
-        Link(text=f"{link.text} ({record_label(ties, place.module)})", url=link.url)
-        for place, link in links
-        if link is not None
+        Link(text=f"{link.text} ({_called(ties, place)})", url=link.url) for place, link in links if link is not None
     ]
+
+
+def _called(ties: Collection[Tie], place: Whereabouts) -> str:
+    label = record_label(ties, place.module)
+    return f"{label}: {place.name}" if place.name else label
 
 
 def module_label(ties: Collection[Tie], module: str) -> str:

@@ -9,10 +9,11 @@ from flask.typing import ResponseReturnValue
 
 from console import lines, words
 from console.desk import desk, here, page
-from console.forms import Nothing, SearchOrder, asked, filled
+from console.forms import Nothing, SearchOrder, SeveralDeals, asked, filled
 from domain.consent import Standing
+from domain.deal import DEALS
 from domain.errors import Malformed, Missing
-from domain.matching import DEALS, MODULES
+from domain.matching import MODULES
 from jobs import search_order
 from jobs.search_order import OF_OWN, There
 from store.connections import Tie
@@ -53,6 +54,16 @@ def change() -> ResponseReturnValue:
     return redirect(url_for(".index"), 303)
 
 
+@bp.post("/deals")
+def several_deals() -> ResponseReturnValue:
+    """Take over which of several open deals has the call."""
+    form = filled(SeveralDeals())
+    if not form.good:
+        raise Malformed("None of them, or the latest: there is nothing else.", code="field.invalid")
+    search_order.decide_of_several(desk().services, here().user, form.value["of_several"])
+    return redirect(url_for(".index"), 303)
+
+
 def _crm() -> Tie | None:
     return desk().services.connections.first(here().tenant.id, "crm")
 
@@ -86,6 +97,7 @@ def _page(tie: Tie | None) -> str:
         free=[module for module in free if module.phones or module.name == DEALS],
         silent=sum(1 for module in free if not module.phones and module.name != DEALS),
         deals=DEALS,
+        of_several=at.tenant.matching.of_several if DEALS in order else "",
         trouble=words.reason(found.trouble) if found.trouble else "",
         on=[slug for slug, item in standings.items() if item.on],
         ask=[standings[slug].feature for slug in (search_order.OF_DEALS, OF_OWN) if not standings[slug].on],

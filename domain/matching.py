@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
 
@@ -17,23 +18,27 @@ from domain.phone import Number
 Policy = Literal["first", "owner", "account", "ask"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 MODULES = ("Contacts", "Leads", "Accounts")  # where a CRM keeps people and companies; the order is the tenant's
-COMPANIES = "Accounts"
-DEALS = "Deals"
+COMPANIES, PEOPLE = "Accounts", "Contacts"
 MOST_BESIDES = 10  # modules a tenant adds to those
-MODULE_NAME = re.compile(
-    r"[A-Za-z][A-Za-z0-9_]{0,63}"
-)  # as programs call a module; it is put into addresses and queries
+MODULE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")  # as programs call it; it is put into addresses and queries
+OfSeveral = Literal["none", "latest"]
+OF_SEVERAL: tuple[OfSeveral, ...] = get_args(OfSeveral)  # which of several open deals of one customer has the call
 Key = tuple[str, str]  # (module, remote id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A record in the CRM: who owns it there, and the company it belongs to."""
+    """A record in the CRM: who owns it there, and the company it belongs to.
+
+    `open_deal`: it is a deal of somebody's, found through them.
+    """
 
     module: str
     remote_id: str
     owner: str = ""
     account: str = ""
+    open_deal: bool = False
+    changed_at: datetime | None = None
 
     @property
     def key(self) -> Key:
@@ -49,7 +54,12 @@ class Candidate:
 
     @property
     def is_company(self) -> bool:
-        return bool(self.places) and all(place.module == COMPANIES for place in self.places)
+        return bool(self.own) and all(place.module == COMPANIES for place in self.own)
+
+    @property
+    def own(self) -> tuple[Place, ...]:
+        """Their records without their deals."""
+        return tuple(place for place in self.places if not place.open_deal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,7 @@ class Rules:
 
     policy: Policy = "first"
     order: tuple[str, ...] = MODULES  # with the deals and the modules of their own that a tenant added
+    of_several: OfSeveral = "none"
 
     @property
     def besides(self) -> tuple[str, ...]:
@@ -66,7 +77,19 @@ class Rules:
 
     def record(self, places: Sequence[Place]) -> Place | None:
         """The record a call with somebody belongs to: by the order of modules, then the oldest there."""
-        return min((place for place in places if place.module in self.order), key=self._place, default=None)
+        deals = sorted((place for place in places if place.open_deal), key=_latest)
+        none = len(deals) > 1 and self.of_several == "none"
+        left_out = {place.key for place in (deals if none else deals[1:])}
+        fitting = (place for place in places if place.module in self.order and place.key not in left_out)
+        return min(fitting, key=self._place, default=None)
+
+    @staticmethod
+    def beside(record: Place | None, places: Sequence[Place]) -> Key | None:
+        """The person a call is tied to beside the deal of theirs that it belongs to."""
+        if record is None or not record.open_deal:
+            return None
+        people = (place.key for place in places if place.module == PEOPLE)
+        return min(people, key=lambda key: (len(key[1]), key[1]), default=None)
 
     def ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The likeliest first, the same every time."""
@@ -80,14 +103,21 @@ class Rules:
         return (len(self.order), 0, "") if best is None else self._place(best), str(candidate.contact)
 
     def as_data(self) -> dict[str, Any]:
-        return {"policy": self.policy, "order": list(self.order)}
+        return {"policy": self.policy, "order": list(self.order), "of_several": self.of_several}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Rules:
         """Undo `as_data`; what is not there, or cannot be understood, is as it comes."""
         policy = next((known for known in POLICIES if known == data.get("policy")), cls().policy)
         order = tuple(data.get("order") or ())
-        return cls(policy=policy, order=order if _possible(order) else MODULES)
+        several = next((known for known in OF_SEVERAL if known == data.get("of_several")), cls().of_several)
+        return cls(policy=policy, order=order if _possible(order) else MODULES, of_several=several)
+
+
+def _latest(deal: Place) -> tuple[float, int, str]:
+    """The one changed last first, the same every time."""
+    changed = deal.changed_at or datetime.min.replace(tzinfo=UTC)
+    return -changed.timestamp(), len(deal.remote_id), deal.remote_id
 
 
 def _possible(order: Sequence[str]) -> bool:
@@ -165,7 +195,7 @@ def decide(
 def _common_account(candidates: Sequence[Candidate]) -> str:
     """The one company they all belong to, or are."""
     theirs = [
-        {place.remote_id if place.module == COMPANIES else place.account for place in one.places} - {""}
+        {place.remote_id if place.module == COMPANIES else place.account for place in one.own} - {""}
         for one in candidates
     ]
     common = set.intersection(*theirs)
@@ -174,10 +204,8 @@ def _common_account(candidates: Sequence[Candidate]) -> str:
 
 def _without_their_companies(candidates: Sequence[Candidate]) -> list[Candidate]:
     """A company is no rival of its own people: whoever has its number beside it answers for it."""
-    employers = {place.account for one in candidates if not one.is_company for place in one.places} - {""}
-    return [
-        one for one in candidates if not (one.is_company and {place.remote_id for place in one.places} <= employers)
-    ]
+    employers = {place.account for one in candidates if not one.is_company for place in one.own} - {""}
+    return [one for one in candidates if not (one.is_company and {place.remote_id for place in one.own} <= employers)]
 
 
 # ---- why this person ----------------------------------------------------------------------------------------------

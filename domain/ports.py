@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from domain.call import CallEvent, Direction, Outcome, TextNews
 from domain.contact import Gone, Person, Record
+from domain.deal import Deal
 from domain.gate import Ask, Entry, Limits, Told, Turn
 from domain.mail import Letter, Message
 from domain.mapping import CrmField
@@ -265,6 +266,7 @@ class Activity:
     owner: str = ""  # CrmUser.remote_id
     owner_login: str = ""  # CrmUser.login_id
     record: tuple[str, str] | None = None  # (module, remote id) it belongs to
+    beside: tuple[str, str] | None = None  # the person whose deal that is
     recording_url: str = ""
     note: str = ""  # what we know of it besides
     remarks: str = ""  # what people, or the caller on tape, had to say
@@ -397,6 +399,14 @@ class Crm(Protocol):
     def further_modules(self) -> list[CrmModule]:
         """Deals and the modules an organisation made, with their phone columns. Raises NotAllowed."""
 
+    def deals(self, since: datetime | None = None) -> Iterator[Deal]:
+        """Yield the deals that changed since then, or all of them. Raises NotAllowed."""
+
+    def deals_gone(self, since: datetime) -> Iterator[str]: ...
+
+    def some_deals(self, ids: Sequence[str]) -> Iterator[Deal]:
+        """Re-read the deals a notification named; one that is gone is left out."""
+
     def find_people(self, number: str) -> list[tuple[str, str]]:
         """Find who has this number there, as of now: (module, remote id), contacts first."""
 
@@ -446,7 +456,13 @@ class Crm(Protocol):
         Raises Refused when it is gone, FieldRefused for a field, NotAllowed when this grant may only create.
         """
 
-    def link_call(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+    def link_call(
+        self,
+        remote_id: str,
+        record: tuple[str, str] | None,
+        among: Collection[tuple[str, str]],
+        beside: tuple[str, str] | None = None,
+    ) -> bool:
         """Tie an activity to another record, or to none, and change nothing else; safe to tell twice.
 
         False when it is tied to something that is not `among` these: a person did that. Raises Refused when it is gone.

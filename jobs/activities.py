@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from domain import phone
 from domain.errors import Refused, Unanswered, Upstream
 from domain.mapping import FieldMap
-from domain.matching import Place
+from domain.matching import Key, Place
 from domain.ports import Activity, in_batches
 from domain.said import words_of
 from jobs import filling, journeys, passages, recordings, who
@@ -211,6 +211,7 @@ class Story:
     user: User | None
     contact: Contact | None
     record: Place | None
+    beside: Key | None = None  # the person whose deal that is
     way: str = ""  # how it went through the house, where that takes more than a word
     remarked_by: str = ""
     transcripts: bool = True  # the tenant wants them in the CRM
@@ -260,12 +261,14 @@ def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, S
         whose = (call.screen if call.writer == "bridge" else None) or call.user
         user = users.get(whose) if whose is not None else None
         contact = contacts.get(call.contact) if call.contact is not None else None
-        there = records.get(call.contact, []) if call.contact is not None else []
+        places = who.places(tie, records.get(call.contact, ()) if call.contact is not None else ())
+        record = tenant.matching.record(places)
         about[call.id] = Story(
             call,
             user,
             contact,
-            tenant.matching.record(who.places(tie, there)) or _company(call),
+            record or _company(call),
+            beside=tenant.matching.beside(record, places),
             way=ways.get(call.id, ""),
             remarked_by=users[call.remark.by].name if call.remark is not None and call.remark.by in users else "",
             transcripts=tenant.wishes.transcripts,
@@ -298,6 +301,7 @@ def activity_of(story: Story, link: str = "") -> Activity:
         owner=user.remote_id if user is not None else record.owner if record is not None else "",
         owner_login=user.login_id if user is not None else "",
         record=record.key if record is not None else None,
+        beside=story.beside,
         recording_url=link,
         note="\n".join(filter(None, (f"Queue: {call.queue}" if call.queue else "", story.way))),
         remarks=_remarks(story),

@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from domain import dial_plan, phone
 from domain.call import CallEvent, TextEvent, TextNews
 from domain.errors import ConsentLost, Malformed, NotAllowed, Refused, TryLater, Unanswered
+from domain.matching import MODULES, Trace
 from jobs import (
     activities,
     amending,
@@ -210,13 +211,19 @@ def _owe(
         if item.call.state == "ended":
             bridged = tenant.call_writer == "bridge" and item.user is not None and not _by_hand(item)
             item.writer = writers[item.id] = "bridge" if bridged else "records"
-            if bridged and item.trace is not None and len(item.trace.found) > 1 and item.trace.choice.why != "ask":
-                shared.append(item.id)  # Zoho picks one by itself
+            if bridged and item.trace is not None and _zoho_may_not_know(item.trace):
+                shared.append(item.id)
         elif tenant.call_writer == "bridge":
             pops.plan(services, database, tenant, crm, item, people, since.get(item.call.ref))
     services.effects.plan_activities(database, tenant.id, crm.id, writers)
     for call in shared:
         relink.owe(services, database, tenant.id, crm.id, call, "shared")
+
+
+def _zoho_may_not_know(trace: Trace) -> bool:
+    """PhoneBridge picks a person by itself, by the number: one of several, and never a deal or a machine."""
+    several = len(trace.found) > 1 and trace.choice.why != "ask"
+    return several or trace.module not in ("", *MODULES)
 
 
 def _by_hand(item: Heard) -> bool:

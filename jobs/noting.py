@@ -14,6 +14,7 @@ import structlog
 
 from domain.errors import ConsentLost, Forbidden, Missing, NotAllowed, Refused, TryLater, Unanswered
 from domain.mail import Message
+from domain.matching import MODULES
 from domain.noting import note_of
 from domain.ports import Note
 from jobs import connect, crm_pages, passages, privacy
@@ -66,8 +67,9 @@ def records(services: Services, tenant: Tenant, message: Message) -> list[Record
     found = services.hub.by_email(tenant.id, sorted(message.correspondents))
     contacts = sorted({contact for many in found.values() for contact in many})
     known = []
+    people = [module for module in tenant.matching.order if module in MODULES]
     for contact, places in services.hub.where(tenant.id, contacts).items():
-        for place in crm_pages.likeliest([one for one in places if one.connection == crm.id], tenant.matching.order):
+        for place in crm_pages.likeliest([one for one in places if one.connection == crm.id], people):
             stands = services.effects.standing(
                 tenant.id, _key(services, tenant.id, message, (place.module, place.remote_id))
             )

@@ -60,10 +60,11 @@ def link(services: Services, tie: Tie, batch: list[Effect]) -> None:
         services.effects.claim(tie.tenant, [effect])
         try:
             there = _there(services, tie, story, owed)
+            record = story.record.key if story.record is not None else None
             if not there:  # the CRM's own telephony has not written it yet
                 services.effects.again(tie.tenant, [effect], "activity.waits")
                 continue
-            tied = crm.link_call(there, story.record.key if story.record is not None else None, among[story.kept.id])
+            tied = crm.link_call(there, record, among[story.kept.id], story.beside)
         except (Refused, NotAllowed) as error:
             services.effects.drop(tie.tenant, [effect], error.code)
             continue

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from domain.deal import DEALS
 from domain.errors import ConsentLost, Malformed, NotAllowed, Upstream
-from domain.matching import DEALS, MODULES, MOST_BESIDES, Rules
+from domain.matching import MODULES, MOST_BESIDES, OfSeveral, Rules
 from domain.ports import CrmModule
 from jobs.crm_pages import FURTHER, further
 from jobs.services import Services
@@ -78,6 +79,13 @@ def change(services: Services, tie: Tie, user: User, do: Step, module: str, foun
         for chore in READS:
             services.chores.hurry(user.tenant, chore, tie.id)
         services.ring(user.tenant, "contacts")
+
+
+def decide_of_several(services: Services, user: User, chosen: OfSeveral) -> None:
+    """Say which deal a call belongs to where a customer has several open ones."""
+    rules = replace(services.tenants.get(user.tenant).matching, of_several=chosen)
+    services.tenants.set(user.tenant, matching=rules.as_data())
+    services.ledger.note(user.tenant, "matching.rules", actor=f"user:{user.id}", **rules.as_data())
 
 
 def _changed(rules: Rules, do: Step, module: str, found: There) -> tuple[str, ...]:

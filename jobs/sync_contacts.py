@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from domain.besides import BOOK
 from domain.contact import Gone, Record, keys
+from domain.deal import DEALS
 from domain.errors import Malformed, NotAllowed, Trouble, TryLater, Unanswered
 from domain.matching import MODULES
 from domain.pairs import key_of
@@ -25,7 +26,7 @@ from domain.plan import Key, Link, Step, read_plan, write_plan
 from domain.ports import Crm, CursorLost, in_batches
 from domain.sharing import Sharing
 from integrations.zoho.notifications import read_notification
-from jobs import both_ways, contact_writes, passages, sheet_log
+from jobs import both_ways, contact_writes, deals, passages, sheet_log
 from jobs.outage import postpone
 from jobs.services import Services
 from store.chores import Chore
@@ -63,6 +64,7 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
         gone = (_of(crm, module, crm.people_gone, since) for module in modules)
         told = chain(told, chain.from_iterable(gone))
     counts = take(services, tie, told, complete=since is None, go_on=go_on)
+    deals.read(services, tie, crm)
     services.connections.set_cursor(tie.tenant, tie.id, READING, reading)
     services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
     return counts
@@ -126,6 +128,7 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
         for item in crm.some_people(module, batch)
     ]
     take(services, tie, told, complete=False, go_on=True)  # each of these was named by the CRM itself
+    deals.hear(services, tie, crm, named.get(DEALS, ()))
     with services.db.tenant(tie.tenant) as database:
         Inbox.done(database, tie.tenant, understood)
 

@@ -35,7 +35,14 @@ def region_of(tie: Tie, tenant: Tenant) -> str:
 def places(tie: Tie | None, there: Sequence[Whereabouts]) -> tuple[Place, ...]:
     """Somebody's records in the CRM."""
     return tuple(
-        Place(module=record.module, remote_id=record.remote_id, owner=record.owner, account=record.account)
+        Place(
+            module=record.module,
+            remote_id=record.remote_id,
+            owner=record.owner,
+            account=record.account,
+            open_deal=record.open_deal,
+            changed_at=record.changed_at,
+        )
         for record in there
         if tie is not None and record.connection == tie.id
     )

@@ -137,7 +137,7 @@ def _set_up_zoho(zoho: Controls, base_url: str, books: people.Books) -> None:
     accounts = zoho.post("seed", org="alice", module="Accounts", records=named)["ids"]
     ids = dict(zip(people.COMPANIES, accounts, strict=True))
     contacts = [row | {"Account_Name": {"id": ids[row["Account_Name"]]}} for row in books.contacts]
-    zoho.post("seed", org="alice", module="Contacts", records=contacts)
+    known = zoho.post("seed", org="alice", module="Contacts", records=contacts)["ids"]
     zoho.post("seed", org="alice", module="Leads", records=books.leads)
     zoho.post("seed", org="charlie", module="Contacts", records=_next_door())
     machines = [
@@ -145,6 +145,8 @@ def _set_up_zoho(zoho: Controls, base_url: str, books: people.Books) -> None:
         for place, account in enumerate(accounts[:3], start=1)
     ]
     zoho.post("seed", org="alice", module="Machines", records=machines)
+    deal = {"Deal_Name": "A press and its service", "Stage": "Negotiation/Review", "Contact_Name": {"id": known[0]}}
+    zoho.post("seed", org="alice", module="Deals", records=[deal])
 
 
 def _next_door() -> list[dict[str, Any]]:

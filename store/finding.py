@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from domain import phone
 from domain.besides import side_of
 from domain.contact import LONGEST_PREFIX, Person, fold_email, merge
 from domain.contact import words as words_of
+from domain.deal import DEALS, NOT_THEIR_WORDS, OPEN
 from domain.ports import in_batches
 from store.database import Database, TenantId, among
 from store.tables import connections, contact_keys, contacts, links
@@ -42,6 +44,9 @@ class Whereabouts:
     remote_id: str
     owner: str
     account: str = ""  # the company the record belongs to there
+    open_deal: bool = False  # it is a deal of theirs
+    name: str = ""  # what a deal is called
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +144,7 @@ class Finding:
                 .where(
                     links.c.tenant_id == tenant,
                     among(links.c.contact_id, ids),
-                    links.c.module != "phonebook",
+                    links.c.module.not_in(NOT_THEIR_WORDS),
                 )
             ):
                 side = side_of(row.vendor, row.module)
@@ -183,17 +188,25 @@ class Finding:
                 .order_by(links.c.module, links.c.remote_id)
             ).all()
         for row in rows:
+            deal = row.module in OPEN
             found.setdefault(row.contact_id, []).append(
                 Whereabouts(
                     connection=row.connection_id,
                     vendor=row.vendor,
-                    module=row.module,
+                    module=DEALS if deal else row.module,
                     remote_id=row.remote_id,
                     owner=row.owner,
                     account=row.account,
+                    open_deal=deal,
+                    name=self._mark(row).company if deal else "",
+                    changed_at=row.changed_at,
                 )
             )
         return found
+
+    def _mark(self, row: Any) -> Person:
+        vault = self._vault.of(row.tenant_id)
+        return Person.from_data(vault.open_json("links", row.id, "mark", row.mark) or {})
 
     def behind(self, tenant: TenantId, connection: UUID, module: str, ids: Collection[str]) -> dict[str, UUID]:
         """Which contact each of these records is, as far as we have read them."""
@@ -227,17 +240,19 @@ class Finding:
     def by_module(self, tenant: TenantId, connection: UUID) -> dict[str, tuple[int, int]]:
         """How many records of a side are known in each module, and how many numbers lead to them."""
         mine = (links.c.tenant_id == tenant, links.c.connection_id == connection)
-        people = select(links.c.module, links.c.contact_id).where(*mine).distinct().subquery()
+        own = links.c.module.not_in(OPEN)  # a customer's number leads to the customer
+        people = select(links.c.module, links.c.contact_id).where(*mine, own).distinct().subquery()
         theirs = (contact_keys.c.tenant_id == tenant) & (contact_keys.c.contact_id == people.c.contact_id)
         numbers = (
             select(people.c.module, func.count())
             .join_from(people, contact_keys, theirs & (contact_keys.c.kind == "number"))
             .group_by(people.c.module)
         )
-        records = select(links.c.module, func.count()).where(*mine).group_by(links.c.module)
+        module = case((links.c.module.in_(OPEN), DEALS), else_=links.c.module).label("kept_in")
+        records = select(module, func.count(links.c.remote_id.distinct())).where(*mine).group_by(module)
         with self._db.tenant(tenant) as database:
             leading = {row[0]: row[1] for row in database.execute(numbers)}
-            return {module: (many, leading.get(module, 0)) for module, many in database.execute(records)}
+            return {name: (many, leading.get(name, 0)) for name, many in database.execute(records)}
 
     def _by_key(self, tenant: TenantId, kind: str, values: Sequence[str]) -> dict[str, list[UUID]]:
         vault = self._vault.of(tenant)
@@ -270,7 +285,7 @@ class Finding:
 def of_side(tenant: TenantId, connection: UUID, modules: Collection[str] = ()) -> tuple[ColumnElement[bool], ...]:
     """The links of a side, or of these modules of it."""
     mine = (links.c.tenant_id == tenant, links.c.connection_id == connection)
-    return (*mine, links.c.module.in_(modules)) if modules else mine
+    return (*mine, links.c.module.in_(modules) if modules else links.c.module.not_in(OPEN))
 
 
 def _begins(person: Person, words: Sequence[str]) -> bool:

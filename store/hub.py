@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.besides import side_of
 from domain.contact import Merged, Person, Record, keys, merge, one_person, prefixes
+from domain.deal import NOT_THEIR_WORDS, OPEN
 from domain.pairs import key_of
 from domain.plan import CROWD, Key, Link, Step
 from domain.ports import in_batches
@@ -110,7 +111,11 @@ class Hub(Finding):
 
     def known_keys(self, tenant: TenantId, connection: UUID, *, besides: Collection[str]) -> list[Key]:
         """The records we know of a side in other modules than these."""
-        mine = (links.c.tenant_id == tenant, links.c.connection_id == connection, links.c.module.not_in(besides))
+        mine = (
+            links.c.tenant_id == tenant,
+            links.c.connection_id == connection,
+            links.c.module.not_in({*besides, *OPEN}),
+        )
         with self._db.tenant(tenant) as database:
             rows = database.execute(select(links.c.module, links.c.remote_id).where(*mine))
             return [(row.module, row.remote_id) for row in rows]
@@ -248,7 +253,11 @@ class Hub(Finding):
                     connections,
                     (connections.c.tenant_id == links.c.tenant_id) & (connections.c.id == links.c.connection_id),
                 )
-                .where(links.c.tenant_id == tenant, among(links.c.contact_id, batch), links.c.module != "phonebook")
+                .where(
+                    links.c.tenant_id == tenant,
+                    among(links.c.contact_id, batch),
+                    links.c.module.not_in(NOT_THEIR_WORDS),
+                )
             )
             for row in rows:
                 said[row.contact_id].append((side_of(row.vendor, row.module), _link(vault, row).mark))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from tests.console_desk import Stories, application, post, sign_in
 from tests.zoho_stage import ALICE, BOB
 
 PATH = "/console/settings/order"
-PANEL, DOOR, OTHER = "+34911000007", "+34911000008", "+34911000009"
+PANEL, DOOR, OTHER, EMIL = "+34911000007", "+34911000008", "+34911000009", "+34600333444"
 
 
 @dataclass
@@ -63,6 +64,12 @@ def app(office: Office) -> Flask:
 @pytest.fixture(scope="module")
 def alice(app: Flask, office: Office) -> FlaskClient:
     return sign_in(app, office.services, office.user(ALICE))
+
+
+def crm(office: Office) -> Tie:
+    found = office.services.connections.first(office.tenant, "crm")
+    assert found is not None
+    return found
 
 
 def search(office: Office, *order: str) -> None:
@@ -138,9 +145,7 @@ def test_alice_adds_machines_and_moves_them_up(office: Office, alice: FlaskClien
     for do in ("add", "up", "up", "down"):
         assert 303 == post(alice, PATH, do=do, module="Machines").status_code, do
     assert ("Contacts", "Leads", "Machines", "Accounts") == office.services.tenants.get(office.tenant).matching.order
-    tie = office.services.connections.first(office.tenant, "crm")
-    assert tie is not None
-    assert {"Machines": {"label": "Machines", "tab": "CustomModule1"}} == tie.facts["modules"]
+    assert {"Machines": {"label": "Machines", "tab": "CustomModule1"}} == crm(office).facts["modules"]
     assert 4 == len(office.services.ledger.rows(office.tenant, action="matching.rules"))
 
     for bad in (
@@ -212,8 +217,7 @@ def test_what_is_taken_out_or_deleted_there_is_forgotten(office: Office, alice: 
     machine(office, Panel_Phone=OTHER)
     search(office, *MODULES, "Machines")
     sync(office)
-    tie = office.services.connections.first(office.tenant, "crm")
-    assert tie is not None
+    tie = crm(office)
     assert (1, 1) == office.services.hub.by_module(office.tenant, tie.id)["Machines"]
 
     office.zoho.post("modules/delete", org="alice", module="Machines")
@@ -224,3 +228,67 @@ def test_what_is_taken_out_or_deleted_there_is_forgotten(office: Office, alice: 
 
     assert "Machines" not in office.services.hub.by_module(office.tenant, tie.id)
     assert [] == office.services.hub.who(office.tenant, OTHER)
+
+
+# ---- deals --------------------------------------------------------------------------------------------------------
+
+
+NOW = datetime(2026, 3, 29, 9, tzinfo=UTC)
+CONTACT = Place(module="Contacts", remote_id="1")
+OLD, NEW = (
+    Place(module="Deals", remote_id=f"{n}", open_deal=True, changed_at=NOW + timedelta(hours=n)) for n in (7, 8)
+)
+FIRST = ("Deals", *MODULES)
+
+
+@pytest.mark.parametrize(
+    ("order", "of_several", "places", "record", "beside"),
+    [
+        (FIRST, "none", (CONTACT, OLD), OLD, CONTACT),
+        (FIRST, "none", (CONTACT, OLD, NEW), CONTACT, None),
+        (FIRST, "latest", (CONTACT, OLD, NEW), NEW, CONTACT),
+        ((*MODULES, "Deals"), "latest", (CONTACT, OLD), CONTACT, None),
+        (MODULES, "latest", (OLD,), None, None),
+        (FIRST, "none", (Place(module="Accounts", remote_id="5"), OLD), OLD, None),
+    ],
+)
+def test_the_open_deal_of_a_customer_has_the_call(
+    order: tuple[str, ...], of_several: Any, places: tuple[Place, ...], record: Place | None, beside: Place | None
+) -> None:
+    rules = Rules(order=order, of_several=of_several)
+
+    found = rules.record(places)
+
+    assert (record, beside.key if beside else None) == (found, rules.beside(found, places))
+
+
+def test_a_call_goes_to_the_customers_open_deal(office: Office, alice: FlaskClient) -> None:
+    """With the customer beside it; once it is closed, or nobody looks in deals, to the customer as before."""
+    emil = seed(office, "Contacts", First_Name="Emil", Last_Name="Rowan", Phone=EMIL)
+    won = {"Deal_Name": "Old roof", "Stage": "Closed Won", "Contact_Name": {"id": emil}}
+    seed(office, "Deals", **won)
+    roof = seed(office, "Deals", Deal_Name="New roof", Stage="Negotiation/Review", Contact_Name={"id": emil})
+    search(office, "Deals", *MODULES)
+    sync(office)
+
+    row = called(office, "d1", EMIL)
+    assert (roof, "Deals", emil) == (row["What_Id"]["id"], row["$se_module"], row["Who_Id"]["id"])
+    call = office.call("d1")
+    kept = office.services.calls.get(office.tenant, call)
+    assert kept is not None
+    assert kept.trace is not None
+    assert "Deals" == kept.trace.module
+    assert "(Deal: New roof)" in alice.get(f"/console/calls/{call}").get_data(as_text=True)
+
+    assert 303 == post(alice, f"{PATH}/deals", of_several="latest").status_code
+    assert "latest" == office.services.tenants.get(office.tenant).matching.of_several
+    assert 400 == post(alice, f"{PATH}/deals", of_several="all").status_code
+
+    office.zoho.post("edit", org="alice", module="Deals", id=roof, values={"Stage": "Closed Lost"})
+    sync(office)
+    row = called(office, "d2", EMIL)
+    assert (None, emil) == (row["What_Id"], row["Who_Id"]["id"])
+
+    search(office, *MODULES)
+    sync(office)
+    assert "Deals" not in office.services.hub.by_module(office.tenant, crm(office).id)

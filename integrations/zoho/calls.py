@@ -126,12 +126,18 @@ class Calls:
             return True
         return rewrite(self._client, "Calls", remote_id, (RECORDING, *activity.fields), change)
 
-    def link(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+    def link(
+        self,
+        remote_id: str,
+        record: tuple[str, str] | None,
+        among: Collection[tuple[str, str]],
+        beside: tuple[str, str] | None = None,
+    ) -> bool:
         """Tie a row to another record and change nothing else; False when a person has tied it to something of theirs.
 
         Only what points at nothing, or at one of `among`, is moved: a deal somebody put there stays.
         """
-        return tie(self._client, "Calls", remote_id, record, among)
+        return tie(self._client, "Calls", remote_id, record, among, beside)
 
     def correct(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
         """Write these parts of a row anew, whoever wrote it; no workflow runs. Repeatable."""
@@ -197,7 +203,7 @@ def as_row(activity: Activity, status_field: str = STATUS) -> Body:
         row["Owner"] = {"id": activity.owner}
     if 0 < len(activity.recording_url) <= URL_LENGTH:
         row[RECORDING] = activity.recording_url
-    return row | belongs_to(activity.record) | dict(activity.fields)
+    return row | belongs_to(activity.record, activity.beside) | dict(activity.fields)
 
 
 def _is_ours(there: Any, wrote: Sequence[Any]) -> bool:

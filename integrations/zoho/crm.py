@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.contact import Gone, Record
+from domain.deal import Deal
 from domain.errors import NotAllowed, Refused, TryLater
 from domain.mapping import CrmField
 from domain.ports import (
@@ -30,11 +31,13 @@ from integrations.zoho.calls import Calls
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
 from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
+from integrations.zoho.deals import Deals
 from integrations.zoho.fields import call_fields, person_fields
 from integrations.zoho.leads import Leads
+from integrations.zoho.listing import PAGE
 from integrations.zoho.modules import Modules
 from integrations.zoho.notes import Notes
-from integrations.zoho.people import MODULES, PAGE, SPARE, People
+from integrations.zoho.people import MODULES, SPARE, People
 from integrations.zoho.tasks import Tasks
 from integrations.zoho.texts import Texts
 from integrations.zoho.writing import ZohoPeopleWriter
@@ -65,6 +68,7 @@ class ZohoCrm:
         self._now = now
         self._people = People(client, region, besides)
         self._modules = Modules(client)
+        self._deals = Deals(client)
         self._leads = Leads(client)
         self._calls = Calls(client)
         self._tasks = Tasks(client)
@@ -121,6 +125,18 @@ class ZohoCrm:
     def further_modules(self) -> list[CrmModule]:
         """Deals and the modules the organisation made, with their phone columns. Raises NotAllowed."""
         return self._modules.further()
+
+    def deals(self, since: datetime | None = None) -> Iterator[Deal]:
+        """Yield the deals that changed since then, or all of them. Raises NotAllowed."""
+        return self._deals.changed(since)
+
+    def deals_gone(self, since: datetime) -> Iterator[str]:
+        """Yield the ids of deals that were deleted since then."""
+        return self._deals.gone(since)
+
+    def some_deals(self, ids: Sequence[str]) -> Iterator[Deal]:
+        """Re-read the deals a notification named."""
+        return self._deals.some(ids)
 
     def find_people(self, number: str) -> list[tuple[str, str]]:
         """Find who has this number there, as of now: (module, remote id), contacts first."""
@@ -186,9 +202,15 @@ class ZohoCrm:
         """Say in an activity what was said since, as `amend_call` does."""
         return self._texts.amend(remote_id, thread, said=said)
 
-    def link_call(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+    def link_call(
+        self,
+        remote_id: str,
+        record: tuple[str, str] | None,
+        among: Collection[tuple[str, str]],
+        beside: tuple[str, str] | None = None,
+    ) -> bool:
         """Tie an activity to another record; False when a person has tied it to something else."""
-        return self._calls.link(remote_id, record, among)
+        return self._calls.link(remote_id, record, among, beside)
 
     def link_texts(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
         """Tie a conversation's activity to another record, as `link_call` does."""

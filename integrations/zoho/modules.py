@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.matching import DEALS, MODULE_NAME
+from domain.deal import DEALS
+from domain.matching import MODULE_NAME
 from domain.ports import CrmModule
 from integrations.zoho.client import CRM, Body, ZohoClient, rows_of
 from integrations.zoho.columns import LABEL_CHARACTERS, OwnColumns

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from domain.contact import Gone, Line, Person, Record
 from domain.errors import Refused
 from domain.ports import in_batches
-from integrations.zoho.client import CRM, Body, ZohoClient, info_of, rows_of
+from integrations.zoho.client import CRM, Body, ZohoClient, rows_of
 from integrations.zoho.columns import NO_MODULE, OwnColumns
+from integrations.zoho.listing import changed, deleted
 
-OVERLAP = timedelta(seconds=120)  # changes may appear a little after the time they carry
-PAGE = 200
 IDS = 100
-TOO_FAR = frozenset(  # 100,000 rows by page token, 2,000 by page number, and a token lives a day
-    {"zoho.pagination_limit_exceeded", "zoho.discrete_pagination_limit_exceeded", "zoho.expired_value"}
-)
+EVER = datetime.min.replace(tzinfo=UTC)  # whatever became of a row since
 
 LINES: Mapping[str, str] = {
     "Phone": "work",
@@ -75,29 +73,17 @@ class People:
         """Yield what changed since then, or everything."""
         if not self._is_there(module):
             return
-        before: set[tuple[str, str]] = set()
-        start = since - OVERLAP if since else None
-        while True:
-            newest = ""
-            try:
-                for page in self._pages(module, start):
-                    for row in page:
-                        newest = str(row.get("Modified_Time") or newest)
-                        told = self.read(module, row)
-                        if isinstance(told, Gone):
-                            self._left[told.remote_id] = told
-                        elif (told.remote_id, told.etag) not in before:  # a page may begin with the last one's end
-                            yield told
-                    before = {(str(row.get("id")), str(row.get("Modified_Time"))) for row in page}
-                return
-            except Refused as error:
-                # This is as far as one listing goes; the next one starts where it ended.
-                further = datetime.fromisoformat(newest) - timedelta(seconds=1) if newest else None
-                if error.code == NO_MODULE and module in self._besides:
-                    return
-                if error.code not in TOO_FAR or further is None or (start and further <= start):
-                    raise
-                start = further
+        asked = partial(self._listing, module)
+        try:
+            for row in changed(self._client, module, asked, since):
+                told = self.read(module, row)
+                if isinstance(told, Gone):
+                    self._left[told.remote_id] = told
+                else:
+                    yield told
+        except Refused as error:
+            if error.code != NO_MODULE or module not in self._besides:
+                raise
 
     def gone(self, module: str, since: datetime | None) -> Iterator[Gone]:
         """Yield what was deleted since then, and what `changed` has met that nobody has to know any more (`read`)."""
@@ -106,16 +92,12 @@ class People:
                 yield self._left.pop(gone.remote_id)
         if not self._is_there(module):
             return
-        start = since - OVERLAP if since else None
-        params = {"type": "all", "per_page": str(PAGE)}
-        number = 1
-        while True:
-            answer = self._client.read(f"{CRM}/{module}/deleted", {**params, "page": str(number)}, since=start)
-            for row in rows_of(answer, "data"):
-                yield Gone(module=module, remote_id=str(row.get("id")))
-            if not answer or not info_of(answer).get("more_records"):
-                return
-            number += 1
+        try:
+            for remote_id in deleted(self._client, module, since):
+                yield Gone(module=module, remote_id=remote_id)
+        except Refused as error:
+            if error.code != NO_MODULE or module not in self._besides:
+                raise
 
     def some(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
         """Read these records again; one that is not there any more is Gone."""
@@ -128,24 +110,8 @@ class People:
         """The rows with these ids as Zoho keeps them, at most a hundred; one that is not there is left out."""
         if not self._is_there(module):
             return {}
-        params = self._listing(module, converted=True) | {"ids": ",".join(ids)}
+        params = self._listing(module, EVER) | {"ids": ",".join(ids)}
         return {str(row.get("id")): row for row in rows_of(self._client.read(f"{CRM}/{module}", params), "data")}
-
-    def _pages(self, module: str, start: datetime | None) -> Iterator[list[Body]]:
-        """Yield page after page. A page token keeps its place while people edit; a page number would not."""
-        order = {"sort_by": "Modified_Time", "sort_order": "asc", "per_page": str(PAGE)}
-        params = self._listing(module, converted=start is not None) | order
-        place: dict[str, str] = {}
-        number = 1
-        while True:
-            answer = self._client.read(f"{CRM}/{module}", params | place, since=start)
-            yield rows_of(answer, "data")
-            info = info_of(answer or {})
-            if not info.get("more_records"):
-                return
-            number += 1
-            token = info.get("next_page_token")
-            place = {"page_token": str(token)} if token else {"page": str(number)}
 
     def read(self, module: str, row: Body) -> Record | Gone:
         """Understand one row. A converted lead lives on as a contact, so as a lead it is gone.
@@ -185,12 +151,12 @@ class People:
             changed_at=_moment(row.get("Modified_Time")),
         )
 
-    def _listing(self, module: str, *, converted: bool) -> dict[str, str]:
+    def _listing(self, module: str, since: datetime | None) -> dict[str, str]:
         """What a listing asks for; converted leads stay out of it unless it is to show what became of them."""
         own = self.own(module)
         standard = FIELDS.get(module) or (*filter(None, (self._own.title(module),)), *RECORD)
         params = {"fields": ",".join((*standard, *own))}
-        return params | {"converted": "both"} if converted and module == "Leads" else params
+        return params | {"converted": "both"} if since is not None and module == "Leads" else params
 
 
 def _text(value: Any) -> str:

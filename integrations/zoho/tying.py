@@ -12,17 +12,24 @@ TIES = ("Who_Id", "What_Id")  # to a contact, to anything else
 Key = tuple[str, str]
 
 
-def belongs_to(record: Key | None) -> Body:
-    """Tie an activity to a record: a contact is its Who, anything else its What."""
+def belongs_to(record: Key | None, beside: Key | None = None) -> Body:
+    """Tie an activity to a record: a contact is its Who, anything else its What. `beside`: whose deal it is."""
     if record is None:
         return {}
     module, remote_id = record
     if module == "Contacts":
         return {"Who_Id": {"id": remote_id}}
-    return {"What_Id": {"id": remote_id}, "$se_module": module}
+    return {"What_Id": {"id": remote_id}, "$se_module": module} | belongs_to(beside)
 
 
-def tie(client: ZohoClient, module: str, remote_id: str, record: Key | None, among: Collection[Key]) -> bool:
+def tie(
+    client: ZohoClient,
+    module: str,
+    remote_id: str,
+    record: Key | None,
+    among: Collection[Key],
+    beside: Key | None = None,
+) -> bool:
     """Tie a row to another record and change nothing else; False when a person has tied it to something of theirs.
 
     Only what points at nothing, or at one of `among`, is moved: a deal somebody put there stays. No workflow runs.
@@ -31,8 +38,8 @@ def tie(client: ZohoClient, module: str, remote_id: str, record: Key | None, amo
     if not rows:
         raise refusal(GONE)
     row = rows[0]
-    wanted = belongs_to(record)
-    ours = {known for _, known in among} | {record[1] if record else "", ""}
+    wanted = belongs_to(record, beside)
+    ours = {known for _, known in among} | {key[1] for key in (record, beside) if key} | {""}
     theirs = [name for name in TIES if _id(row.get(name)) not in ours]
     if "Who_Id" in theirs or (theirs and "What_Id" in wanted):
         return False

@@ -17,7 +17,8 @@ from domain.contact import Person, Record
 from domain.errors import Refused, TryLater, Unanswered, Upstream
 from domain.telling import MANY, Change, Field, Limits, Told, look, said, same_newcomer
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal
-from integrations.zoho.people import PAGE, People
+from integrations.zoho.listing import PAGE
+from integrations.zoho.people import People
 from integrations.zoho.rows import COLUMNS, TAKES, draw
 
 BATCH = 100
