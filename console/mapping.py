@@ -25,7 +25,12 @@ bp = Blueprint("mapping", __name__, url_prefix="/console/settings/fields")
 EMPTY_ROWS = 3  # to write more into; the next look at it brings new ones
 QUEUE_CHARACTERS = 80
 LISTS = ("field", "template", "queue")
-TABS = {"": "Calls", "Contacts": "New contacts", "Leads": "New leads"}  # by the CRM's module; calls have their own page
+TABS = {  # by the CRM's module, or the end of their page's address; calls have the page itself
+    "": "Calls",
+    "Contacts": "New contacts",
+    "Leads": "New leads",
+    "records": "Records of calls",
+}
 
 
 def _column(most: int) -> fields.List[str]:

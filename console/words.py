@@ -88,6 +88,7 @@ EFFECTS = {
     "activity.link": "Tie the call in Zoho to the right record",
     "match.apply": "Follow what was said about a number",
     "lead.create": "Make a lead in Zoho",
+    "record.create": "Make the record of a call in Zoho",
     "activity.correct": "Correct the call in Zoho",
     "text.send": "Send a text message",
     "chat.news": "Tell a missed call in Google Chat",

@@ -24,6 +24,8 @@ KINDS = TEXTS | SHAPES.keys() | NUMBERS | MOMENTS | {"picklist", "boolean"}
 FITTING = {"email": ("agent_email",), "website": ("recording",), "phone": ("number", "line", "extension")}
 TRUE, FALSE = frozenset({"yes", "true"}), frozenset({"no", "false"})
 LINES = re.compile(r"\s*[\r\n]+\s*")
+DIGITS, LETTERS = re.compile(r"[^0-9]"), re.compile(r"[^\W\d_]")
+SHORTEST_LINE = 3  # digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class CrmField:
     mandatory: bool = False
     writable: bool = True
     ours: bool = False  # we write it already
+    points_to: str = ""  # the module a look-up leads to
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> CrmField:
@@ -61,7 +64,8 @@ class CrmField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a field gets; `queue`: only of calls in that queue, and then an empty template means nothing at all."""
+    """What a field gets; `queue`: only of calls in that queue, or on that line of ours, and then an empty template
+    means nothing at all."""
 
     field: CrmField
     template: str
@@ -96,14 +100,13 @@ class FieldMap:
     rules: tuple[Rule, ...] = ()
     on: bool = False
 
-    def of(self, queue: str) -> Iterator[Rule]:
-        """The rules for a call in that queue, each field once."""
+    def of(self, queue: str, line: str = "") -> Iterator[Rule]:
+        """The rules for a call in that queue and on that line, each field once."""
         chosen: dict[str, Rule] = {}
         for rule in self.rules:
             if not rule.queue:
                 chosen.setdefault(rule.field.name, rule)
-        own = queue.casefold()
-        chosen |= {rule.field.name: rule for rule in self.rules if rule.queue and rule.queue.casefold() == own}
+        chosen |= {rule.field.name: rule for rule in self.rules if rule.queue and holds(rule.queue, queue, line)}
         return (rule for rule in chosen.values() if rule.template.strip())
 
     def as_data(self) -> dict[str, Any]:
@@ -119,6 +122,13 @@ class FieldMap:
             for one in (data or {}).get("rules", ())
         ]
         return cls(rules=tuple(rules), on=bool((data or {}).get("on")))
+
+
+def holds(wanted: str, queue: str, line: str) -> bool:
+    """Say whether a call is in the queue that is wanted, or on the line."""
+    digits = DIGITS.sub("", wanted)
+    same_line = len(digits) >= SHORTEST_LINE and not LETTERS.search(wanted) and digits == DIGITS.sub("", line)
+    return same_line or wanted.casefold() == queue.casefold()
 
 
 # ---- can it work? -------------------------------------------------------------------------------------------------
@@ -232,11 +242,13 @@ def _otherwise(target: CrmField, slot: Slot) -> str:
 # ---- what the fields come to --------------------------------------------------------------------------------------
 
 
-def fill(mapping: FieldMap, queue: str, values: Mapping[str, Value], zone: tzinfo, topic: Topic = CALLS) -> Filled:
+def fill(
+    mapping: FieldMap, queue: str, values: Mapping[str, Value], zone: tzinfo, topic: Topic = CALLS, line: str = ""
+) -> Filled:
     """Fill the fields; one that comes out empty, or as something its field cannot hold, is left out."""
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
-    for rule in mapping.of(queue):
+    for rule in mapping.of(queue, line):
         made = template.read(rule.template, topic.names)
         if isinstance(made, str):
             problems[rule.field.name] = made

@@ -364,6 +364,16 @@ Part = Literal["person", "course", "owner"]  # whom a call was with; how it went
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """A call as a record of a further module. `marker` finds it again; `links`: look-ups to other records' ids."""
+
+    marker: str
+    owner: str = ""  # CrmUser.remote_id
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrmModule:
     """A module beside those of people and companies. `tab`: what it is called in a page's address there."""
 
@@ -406,6 +416,18 @@ class Crm(Protocol):
 
     def some_deals(self, ids: Sequence[str]) -> Iterator[Deal]:
         """Re-read the deals a notification named; one that is gone is left out."""
+
+    def record_fields(self, module: str) -> list[CrmField]:
+        """What fields a record of a further module has there. Raises NotAllowed."""
+
+    def create_records(self, module: str, marker: str, records: Sequence[CallRecord]) -> list[Written]:
+        """Create a record for each call, at most 100, answers in the same order; a field it refuses is left out.
+
+        `marker`: the field that holds the call's id. Raises Unanswered when nobody knows.
+        """
+
+    def find_records(self, module: str, marker: str, ids: Collection[str]) -> Mapping[str, str]:
+        """Return the ids of those records that are there already, by call."""
 
     def find_people(self, number: str) -> list[tuple[str, str]]:
         """Find who has this number there, as of now: (module, remote id), contacts first."""

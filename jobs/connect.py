@@ -27,6 +27,7 @@ from jobs import (
     besides,
     busy,
     buttons,
+    call_records,
     country,
     google_accounts,
     numbers,
@@ -372,7 +373,8 @@ def features(services: Services, tenant: TenantId, tie: Tie) -> list[Standing]:
     every = standing(services.providers[tie.vendor].features, grant.scopes if grant is not None else ())
     named = {WRITING} if Sharing.from_facts(tie.facts).writes else set()
     if tie.kind == "crm":
-        named |= search_order.needed(services.tenants.get(tenant))
+        ours = services.tenants.get(tenant)
+        named |= search_order.needed(ours) | call_records.needed(ours)
     return [item for item in every if item.on or not item.feature.by_name or item.feature.slug in named]
 
 

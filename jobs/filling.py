@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from domain import mapping, phone
+from domain.call import Call
 from domain.errors import FieldRefused
 from domain.mapping import Filled
 from domain.ports import Activity
@@ -33,20 +34,25 @@ REMEMBERED = 3  # values that may stand in a field
 
 def filled(story: Story, link: str) -> Filled:
     """What the tenant's mapping makes of a call. `link`: to its recording."""
-    return mapping.fill(story.fields, story.kept.call.queue, values(story, link), ZoneInfo(story.zone))
+    call, zone = story.kept.call, ZoneInfo(story.zone)
+    return mapping.fill(story.fields, call.queue, values(story, link), zone, line=line_of(call))
+
+
+def line_of(call: Call) -> str:
+    """The number of ours a call came in on or went out from."""
+    return call.callee if call.direction == "inbound" else call.caller
 
 
 def values(story: Story, link: str) -> dict[str, Value]:
     """What each name of `domain.template` says of a call."""
     call, remark = story.kept.call, story.kept.remark
-    inbound = call.direction == "inbound"
     number = phone.shown(story.kept.e164 or call.customer)
     name = story.contact.person.name if story.contact is not None else ""
     waited = call.answered_at - call.started_at if call.answered_at is not None else None
     return {
         "caller": name or ("A hidden number" if story.kept.match == "hidden" else number) or "Somebody",
         "number": story.kept.e164 or call.customer,
-        "line": call.callee if inbound else call.caller,
+        "line": line_of(call),
         "direction": DIRECTIONS[call.direction],
         "result": RESULTS[call.outcome or "failed"],
         "queue": call.queue,

@@ -25,6 +25,7 @@ from domain.matching import MODULES, Trace
 from jobs import (
     activities,
     amending,
+    call_records,
     chat_news,
     choosing,
     correcting,
@@ -47,7 +48,7 @@ from store.connections import Tie
 from store.database import TenantId
 from store.effects import Effect
 from store.inbox import Delivery, Inbox
-from store.owed import ACTIVITIES
+from store.owed import ACTIVITIES, RECORD
 from store.sieve import NO_CUSTOMER
 from store.tenants import Tenant, User
 
@@ -204,18 +205,20 @@ def _owe(
 ) -> None:
     """Write down what these calls make us owe: a card while one lives, one activity once it is over."""
     writers: dict[UUID, Literal["bridge", "records"]] = {}
-    shared = []
+    shared, over = [], []
     for item in heard:
         if item.match in NO_CUSTOMER or item.writer:
             continue
         if item.call.state == "ended":
             bridged = tenant.call_writer == "bridge" and item.user is not None and not _by_hand(item)
             item.writer = writers[item.id] = "bridge" if bridged else "records"
+            over.append(item)
             if bridged and item.trace is not None and _zoho_may_not_know(item.trace):
                 shared.append(item.id)
         elif tenant.call_writer == "bridge":
             pops.plan(services, database, tenant, crm, item, people, since.get(item.call.ref))
     services.effects.plan_activities(database, tenant.id, crm.id, writers)
+    call_records.plan(services, database, tenant, crm.id, over)
     for call in shared:
         relink.owe(services, database, tenant.id, crm.id, call, "shared")
 
@@ -250,7 +253,8 @@ def _turn(kind: str) -> int:
         return 0
     if kind == chat_news.KIND:
         return 4
-    return 2 if kind in ACTIVITIES else 3 if kind.startswith("task.") or kind in ("activity.link", retying.LINK) else 1
+    late = kind.startswith("task.") or kind in ("activity.link", retying.LINK, RECORD)
+    return 2 if kind in ACTIVITIES else 3 if late else 1
 
 
 # ---- acting -----------------------------------------------------------------------------------------------------
@@ -275,6 +279,7 @@ def act(services: Services, tenant: TenantId) -> int:
         "activity.link": relink.link,
         "match.apply": choosing.apply,
         "lead.create": leads.create,
+        RECORD: call_records.create,
         "activity.correct": correcting.correct,
         "dial": dialling.dial,
         "control": steering.steer,

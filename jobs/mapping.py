@@ -85,6 +85,6 @@ def _sample(story: activities.Story, chosen: FieldMap, links: Mapping[Any, str])
     found = filling.filled(replace(story, fields=chosen), link)
     rows = [
         (rule.field, found.values.get(rule.field.name), found.problems.get(rule.field.name, ""))
-        for rule in chosen.of(story.kept.call.queue)
+        for rule in chosen.of(story.kept.call.queue, filling.line_of(story.kept.call))
     ]
     return Sample(kept=story.kept, subject=activities.activity_of(story, link).subject, rows=rows)

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from store.database import TenantId, among, pairs
 from store.inbox import Lane
-from store.owed import ACTIVITIES, LATER, OVER, TEXTS, UPDATE, WAITING, Standing
+from store.owed import ACTIVITIES, LATER, OVER, RECORD, TEXTS, UPDATE, WAITING, Standing
 from store.tables import effects
 
 ATTEMPTS = 12  # with the waits below: about a day
@@ -353,7 +353,7 @@ class Effects(Standing):
                 .where(
                     effects.c.tenant_id == tenant,
                     effects.c.call_id.is_not(None) if call is None else effects.c.call_id == call,
-                    effects.c.kind.in_((*ACTIVITIES, *LATER)),
+                    effects.c.kind.in_((*ACTIVITIES, *LATER, RECORD)),
                     effects.c.state == "dead",
                 )
                 .values(state="unknown", reason="retried", attempts=0, next_at=func.now(), done_at=None)

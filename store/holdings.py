@@ -335,7 +335,7 @@ HOLDINGS: tuple[Holding, ...] = (
         name="tenant",
         purpose="Call the organisation by its name, and fill fields of its calls and new contacts as it chose.",
         basis="contract",
-        what=("tenants.name", "tenants.fields", "tenants.newcomers"),
+        what=("tenants.name", "tenants.fields", "tenants.newcomers", "tenants.call_records"),
         clock="",
         keep="tenant",
     ),

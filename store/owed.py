@@ -21,6 +21,7 @@ ACTIVITIES = ("activity.bridge", "activity.record")  # the two who may write a c
 UPDATE = "activity.update"  # what an activity is told later: more of the call,
 CORRECT = "activity.correct"  # ... what somebody put right by hand, and whose it is
 LATER = (UPDATE, CORRECT, "activity.link")
+RECORD = "record.create"  # a call's record in a further module
 OVER = ("done", "dropped", "dead")  # how an effect can have ended
 TEXTS = "text.log"  # a conversation's day: written once, then added to
 WAITING = ("due", "claimed", "unknown")

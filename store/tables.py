@@ -166,6 +166,7 @@ tenants = Table(
     _facts("barring"),  # how long prefixes in `set_apart` are, what becomes of hidden callers (domain.barring.Barring)
     _sealed("fields"),  # what goes into which field of an activity, as people wrote it (domain.mapping.FieldMap)
     _sealed("newcomers"),  # the same for new people in the CRM, by module
+    _sealed("call_records"),  # the same for the record of a call in a further module (domain.call_record.RecordMap)
     _when("created_at", nullable=False),
 )
 

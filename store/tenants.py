@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain import matching
 from domain.barring import Barring
+from domain.call_record import RecordMap
 from domain.contact import fold_email
 from domain.dial_plan import DialPlan
 from domain.errors import Missing
@@ -57,6 +58,7 @@ class Tenant:
     own_accounts: OwnAccounts
     fields: FieldMap
     newcomers: Mapping[str, FieldMap]  # by the CRM's module
+    records: RecordMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,9 @@ class Tenants:
             own_accounts=OwnAccounts.from_data(row.own_accounts),
             fields=FieldMap.from_data(self._vault.of(tenant).open_json("tenants", tenant, "fields", row.fields)),
             newcomers=self._newcomers(tenant, row.newcomers),
+            records=RecordMap.from_data(
+                self._vault.of(tenant).open_json("tenants", tenant, "call_records", row.call_records)
+            ),
         )
 
     def set(self, tenant: TenantId, **values: Any) -> None:
@@ -144,6 +149,11 @@ class Tenants:
         data = {name: one.as_data() for name, one in {**known, module: chosen}.items()}
         sealed = self._vault.of(tenant).seal_json("tenants", tenant, "newcomers", data)
         database.execute(update(tenants).where(tenants.c.id == tenant).values(newcomers=sealed))
+
+    def map_records(self, database: Connection, tenant: TenantId, chosen: RecordMap) -> None:
+        """Keep what a record of a call gets, in the caller's transaction."""
+        sealed = self._vault.of(tenant).seal_json("tenants", tenant, "call_records", chosen.as_data())
+        database.execute(update(tenants).where(tenants.c.id == tenant).values(call_records=sealed))
 
     def _newcomers(self, tenant: TenantId, sealed: bytes | None) -> dict[str, FieldMap]:
         data = self._vault.of(tenant).open_json("tenants", tenant, "newcomers", sealed) or {}

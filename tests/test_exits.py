@@ -34,6 +34,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/both_ways.py": {"zoho"},  # asks how much one request takes
     "jobs/busy.py": {"google"},  # times only, and nothing of ours
     "jobs/buttons.py": {"zoho"},  # registers buttons
+    "jobs/call_records.py": {"zoho"},  # a call's record, from what `jobs/activities.py` let out
     "jobs/chat_news.py": {"google"},  # a user's own conversation with the app
     "jobs/connect.py": {"http", "zoho"},  # who consented; the end of a connection
     "jobs/contact_writes.py": {"zoho"},

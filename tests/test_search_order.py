@@ -20,12 +20,13 @@ from jobs.services import Services
 from store.connections import Tie
 from store.embedded import Postgres
 from tests import zoho_stage
-from tests.calls_office import RECORDS, Office, Row, opened, tools
+from tests.calls_office import BRIDGE, Office, Row, opened, tools
 from tests.console_desk import Stories, application, post, sign_in
 from tests.zoho_stage import ALICE, BOB
 
 PATH = "/console/settings/order"
-PANEL, DOOR, OTHER, EMIL = "+34911000007", "+34911000008", "+34911000009", "+34600333444"
+PANEL, DOOR, OTHER = "+34911000007", "+34911000008", "+34911000009"
+EMIL, BRIDGED = "+34600333444", "+34911000010"
 
 
 @dataclass
@@ -50,8 +51,9 @@ def services(db_urls: Postgres, work_url: str, mail_url: str, zoho: zoho_stage.S
 
 @pytest.fixture(scope="module")
 def office(services: Services, zoho: zoho_stage.Stage) -> Iterator[Office]:
-    features = (*RECORDS, "contacts", "accounts", "notifications", "deals", "own-modules")
+    features = (*BRIDGE, "contacts", "accounts", "notifications", "deals", "own-modules")
     with opened(services, zoho, features) as made:
+        services.tenants.set(made.tenant, call_writer="records")
         yield made
 
 
@@ -212,24 +214,6 @@ def test_a_machine_calls_and_its_record_has_the_call(office: Office) -> None:
     assert None is called(office, "m4", DOOR)["What_Id"]
 
 
-def test_what_is_taken_out_or_deleted_there_is_forgotten(office: Office, alice: FlaskClient) -> None:
-    """A module that vanished says so on the page; taken out, nothing of it is known."""
-    machine(office, Panel_Phone=OTHER)
-    search(office, *MODULES, "Machines")
-    sync(office)
-    tie = crm(office)
-    assert (1, 1) == office.services.hub.by_module(office.tenant, tie.id)["Machines"]
-
-    office.zoho.post("modules/delete", org="alice", module="Machines")
-    assert "Zoho has no such module any more" in alice.get(PATH).get_data(as_text=True)
-    sync(office)
-    assert 303 == post(alice, PATH, do="drop", module="Machines").status_code
-    sync(office)
-
-    assert "Machines" not in office.services.hub.by_module(office.tenant, tie.id)
-    assert [] == office.services.hub.who(office.tenant, OTHER)
-
-
 # ---- deals --------------------------------------------------------------------------------------------------------
 
 
@@ -292,3 +276,38 @@ def test_a_call_goes_to_the_customers_open_deal(office: Office, alice: FlaskClie
     search(office, *MODULES)
     sync(office)
     assert "Deals" not in office.services.hub.by_module(office.tenant, crm(office).id)
+
+
+def test_what_phonebridge_cannot_know_is_tied_by_us(services: Services, office: Office) -> None:
+    """Zoho's own telephony knows people by their numbers, and no machines."""
+    press = machine(office, Panel_Phone=BRIDGED)
+    search(office, *MODULES, "Machines")
+    sync(office)
+    services.tenants.set(office.tenant, call_writer="bridge")
+
+    office.hear(*office.spoken("p1", 0, caller=BRIDGED))
+    office.work()
+
+    (row,) = [row for row in office.rows("Calls") if row["CTI_Entry"]]
+    assert (press, "Machines") == (row["What_Id"]["id"], row["$se_module"])
+
+
+# ---- what is no more -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_taken_out_or_deleted_there_is_forgotten(office: Office, alice: FlaskClient) -> None:
+    """A module that vanished says so on the page; taken out, nothing of it is known."""
+    machine(office, Panel_Phone=OTHER)
+    search(office, *MODULES, "Machines")
+    sync(office)
+    tie = crm(office)
+    assert (2, 2) == office.services.hub.by_module(office.tenant, tie.id)["Machines"]
+
+    office.zoho.post("modules/delete", org="alice", module="Machines")
+    assert "Zoho has no such module any more" in alice.get(PATH).get_data(as_text=True)
+    sync(office)
+    assert 303 == post(alice, PATH, do="drop", module="Machines").status_code
+    sync(office)
+
+    assert "Machines" not in office.services.hub.by_module(office.tenant, tie.id)
+    assert [] == office.services.hub.who(office.tenant, OTHER)

@@ -13,6 +13,7 @@ from domain.errors import NotAllowed, Refused, TryLater
 from domain.mapping import CrmField
 from domain.ports import (
     Activity,
+    CallRecord,
     CrmModule,
     CrmUser,
     Http,
@@ -32,12 +33,13 @@ from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, ro
 from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
 from integrations.zoho.deals import Deals
-from integrations.zoho.fields import call_fields, person_fields
+from integrations.zoho.fields import call_fields, person_fields, record_fields
 from integrations.zoho.leads import Leads
 from integrations.zoho.listing import PAGE
 from integrations.zoho.modules import Modules
 from integrations.zoho.notes import Notes
 from integrations.zoho.people import MODULES, SPARE, People
+from integrations.zoho.records import Records
 from integrations.zoho.tasks import Tasks
 from integrations.zoho.texts import Texts
 from integrations.zoho.writing import ZohoPeopleWriter
@@ -69,6 +71,7 @@ class ZohoCrm:
         self._people = People(client, region, besides)
         self._modules = Modules(client)
         self._deals = Deals(client)
+        self._records = Records(client)
         self._leads = Leads(client)
         self._calls = Calls(client)
         self._tasks = Tasks(client)
@@ -137,6 +140,18 @@ class ZohoCrm:
     def some_deals(self, ids: Sequence[str]) -> Iterator[Deal]:
         """Re-read the deals a notification named."""
         return self._deals.some(ids)
+
+    def record_fields(self, module: str) -> list[CrmField]:
+        """What fields a record of a further module has, and which it demands. Raises NotAllowed."""
+        return record_fields(self._client, module)
+
+    def create_records(self, module: str, marker: str, records: Sequence[CallRecord]) -> list[Written]:
+        """Create a record for each call, at most 100, answers in the same order. Raises Unanswered."""
+        return self._records.create(module, marker, records)
+
+    def find_records(self, module: str, marker: str, ids: Collection[str]) -> Mapping[str, str]:
+        """Return the ids of the records of these calls that are there already, by call."""
+        return self._records.find(module, marker, ids)
 
     def find_people(self, number: str) -> list[tuple[str, str]]:
         """Find who has this number there, as of now: (module, remote id), contacts first."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.errors import NotAllowed, Refused
 from domain.mapping import CrmField
+from domain.matching import MODULE_NAME
 from integrations.zoho.client import CRM, Body, ZohoClient, rows_of
 from integrations.zoho.rows import COLUMNS
 
@@ -34,6 +35,7 @@ OURS: Mapping[str, frozenset[str]] = {
     # a lead is made of a call, of a name, a number and the company an agent may have typed
     "Leads": COLUMNS - {"Company", "Designation"} | {"Owner"},
 }
+OF_RECORDS = frozenset({"Owner"})  # whose call it was
 ASKED = frozenset({("Calls", "Subject"), ("Leads", "Company")})  # there is one of ours, or an agent is asked for it
 
 
@@ -44,6 +46,11 @@ def call_fields(client: ZohoClient) -> list[CrmField]:
 
 def person_fields(client: ZohoClient, module: str) -> list[CrmField]:
     """The same of somebody new in Contacts or Leads."""
+    return _fields(client, module)
+
+
+def record_fields(client: ZohoClient, module: str) -> list[CrmField]:
+    """The same of a record in a module of the organisation's own, or of a deal."""
     return _fields(client, module)
 
 
@@ -80,8 +87,17 @@ def _field(told: Body, module: str, demanded: bool) -> CrmField:
         choices=tuple(str(one["actual_value"]) for one in picks if one.get("actual_value")),
         mandatory=(module, name) not in ASKED and (demanded or told.get("system_mandatory") is True),
         writable=creates is not False and told.get("read_only") is not True,
-        ours=name in OURS[module],
+        ours=name in OURS.get(module, OF_RECORDS),
+        points_to=_target(told),
     )
+
+
+def _target(told: Body) -> str:
+    """The module a look-up leads to; newer answers name it in an object, older ones as a word."""
+    lookup = told.get("lookup")
+    module = lookup.get("module") if isinstance(lookup, dict) else None
+    name = module.get("api_name") if isinstance(module, dict) else module
+    return name if isinstance(name, str) and MODULE_NAME.fullmatch(name) else ""
 
 
 def _dicts(value: Any) -> Iterable[dict[str, Any]]:

@@ -86,6 +86,30 @@ FEATURES = (
         by_name=True,
     ),
     Feature(
+        slug="own-records",
+        title="Write a record for each call",
+        purpose="Make one record for each call in the module you choose, beside its activity, and look whether it is"
+        " there before it is made again.",
+        scopes=ORGANISATION
+        | {"ZohoCRM.coql.READ", "ZohoCRM.modules.custom.CREATE"}
+        | {f"ZohoCRM.{name}.READ" for name in ("modules.custom", "settings.modules", "settings.fields")},
+        without="Calls make no records in modules of your own.",
+        optional=True,
+        by_name=True,
+    ),
+    Feature(
+        slug="deal-records",
+        title="Write a deal for each call",
+        purpose="Make one deal for each call you choose, beside its activity, and look whether it is there before it"
+        " is made again.",
+        scopes=ORGANISATION
+        | {"ZohoCRM.coql.READ", "ZohoCRM.settings.fields.READ"}
+        | {f"ZohoCRM.modules.deals.{verb}" for verb in ("CREATE", "READ")},
+        without="Calls make no deals.",
+        optional=True,
+        by_name=True,
+    ),
+    Feature(
         slug="leads",
         title="Make leads of unknown callers",
         purpose="Create a lead when an agent asks for one, after looking whether somebody has the number already.",
