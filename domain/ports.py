@@ -283,6 +283,7 @@ class Thread:
     words: str  # the messages, line by line, and our marker under them (`domain.said`)
     owner: str = ""  # CrmUser.remote_id
     record: tuple[str, str] | None = None  # (module, remote id) it belongs to
+    beside: tuple[str, str] | None = None  # the person whose deal that is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +320,7 @@ class Task:
     since: datetime  # it cannot have been created before
     owner: str = ""  # CrmUser.remote_id
     record: tuple[str, str] | None = None  # (module, remote id) it belongs to
+    beside: tuple[str, str] | None = None  # the person whose deal that is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -490,7 +492,13 @@ class Crm(Protocol):
         False when it is tied to something that is not `among` these: a person did that. Raises Refused when it is gone.
         """
 
-    def link_texts(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+    def link_texts(
+        self,
+        remote_id: str,
+        record: tuple[str, str] | None,
+        among: Collection[tuple[str, str]],
+        beside: tuple[str, str] | None = None,
+    ) -> bool:
         """Tie a conversation's activity to another record, as `link_call` does."""
 
     def correct_call(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from domain.deal import DEALS, KEPT_AS, Deal
-from domain.errors import NotAllowed
+from domain.errors import NotAllowed, Refused
 from domain.ports import Crm, in_batches
 from jobs.services import Services
 from store.connections import Tie
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 LAST, WHOLE = "read.deals", "read.deals.whole"  # the cursors: how far they were read, and when last from the beginning
 A_DAY = timedelta(days=1)
 AT_ONCE = 1_000
+NO_DEALS = "zoho.invalid_module"  # an organisation may have put its deals away
 
 
 def kept(services: Services) -> OpenDeals:
@@ -47,6 +48,10 @@ def read(services: Services, tie: Tie, crm: Crm) -> None:
         if since is not None:
             kept(services).drop(tenant, tie.id, [*crm.deals_gone(since)])
     except NotAllowed:
+        return
+    except Refused as error:
+        if error.code != NO_DEALS:
+            raise
         return
     if since is None:
         kept(services).drop_unseen(tenant, tie.id, now)

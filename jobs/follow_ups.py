@@ -277,6 +277,7 @@ def _task(effect: Effect, story: Story, tenant: Tenant, people: Sequence[User], 
         since=effect.created_at,
         owner=_owner(story, tenant, people),
         record=(story.record.module, story.record.remote_id) if story.record is not None else None,
+        beside=story.beside,
     )
 
 

@@ -73,7 +73,9 @@ def link(services: Services, tie: Tie, batch: list[Effect]) -> None:
             continue
         services.effects.claim(tie.tenant, [effect])
         try:
-            tied = crm.link_texts(day.kept.activity, day.thread.record, _among(services, tie, effect))
+            tied = crm.link_texts(
+                day.kept.activity, day.thread.record, _among(services, tie, effect), day.thread.beside
+            )
         except (Refused, NotAllowed) as error:
             services.effects.drop(tie.tenant, [effect], error.code)
             continue

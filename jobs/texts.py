@@ -228,7 +228,8 @@ def days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, Day]:
     told = {}
     for one in found.values():
         there = records.get(one.contact, []) if one.contact is not None else []
-        record = tenant.matching.record(who.places(tie, there))
+        places = who.places(tie, there)
+        record = tenant.matching.record(places)
         user = users.get(one.user) if one.user is not None else None
         name = (names.get(one.contact, "") if one.contact is not None else "") or _shown(one, tenant)
         told[one.id] = Day(
@@ -240,6 +241,7 @@ def days(services: Services, tie: Tie, ids: Sequence[UUID]) -> dict[UUID, Day]:
                 words=conversation.words(one.messages, str(one.id), zone_of(tenant), name, speaker(users.values())),
                 owner=user.remote_id if user is not None else record.owner if record is not None else "",
                 record=record.key if record is not None else None,
+                beside=tenant.matching.beside(record, places),
             ),
             named.get(one.contact) if one.contact is not None else None,
         )

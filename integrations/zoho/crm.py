@@ -227,9 +227,15 @@ class ZohoCrm:
         """Tie an activity to another record; False when a person has tied it to something else."""
         return self._calls.link(remote_id, record, among, beside)
 
-    def link_texts(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+    def link_texts(
+        self,
+        remote_id: str,
+        record: tuple[str, str] | None,
+        among: Collection[tuple[str, str]],
+        beside: tuple[str, str] | None = None,
+    ) -> bool:
         """Tie a conversation's activity to another record, as `link_call` does."""
-        return self._texts.link(remote_id, record, among)
+        return self._texts.link(remote_id, record, among, beside)
 
     def correct_call(self, remote_id: str, activity: Activity, parts: Collection[Part]) -> None:
         """Write these parts of an activity anew. Raises Refused when it is gone."""

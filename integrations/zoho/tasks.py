@@ -79,7 +79,7 @@ def as_row(task: Task) -> Body:
     }
     if task.owner:
         row["Owner"] = {"id": task.owner}
-    return row | belongs_to(task.record)
+    return row | belongs_to(task.record, task.beside)
 
 
 def _touched(row: Body) -> bool:

@@ -44,9 +44,15 @@ class Texts:
 
         return rewrite(self._client, "Tasks", remote_id, (), change)
 
-    def link(self, remote_id: str, record: tuple[str, str] | None, among: Collection[tuple[str, str]]) -> bool:
+    def link(
+        self,
+        remote_id: str,
+        record: tuple[str, str] | None,
+        among: Collection[tuple[str, str]],
+        beside: tuple[str, str] | None = None,
+    ) -> bool:
         """Tie a task to another record; False when a person has tied it to something of theirs."""
-        return tie(self._client, "Tasks", remote_id, record, among)
+        return tie(self._client, "Tasks", remote_id, record, among, beside)
 
 
 def as_task(thread: Thread) -> Body:
@@ -59,4 +65,4 @@ def as_task(thread: Thread) -> Body:
     }
     if thread.owner:
         row["Owner"] = {"id": thread.owner}
-    return row | belongs_to(thread.record)
+    return row | belongs_to(thread.record, thread.beside)
