@@ -119,12 +119,12 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
     """Make the records, up to a hundred a request; look for what is unknown before it is made again."""
     chosen = services.tenants.get(tie.tenant).records
     found = _there(services, tie, [one for one in batch if one.state == "unknown"])
-    _made(services, tie, {one: Written(remote_id=row) for one, row in found.items()}, {})
+    told = activities.stories(services, tie, batch)
+    _made(services, tie, {one: Written(remote_id=row) for one, row in found.items()}, told)
     left = [one for one in batch if one not in found]
     meant = {"module": chosen.module, "marker": chosen.marker}
     due = [one for one in left if chosen.on and one.payload == meant]
     services.effects.drop(tie.tenant, [one for one in left if one not in due], "record.not_wanted", state="dropped")
-    told = activities.stories(services, tie, due)
     services.effects.drop(tie.tenant, [one for one in due if one.id not in told], "call.gone", state="dropped")
     due = [one for one in due if one.id in told]
     batch[:] = due

@@ -13,9 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from domain.consent import Standing, scopes_for
+from domain.contact import Record
 from domain.matching import MODULES, Place, Rules
 from integrations.zoho.provider import FEATURES
-from jobs import connect, sync_contacts, worker
+from jobs import connect, deals, sync_contacts, worker
 from jobs.services import Services
 from store.connections import Tie
 from store.embedded import Postgres
@@ -201,6 +202,9 @@ def test_a_machine_calls_and_its_record_has_the_call(office: Office) -> None:
     )
 
     search(office, *MODULES, "Machines")
+    (again,) = office.services.crm(crm(office)).some_people("Machines", [press])
+    assert isinstance(again, Record)
+    assert ("Press 7", [PANEL]) == (again.person.name, [line.e164 for line in again.person.lines])
     assert dana == called(office, "m2", PANEL)["Who_Id"]["id"]
 
     office.zoho.post("edit", org="alice", module="Machines", id=press, values={"Door_Phone": DOOR})
@@ -271,7 +275,7 @@ def test_a_call_goes_to_the_customers_open_deal(office: Office, alice: FlaskClie
     assert 400 == post(alice, f"{PATH}/deals", of_several="all").status_code
 
     office.zoho.post("edit", org="alice", module="Deals", id=roof, values={"Stage": "Closed Lost"})
-    sync(office)
+    deals.hear(office.services, crm(office), office.services.crm(crm(office)), [roof, "999"])
     row = called(office, "d2", EMIL)
     assert (None, emil) == (row["What_Id"], row["Who_Id"]["id"])
 
