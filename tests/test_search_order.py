@@ -312,6 +312,10 @@ def test_what_is_taken_out_or_deleted_there_is_forgotten(office: Office, alice: 
     office.zoho.post("modules/delete", org="alice", module="Machines")
     assert "Zoho has no such module any more" in alice.get(PATH).get_data(as_text=True)
     sync(office)
+    asked = {"url": f"{office.services.settings.origin}/x", "token": "t", "channel": "77"}
+    office.services.crm(tie).watch(**asked, until=office.services.now() + timedelta(days=1))
+    (channel,) = [one for one in office.zoho.get("channels", org="alice")["channels"] if one["channel_id"] == "77"]
+    assert ["Contacts.all", "Leads.all"] == channel["events"]
     assert 303 == post(alice, PATH, do="drop", module="Machines").status_code
     sync(office)
 

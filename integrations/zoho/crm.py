@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from domain.contact import Gone, Record
 from domain.deal import Deal
-from domain.errors import NotAllowed, Refused, TryLater
+from domain.errors import TryLater
 from domain.mapping import CrmField
 from domain.ports import (
     Activity,
@@ -29,7 +28,8 @@ from domain.ports import (
 )
 from integrations.zoho.bridge import ZohoPhoneBridge
 from integrations.zoho.calls import Calls
-from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal, rows_of, stamp
+from integrations.zoho.channels import Channels
+from integrations.zoho.client import CRM, Body, ZohoClient, rows_of
 from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
 from integrations.zoho.deals import Deals
@@ -44,9 +44,6 @@ from integrations.zoho.tasks import Tasks
 from integrations.zoho.texts import Texts
 from integrations.zoho.writing import ZohoPeopleWriter
 
-WATCH = f"{CRM}/actions/watch"
-LONGEST_WATCH = timedelta(days=7) - timedelta(minutes=5)  # asked for more, Zoho silently gives one hour
-TOKEN_LENGTH = 50
 ADMINISTRATOR = "Administrator"  # the profile every organisation has; others may carry any name
 
 
@@ -64,10 +61,10 @@ class ZohoCrm:
     ) -> None:
         self.modules = (*MODULES, *besides)
         self.spare = SPARE | {*besides}
-        self._besides = besides
+        self._watched = [[module for module in some if module not in SPARE] for some in (self.modules, MODULES)]
         self._client = client
         self._web = web
-        self._now = now
+        self._channels = Channels(client, now)
         self._people = People(client, region, besides)
         self._modules = Modules(client)
         self._deals = Deals(client)
@@ -259,54 +256,11 @@ class ZohoCrm:
 
     def watch(self, *, url: str, token: str, channel: str, until: datetime) -> datetime:
         """Ask for notifications at `url`; return when that ends. Asked again, the channel is replaced."""
-        if not re.fullmatch(r"[0-9]{1,18}", channel) or not 0 < len(token) <= TOKEN_LENGTH:
-            raise ValueError(f"a channel is a number and its token has at most {TOKEN_LENGTH} characters")
-        ends = min(until, self._now() + LONGEST_WATCH).astimezone(UTC).replace(microsecond=0)
-        wanted = {
-            "channel_id": channel,
-            "events": [f"{module}.all" for module in self.modules if module not in SPARE],
-            "notify_url": url,
-            "token": token,
-            "channel_expiry": stamp(ends),
-            "return_affected_field_values": False,
-            "notify_on_related_action": False,
-        }
-        try:
-            told = self._ask_to_watch(wanted)
-        except (
-            NotAllowed,
-            Refused,
-        ):  # for a module that is gone, or that the consent does not reach: the rest is heard of
-            if not self._besides:
-                raise
-            told = self._ask_to_watch(
-                wanted | {"events": [f"{module}.all" for module in MODULES if module not in SPARE]}
-            )
-        return min([ends, *_expiries(told)])
-
-    def _ask_to_watch(self, wanted: Body) -> Body:
-        try:
-            return self._watch("PUT", wanted)
-        except Refused as error:
-            if error.code != "zoho.not_subscribed":
-                raise
-            return self._watch("POST", wanted)
+        return self._channels.open(self._watched, url=url, token=token, channel=channel, until=until)
 
     def unwatch(self, channel: str) -> None:
         """End a channel; ended already is fine."""
-        try:
-            answer = self._client.write(
-                "DELETE", WATCH, params={"channel_ids": channel}, repeatable=True, items="watch"
-            )
-            _raise_refused(answer)
-        except Refused as error:
-            if error.code != "zoho.not_subscribed":
-                raise
-
-    def _watch(self, method: str, wanted: Body) -> Body:
-        answer = self._client.write(method, WATCH, json={"watch": [wanted]}, repeatable=True, items="watch")
-        _raise_refused(answer)
-        return answer
+        self._channels.close(channel)
 
 
 def open_crm(
@@ -360,23 +314,3 @@ def _user(row: Body) -> CrmUser:
         time_zone=_text(row, "time_zone") or "UTC",
         numbers=tuple(number for name in ("phone", "mobile") if (number := _text(row, name))),
     )
-
-
-def _raise_refused(answer: Body) -> None:
-    """Raise the error of the one channel we asked about."""
-    told = answer.get("watch")
-    for item in told if isinstance(told, list) else []:
-        if isinstance(item, dict) and item.get("status") == "error":
-            raise refusal(code_of(item))
-
-
-def _expiries(answer: Body) -> Iterator[datetime]:
-    """Yield when Zoho says each event's channel ends."""
-    told = answer.get("watch")
-    for item in told if isinstance(told, list) else []:
-        details = item.get("details") if isinstance(item, dict) else None
-        for event in (details.get("events") or []) if isinstance(details, dict) else []:
-            try:
-                yield datetime.fromisoformat(event["channel_expiry"]).astimezone(UTC)
-            except (KeyError, TypeError, ValueError):
-                continue

@@ -19,7 +19,7 @@ from integrations.zoho.sandbox.answers import (
 from integrations.zoho.sandbox.channels import Channel
 from integrations.zoho.sandbox.clock import HOUR, WEEK, at, parse_time, show_time
 from integrations.zoho.sandbox.gate import Caller, caller
-from integrations.zoho.sandbox.metadata import MODULES, module_id
+from integrations.zoho.sandbox.metadata import module_id
 from integrations.zoho.sandbox.world import DataCentre
 
 MOST_CHANNELS = 50
@@ -161,7 +161,8 @@ def _read(dc: DataCentre, sent: Json, path: str) -> Channel:
     if not channel_id.isdecimal():
         raise refuse("channel_id", expected_data_type="bigint")
     pairs = [str(event).rpartition(".") for event in events] if isinstance(events, list) else []
-    if not pairs or any(module not in MODULES or what not in OPERATIONS for module, _, what in pairs):
+    known = caller().org.tables
+    if not pairs or any(module not in known or what not in OPERATIONS for module, _, what in pairs):
         raise refuse("events")
     if not outbound.is_acceptable(sent["notify_url"]):
         raise refuse("notify_url")
