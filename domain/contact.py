@@ -6,6 +6,7 @@ records must share to be the same person. Nothing is read or written here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,10 +66,18 @@ class Person:
     def from_data(cls, data: Mapping[str, Any]) -> Person:
         """Undo `as_data`."""
         return cls(
-            **{name: data.get(name, "") for name in NAMES},
-            lines=tuple(Line(**line) for line in data.get("lines", ())),
+            given=data.get("given", ""),
+            family=data.get("family", ""),
+            company=data.get("company", ""),
+            title=data.get("title", ""),
+            lines=tuple([Line(**line) for line in data.get("lines", ())]),
             emails=tuple(data.get("emails", ())),
         )
+
+    @classmethod
+    def from_text(cls, text: str) -> Person:
+        """The same from the text that was sealed; an empty text says nothing."""
+        return cls.from_data(json.loads(text)) if text else cls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +165,9 @@ def merge(said: Sequence[tuple[Side, Person]], first: Iterable[Side] = ("zoho", 
     """Add up what the sides say. Names come whole from the first side in `first` that has one; lines and addresses
     from everybody, each once. The order of `said` does not matter."""
     rank = {side: place for place, side in enumerate(first)}
-    ordered = sorted(said, key=lambda pair: (rank.get(pair[0], len(rank)), pair[0], repr(pair[1])))
+    ordered = sorted(said, key=lambda pair: (rank.get(pair[0], len(rank)), pair[0]))
+    if len({side for side, _ in said}) < len(said):  # two of one side: something has to come first, always the same
+        ordered.sort(key=lambda pair: (rank.get(pair[0], len(rank)), pair[0], repr(pair[1])))
     view: dict[str, Any] = {}
     source: dict[str, list[Side]] = {}
     named = next(((side, person) for side, person in ordered if person.given or person.family), None)

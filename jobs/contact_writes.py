@@ -223,9 +223,9 @@ def _taken(
     named = asked | {key_of(answer.record) for _, answer in mine if answer.record}
     if not named:
         return []
-    here = services.hub.links(couple.tenant, couple.at(side), named)
+    here = services.hub.owners(couple.tenant, couple.at(side), named)
     across = {key_of(record) for step, _ in mine if (record := step.at(other(side)))}
-    there = services.hub.links(couple.tenant, couple.at(other(side)), across) if across else {}
+    there = services.hub.owners(couple.tenant, couple.at(other(side)), across) if across else {}
     found: dict[Key, Taken] = {}
     for step, answer in mine:
         was, partner = step.at(side), step.at(other(side))

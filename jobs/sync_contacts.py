@@ -189,12 +189,13 @@ def _take_over(services: Services, tie: Tie, records: list[Record], *, seen: boo
     kept = [record for record in records if not (keys(record.person) & forgotten)]
     renamed = {(record.module, old): key_of(record) for record in records for old in record.formerly}
     steps = list(read_plan(kept, links, hub.same_person(tenant, new), complete=False, go_on=True))
+    known = [record for record in kept if key_of(record) in links]
     with services.db.tenant(tenant) as database:
         services.pairs.renamed(database, tenant, tie.id, renamed)
         back = [key_of(record) for record in records if key_of(record) not in links]
         services.pairs.set_apart(database, tenant, tie.id, back, apart=False)
-        if seen:
-            hub.seen(database, tenant, tie.id, kept)
+        if seen and known:
+            hub.seen(database, tenant, tie.id, known)
         return _apply(services, database, tie, steps)
 
 

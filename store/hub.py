@@ -6,94 +6,72 @@ what a plan says and nothing else, so running it twice changes nothing the secon
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    Connection,
-    Text,
-    Uuid,
-    bindparam,
-    cast,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-    text,
-    tuple_,
-    update,
-)
+from sqlalchemy import Connection, Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from domain.besides import side_of
-from domain.contact import Merged, Person, Record, keys, merge, one_person, prefixes
-from domain.deal import NOT_THEIR_WORDS, OPEN
+from domain.contact import Person, Record, keys, one_person
+from domain.deal import OPEN
 from domain.pairs import key_of
 from domain.plan import CROWD, Key, Link, Step
 from domain.ports import in_batches
-from domain.telling import number_key, utterance
-from store.database import Database, TenantId, among
-from store.effects import Effects
-from store.finding import Finding, of_side
-from store.tables import connections, contact_keys, contacts, links, tombstones
-from store.vault import TenantVault, Vault, as_json
+from domain.telling import utterance
+from store.database import TenantId, among, as_rows, rowset
+from store.finding import of_side
+from store.merging import Merging
+from store.tables import links, tombstones
+from store.vault import as_json
 
 LOOK = "look"  # the kind of a fingerprint of all a record says
-SPELT = "spelt"  # the kind of a key for a number that is known only as it is written
 SAID = ("contact_id", "owner", "account", "mark", "look", "changed_at")  # what a link learns from each reading
-# A thousand people have fifty thousand keys: they travel as three lists of words, for a list of values is made value by
-# value, which costs more than all the rest.
-_told = (
-    func.unnest(
-        *(
-            func.string_to_array(bindparam(name, type_=Text), literal(",", Text))
-            for name in ("kinds", "prints", "whose")
-        )
-    )
-    .table_valued("kind", "print", "contact", name="told")
-    .render_derived()
+_KEPT = (links.c.id, links.c.module, links.c.remote_id, *(links.c[name] for name in SAID))
+_rows = rowset(*_KEPT)
+_put = upsert(links).from_select(
+    ["tenant_id", "connection_id", *(one.name for one in _KEPT)],
+    select(bindparam("tenant", type_=Uuid), bindparam("connection", type_=Uuid), *_rows.c),
 )
-_TOLD_KEY = (_told.c.kind, func.decode(_told.c.print, literal("hex", Text)), cast(_told.c.contact, Uuid))
-INSERT_KEYS = (
-    upsert(contact_keys)
-    .from_select(
-        ["tenant_id", "kind", "fingerprint", "contact_id"], select(bindparam("tenant", type_=Uuid), *_TOLD_KEY)
-    )
-    .on_conflict_do_nothing()
-)
-DELETE_KEYS = delete(contact_keys).where(
-    contact_keys.c.tenant_id == bindparam("tenant", type_=Uuid),
-    tuple_(contact_keys.c.kind, contact_keys.c.fingerprint, contact_keys.c.contact_id).in_(select(*_TOLD_KEY)),
+PUT_LINKS = _put.on_conflict_do_update(
+    index_elements=["tenant_id", "id"],
+    set_={name: _put.excluded[name] for name in SAID} | {"seen_at": func.now()},
 )
 
 
-class Hub(Finding):
+class Hub(Merging):
     """Find people, and take over what a plan says about them."""
-
-    def __init__(self, db: Database, vault: Vault) -> None:
-        super().__init__(db, vault)
-        self._effects = Effects(db, vault)
 
     # -- links
 
     def links(self, tenant: TenantId, connection: UUID, only: Collection[Key] | None = None) -> dict[Key, Link]:
         """How the records of one side looked when last seen; `only` these, or all of them."""
-        vault = self._vault.of(tenant)
-        statement = select(links).where(links.c.tenant_id == tenant, links.c.connection_id == connection)
-        found: dict[Key, Link] = {}
+        opened = self._vault.of(tenant).opening("links", "mark")
+        return {
+            (row.module, row.remote_id): _link(row, Person.from_text(opened(row.id, row.mark)))
+            for row in self._links(tenant, connection, links.c, only)
+        }
+
+    def owners(self, tenant: TenantId, connection: UUID, only: Collection[Key]) -> dict[Key, Link]:
+        """The same with nothing opened: whose each of these records is."""
+        shut = [column for column in links.c if column.name != "mark"]
+        return {
+            (row.module, row.remote_id): _link(row, Person()) for row in self._links(tenant, connection, shut, only)
+        }
+
+    def _links(
+        self, tenant: TenantId, connection: UUID, columns: Iterable[Any], only: Collection[Key] | None
+    ) -> Iterator[Any]:
+        statement = select(*columns).where(links.c.tenant_id == tenant, links.c.connection_id == connection)
         with self._db.tenant(tenant) as database:
             batches: Iterable[Any] = [None] if only is None else in_batches((key[1] for key in only), 1_000)
             for batch in batches:
                 part = statement if batch is None else statement.where(among(links.c.remote_id, batch))
                 for row in database.execution_options(yield_per=1_000).execute(part):
                     if only is None or (row.module, row.remote_id) in only:
-                        found[row.module, row.remote_id] = _link(vault, row)
-        return found
+                        yield row
 
     def seen(self, database: Connection, tenant: TenantId, connection: UUID, records: Iterable[Record]) -> None:
         """These stand there still, in the caller's transaction."""
@@ -196,7 +174,7 @@ class Hub(Finding):
         _alone(database, tenant)
         counts = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
         adopted = self._taken_over(database, tenant, connection, steps)
-        new: list[UUID] = []
+        new: set[UUID] = set()
         told: dict[Key, tuple[UUID, Record]] = {}
         dropped: list[UUID] = []
         touched: set[UUID] = set()
@@ -207,7 +185,7 @@ class Hub(Finding):
                 contact = adopted[key_of(record)]
             elif step.do == "adopt" and record is not None:
                 contact = adopted[key_of(record)] = uuid.uuid4()
-                new.append(contact)
+                new.add(contact)
             elif step.do == "join" and record is not None:
                 contact = UUID(step.contact) if step.contact else adopted[_twin(step)]
             elif step.do in ("refresh", "drop") and link is not None:
@@ -220,11 +198,16 @@ class Hub(Finding):
                 dropped.append(_row_of(connection, link.module, link.remote_id))
             touched.add(contact)
         if new:
-            database.execute(insert(contacts), [{"id": contact, "tenant_id": tenant} for contact in new])
+            said = ((contact, record.module, record.person) for contact, record in told.values() if contact in new)
+            self.add(database, tenant, connection, said)
         for batch in in_batches(dropped, 5_000):
             database.execute(delete(links).where(links.c.tenant_id == tenant, among(links.c.id, batch)))
         self._put_links(database, tenant, connection, list(told.values()))
-        self.remerge(database, tenant, touched)
+        if known := touched - new:
+            said_by = {
+                _row_of(connection, *key): record.person for key, (contact, record) in told.items() if contact in known
+            }
+            self.remerge(database, tenant, known, said_by)
         return counts
 
     def _taken_over(
@@ -242,110 +225,31 @@ class Hub(Finding):
             found |= {(row.module, row.remote_id): row.contact_id for row in rows}
         return found
 
-    def remerge(self, database: Connection, tenant: TenantId, ids: Collection[UUID]) -> int:
-        """Add up again what the sides say of these contacts; one that no side knows any more goes. Returns how many."""
-        vault, went = self._vault.of(tenant), 0
-        for batch in in_batches(sorted(ids), 1_000):
-            said: dict[UUID, list[tuple[str, Person]]] = {contact: [] for contact in batch}
-            rows = database.execute(
-                select(links, connections.c.vendor)
-                .join(
-                    connections,
-                    (connections.c.tenant_id == links.c.tenant_id) & (connections.c.id == links.c.connection_id),
-                )
-                .where(
-                    links.c.tenant_id == tenant,
-                    among(links.c.contact_id, batch),
-                    links.c.module.not_in(NOT_THEIR_WORDS),
-                )
-            )
-            for row in rows:
-                said[row.contact_id].append((side_of(row.vendor, row.module), _link(vault, row).mark))
-            gone = [contact for contact, sides in said.items() if not sides]
-            self._leave_phonebooks(database, tenant, gone)
-            merged = {contact: merge(sides) for contact, sides in said.items() if sides}
-            database.execute(delete(contacts).where(contacts.c.tenant_id == tenant, among(contacts.c.id, gone)))
-            if merged:
-                self._write(database, vault, merged)
-            went += len(gone)
-        return went
-
-    def _leave_phonebooks(self, database: Connection, tenant: TenantId, gone: Sequence[UUID]) -> None:
-        """Owe every phonebook that holds one of these the news; the links that say so go with the contact."""
-        written = database.execute(
-            select(links.c.connection_id, links.c.contact_id).where(
-                links.c.tenant_id == tenant, among(links.c.contact_id, gone), links.c.module == "phonebook"
-            )
-        ).all()
-        for phonebook, contact in written:
-            self._effects.remove_from_phonebook(database, tenant, phonebook, contact)
-
-    def _write(self, database: Connection, vault: TenantVault, merged: Mapping[UUID, Merged]) -> None:
-        """Write what changed of these contacts. Keys are many and dear: only those that came or went are touched."""
-        tenant = vault.tenant
-        rows = database.execute(
-            select(contacts.c.id, contacts.c.person).where(contacts.c.tenant_id == tenant, among(contacts.c.id, merged))
-        )
-        before = {row.id: vault.open("contacts", row.id, "person", row.person) for row in rows}
-        now = {
-            contact: as_json({"person": view.person.as_data(), "source": view.source})
-            for contact, view in merged.items()
-        }
-        changed = [contact for contact, said in now.items() if said != before.get(contact)]
-        if not changed:
-            return
-        fresh = upsert(contacts)
-        database.execute(
-            fresh.on_conflict_do_update(
-                index_elements=["tenant_id", "id"],
-                set_={"person": fresh.excluded.person, "updated_at": func.now()},
-            ),
-            [
-                {"id": contact, "tenant_id": tenant, "person": vault.seal("contacts", contact, "person", now[contact])}
-                for contact in changed
-            ],
-        )
-        went: list[tuple[str, str, UUID]] = []
-        came: list[tuple[str, str, UUID]] = []
-        for contact in changed:
-            said = json.loads(before[contact])["person"] if before.get(contact) else {}
-            old, new = _found_by(Person.from_data(said)), _found_by(merged[contact].person)
-            went += [(kind, value, contact) for kind, value in old - new]
-            came += [(kind, value, contact) for kind, value in new - old]
-        for statement, found in ((DELETE_KEYS, went), (INSERT_KEYS, came)):
-            if found:
-                database.execute(statement, {"tenant": tenant} | _told_keys(vault, found))
-
     def _put_links(
         self, database: Connection, tenant: TenantId, connection: UUID, told: Sequence[tuple[UUID, Record]]
     ) -> None:
         """Remember whose each record is and how it looks."""
         if not told:
             return
-        vault, rows = self._vault.of(tenant), []
-        for contact, record in told:
-            row = _row_of(connection, record.module, record.remote_id)
+        vault = self._vault.of(tenant)
+        seal, rows = vault.sealing("links", "mark"), []
+        looks = vault.fingerprints((LOOK, utterance(record.person)) for _, record in told)
+        for (contact, record), look in zip(told, looks, strict=True):
+            row = str(_row_of(connection, record.module, record.remote_id))
             rows.append(
                 {
                     "id": row,
-                    "tenant_id": tenant,
-                    "connection_id": connection,
                     "module": record.module,
                     "remote_id": record.remote_id,
                     "contact_id": contact,
                     "owner": record.owner,
                     "account": record.account,
-                    "mark": vault.seal_json("links", row, "mark", record.person.as_data()),
-                    "look": vault.fingerprint(LOOK, utterance(record.person)),
+                    "mark": seal(row, as_json(record.person.as_data())),
+                    "look": look,
                     "changed_at": record.changed_at,
                 }
             )
-        statement = upsert(links)
-        fresh = {name: statement.excluded[name] for name in SAID}
-        conflict = statement.on_conflict_do_update(
-            index_elements=["tenant_id", "id"], set_=fresh | {"seen_at": func.now()}
-        )
-        database.execute(conflict, rows)
+        database.execute(PUT_LINKS, {"tenant": tenant, "connection": connection, "rows": as_rows(rows)})
 
 
 def _alone(database: Connection, tenant: TenantId) -> None:
@@ -353,12 +257,12 @@ def _alone(database: Connection, tenant: TenantId) -> None:
     database.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"hub {tenant}"})
 
 
-def _link(vault: TenantVault, row: Any) -> Link:
+def _link(row: Any, mark: Person) -> Link:
     return Link(
         contact=str(row.contact_id),
         module=row.module,
         remote_id=row.remote_id,
-        mark=Person.from_data(vault.open_json("links", row.id, "mark", row.mark) or {}),
+        mark=mark,
         owner=row.owner,
         account=row.account,
     )
@@ -367,22 +271,6 @@ def _link(vault: TenantVault, row: Any) -> Link:
 def _row_of(connection: UUID, module: str, remote_id: str) -> UUID:
     """One row for one record."""
     return uuid.uuid5(connection, f"{module}/{remote_id}")
-
-
-def _found_by(person: Person) -> frozenset[tuple[str, str]]:
-    """Everything that leads to a person: numbers, addresses, numbers nobody can dial as they are spelt, beginnings."""
-    spelt = {(SPELT, number_key(line)) for line in person.lines if not line.e164 and number_key(line)}
-    return keys(person) | spelt | {("prefix", beginning) for beginning in prefixes(person)}
-
-
-def _told_keys(vault: TenantVault, found: Sequence[tuple[str, str, UUID]]) -> dict[str, str]:
-    """Keys as `INSERT_KEYS` and `DELETE_KEYS` read them: three lists of words without a comma in them."""
-    prints = vault.fingerprints((kind, value) for kind, value, _ in found)
-    return {
-        "kinds": ",".join(kind for kind, _, _ in found),
-        "prints": ",".join(map(bytes.hex, prints)),
-        "whose": ",".join(str(contact) for _, _, contact in found),
-    }
 
 
 def _twin(step: Step) -> Key:

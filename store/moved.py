@@ -24,7 +24,8 @@ from domain.ports import in_batches
 from domain.telling import utterance
 from domain.threeway import SIDES, Side, other
 from store.database import Database, TenantId, among
-from store.hub import LOOK, SPELT
+from store.hub import LOOK
+from store.merging import SPELT
 from store.tables import contact_keys, links, pairs
 from store.vault import TenantVault, Vault
 
@@ -210,8 +211,9 @@ class Moving:
     @staticmethod
     def _records(database: Connection, vault: TenantVault, statement: Select[Any]) -> dict[Key, Record]:
         found: dict[Key, Record] = {}
+        opened = vault.opening("links", "mark")
         for row in database.execute(statement):
-            person = Person.from_data(vault.open_json("links", row.id, "mark", row.mark) or {})
+            person = Person.from_text(opened(row.id, row.mark))
             found[row.module, row.remote_id] = Record(
                 module=row.module, remote_id=row.remote_id, person=person, owner=row.owner, changed_at=row.changed_at
             )

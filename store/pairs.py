@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, delete, exists, func, or_, select, update
+from sqlalchemy import Connection, Uuid, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.contact import Person
@@ -19,11 +19,22 @@ from domain.plan import Key
 from domain.ports import in_batches
 from domain.telling import utterance
 from domain.threeway import SIDES, Side
-from store.database import TenantId, among
+from store.database import TenantId, among, as_rows, rowset
 from store.hub import LOOK
-from store.moved import APART, PARTS, WAITING, Couple, Moving, key_at, of_couple, pair_of
+from store.moved import APART, NOBODY, PARTS, WAITING, Couple, Moving, of_couple, pair_of
 from store.tables import pairs
-from store.vault import TenantVault
+from store.vault import TenantVault, as_json
+
+_TOLD = ("id", "state", *(f"{side}_{part}" for side in SIDES for part in PARTS))
+_told = rowset(*(pairs.c[name] for name in _TOLD))
+_INSERT = insert(pairs).from_select(
+    ["tenant_id", "crm_id", "book_id", *_TOLD],
+    select(*(bindparam(name, type_=Uuid) for name in ("tenant", "crm", "book")), *_told.c),
+)
+PUT = _INSERT.on_conflict_do_update(
+    index_elements=["tenant_id", "id"],
+    set_={name: _INSERT.excluded[name] for name in _TOLD if name != "id"} | {"agreed_at": func.now()},
+)
 
 
 class Pairs(Moving):
@@ -31,42 +42,42 @@ class Pairs(Moving):
 
     def get(self, database: Connection, couple: Couple, ids: Collection[str]) -> dict[str, Pair]:
         """These pairs, as they are remembered now."""
-        vault = self._vault.of(couple.tenant)
         wanted = [UUID(name) for name in ids if name]
+        if not wanted:
+            return {}
+        vault = self._vault.of(couple.tenant)
         rows = database.execute(select(pairs).where(*of_couple(couple), among(pairs.c.id, wanted)))
         return {str(row.id): pair_of(vault, row) for row in rows}
 
     def partnered(self, database: Connection, couple: Couple, side: Side, keys: Collection[Key]) -> set[Key]:
         """Which of these records have a partner already."""
-        column = pairs.c.left_id if side == "left" else pairs.c.right_id
-        rows = database.execute(
-            select(pairs).where(*of_couple(couple), pairs.c.state == "", among(column, [key[1] for key in keys]))
+        if not keys:
+            return set()
+        module, name = (
+            (pairs.c.left_module, pairs.c.left_id) if side == "left" else (pairs.c.right_module, pairs.c.right_id)
         )
-        return {key_at(row, side) for row in rows} & set(keys)
+        rows = database.execute(
+            select(module, name).where(*of_couple(couple), pairs.c.state == "", among(name, [key[1] for key in keys]))
+        )
+        return {(module, name) for module, name in rows} & set(keys)
 
     def put(self, database: Connection, couple: Couple, agreed: Sequence[Pair]) -> None:
         """Remember these as they are now; one without an id is new. Whoever of them waited does so no longer."""
         if not agreed:
             return
         self._make_room(database, couple, agreed)
-        vault = self._vault.of(couple.tenant)
-        rows = [_row(vault, couple, pair) for pair in agreed]
-        statement = insert(pairs)
-        fresh = {name: statement.excluded[name] for side in SIDES for name in (f"{side}_{part}" for part in PARTS)} | {
-            "state": "",
-            "agreed_at": func.now(),
-        }
-        database.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "id"], set_=fresh), rows)
+        rows = _rows(self._vault.of(couple.tenant), agreed)
+        database.execute(PUT, {"tenant": couple.tenant, "crm": couple.crm, "book": couple.book, "rows": as_rows(rows)})
 
     def wait(self, database: Connection, couple: Couple, why: Mapping[tuple[Side, Key], tuple[str, Person]]) -> None:
         """These stay alone for now, each for a reason; they are quiet until they say something else."""
-        vault = self._vault.of(couple.tenant)
-        rows = [
-            _row(vault, couple, Pair(id="", **{side: Seen(key=key, mark=person)})) | {"state": f"{WAITING}:{reason}"}
-            for (side, key), (reason, person) in why.items()
-        ]
-        if rows:
-            database.execute(insert(pairs).on_conflict_do_nothing(), rows)
+        if not why:
+            return
+        alone = [Pair(id="", **{side: Seen(key=key, mark=person)}) for (side, key), (_, person) in why.items()]
+        rows = _rows(self._vault.of(couple.tenant), alone)
+        told = [row | {"state": f"{WAITING}:{reason}"} for row, (reason, _) in zip(rows, why.values(), strict=True)]
+        values = {"tenant": couple.tenant, "crm": couple.crm, "book": couple.book, "rows": as_rows(told)}
+        database.execute(_INSERT.on_conflict_do_nothing(), values)
 
     def part(self, database: Connection, couple: Couple, ids: Collection[str]) -> None:
         """Forget these pairs."""
@@ -135,15 +146,15 @@ class Pairs(Moving):
                 )
 
 
-def _row(vault: TenantVault, couple: Couple, pair: Pair) -> dict[str, Any]:
-    row = UUID(pair.id) if pair.id else uuid.uuid4()
-    values: dict[str, Any] = {"id": row, "tenant_id": couple.tenant, "crm_id": couple.crm, "book_id": couple.book}
+def _rows(vault: TenantVault, agreed: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Pairs as rows, without a state."""
+    rows: list[dict[str, Any]] = [{"id": pair.id or str(uuid.uuid4()), "state": ""} for pair in agreed]
     for side in SIDES:
-        seen = pair.at(side)
-        mark = seen.mark if seen else None
-        values[f"{side}_module"], values[f"{side}_id"] = seen.key if seen else ("", "")
-        values[f"{side}_mark"] = (
-            vault.seal_json("pairs", row, f"{side}_mark", mark.as_data()) if mark is not None else None
-        )
-        values[f"{side}_look"] = vault.fingerprint(LOOK, utterance(mark)) if mark is not None else None
-    return values
+        seal = vault.sealing("pairs", f"{side}_mark")
+        for row, pair in zip(rows, agreed, strict=True):
+            seen = pair.at(side)
+            row[f"{side}_module"], row[f"{side}_id"] = seen.key if seen else NOBODY
+            if seen and seen.mark is not None:
+                row[f"{side}_mark"] = seal(row["id"], as_json(seen.mark.as_data()))
+                row[f"{side}_look"] = vault.fingerprint(LOOK, utterance(seen.mark))
+    return rows
