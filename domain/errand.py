@@ -7,7 +7,7 @@ it; so whoever finds it after a crash needs nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -115,14 +115,7 @@ def _step_data(step: Step, lost: Lost) -> dict[str, Any]:
 
 
 def _step(data: Mapping[str, Any]) -> Step:
-    records = {side: _record(data[side]) for side in SIDES if side in data}
-    step = Step(
-        do=data["do"],
-        pair=data.get("pair", ""),
-        side=data.get("side"),
-        left=records.get("left"),
-        right=records.get("right"),
-    )
+    records: dict[Side, Record] = {side: _record(data[side]) for side in SIDES if side in data}
     changes: dict[Side, Change] = {}
     for side, told in data.get("changes", {}).items():
         record = records[side]
@@ -133,10 +126,19 @@ def _step(data: Mapping[str, Any]) -> Step:
             wanted=Person.from_data(told["wanted"]),
             fields=frozenset(told["fields"]),
         )
+    side: Side | None = data.get("side")
     person = Person.from_data(data["person"]) if "person" in data else None
-    if person is None and step.do == "create" and step.side is not None and (source := step.at(other(step.side))):
+    if person is None and data["do"] == "create" and side is not None and (source := records.get(other(side))):
         person = source.person
-    return replace(step, changes=changes, person=person)
+    return Step(
+        do=data["do"],
+        pair=data.get("pair", ""),
+        side=side,
+        left=records.get("left"),
+        right=records.get("right"),
+        person=person,
+        changes=changes,
+    )
 
 
 def _record(data: Sequence[Any]) -> Record:

@@ -51,6 +51,7 @@ BREAKS = re.compile(r"[^\W\d_]+|[/;|,&\n]")  # where a number ends and a note, o
 FILLER = re.compile(r"([0-9])\1{6,}|0?123456789[0-9]?|9876543210")  # typed where a form insisted: nobody's, and many's
 NO_DIGIT = re.compile(r"\D+")
 LETTERS = re.compile(r"[A-Za-z]")
+ALPHABETIC = re.compile(r"[^\W\d_]")
 WHOLE_DIGITS = 10  # so many before a note are a number although the tables do not know it (a test range)
 VANITY_LETTERS = 3  # from here on the library turns letters into digits
 WORD = re.compile(r"[A-Za-z]{4}")  # the shortest word worth a number of one's own: an American line has four digits
@@ -118,7 +119,7 @@ def read(raw: str, region: str = "US") -> Number:
         return Number(raw, "anonymous")
     if text.startswith(("*", "#")) or text in SPELT or len(text) > LONGEST or SCIENTIFIC.fullmatch(text):
         return Number(raw, "unknown")  # a star is a service code, whatever digits follow
-    inside = INSIDE.search(text)
+    inside = INSIDE.search(text) if ALPHABETIC.search(text) else None  # dear, and no mark is without a letter
     body, extension = (text[: inside.start()], inside[1]) if inside else (text, "")
     if (parsed := _meant(body, region.upper())) is not None:
         e164 = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)

@@ -247,13 +247,12 @@ def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool =
         return counts
     system = services.phone_system(tie)
     for batch in in_batches(steps, WRITE_BATCH):
-        put = [(step.contact, step.person) for step in batch if step.do == "put"]
+        put = [(step.contact, step.person) for step in batch if step.person is not None]
         removed = [step.contact for step in batch if step.do == "remove"]
         system.put_contacts(put, removed)  # safe to tell twice, so it may come before our commit
         with services.db.tenant(tenant) as database:
             services.hub.unlink_written(database, tenant, tie.id, removed)
-            for contact, person in put:
-                services.hub.mark_written(database, tenant, tie.id, contact, person)
+            services.hub.mark_written(database, tenant, tie.id, put)
             passages.note(
                 services,
                 tenant,

@@ -23,7 +23,7 @@ from domain.ports import in_batches
 from domain.telling import utterance
 from store.database import TenantId, among, as_rows, rowset
 from store.finding import of_side
-from store.merging import Merging
+from store.merging import PHONEBOOK, Merging
 from store.tables import links, tombstones
 from store.vault import as_json
 
@@ -113,11 +113,12 @@ class Hub(Merging):
         return count
 
     def mark_written(
-        self, database: Connection, tenant: TenantId, connection: UUID, contact: str, person: Person
+        self, database: Connection, tenant: TenantId, connection: UUID, people: Sequence[tuple[str, Person]]
     ) -> None:
-        """The side we write to holds this now."""
-        record = Record(module="phonebook", remote_id=contact, person=person)
-        self._put_links(database, tenant, connection, [(UUID(contact), record)])
+        """The side we write to holds these contacts so now."""
+        records = [Record(module=PHONEBOOK, remote_id=contact, person=person) for contact, person in people]
+        told = [(_row_of(connection, *key_of(record)), UUID(record.remote_id), record) for record in records]
+        self._put_links(database, tenant, connection, told)
 
     def unlink_written(
         self, database: Connection, tenant: TenantId, connection: UUID, contacts_gone: Sequence[str]
@@ -127,7 +128,7 @@ class Hub(Merging):
             delete(links).where(
                 links.c.tenant_id == tenant,
                 links.c.connection_id == connection,
-                links.c.module == "phonebook",
+                links.c.module == PHONEBOOK,
                 among(links.c.remote_id, contacts_gone),
             )
         )
@@ -173,7 +174,9 @@ class Hub(Merging):
         """
         _alone(database, tenant)
         counts = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
-        adopted = self._taken_over(database, tenant, connection, steps)
+        rows = {key_of(step.record): _row_of(connection, *key_of(step.record)) for step in steps if step.record}
+        fresh = [rows[key_of(step.record)] for step in steps if step.record and step.do in ("adopt", "join")]
+        adopted = self._taken_over(database, tenant, fresh)
         new: set[UUID] = set()
         told: dict[Key, tuple[UUID, Record]] = {}
         dropped: list[UUID] = []
@@ -202,49 +205,47 @@ class Hub(Merging):
             self.add(database, tenant, connection, said)
         for batch in in_batches(dropped, 5_000):
             database.execute(delete(links).where(links.c.tenant_id == tenant, among(links.c.id, batch)))
-        self._put_links(database, tenant, connection, list(told.values()))
+        self._put_links(
+            database, tenant, connection, [(rows[key], contact, record) for key, (contact, record) in told.items()]
+        )
         if known := touched - new:
-            said_by = {
-                _row_of(connection, *key): record.person for key, (contact, record) in told.items() if contact in known
-            }
+            said_by = {rows[key]: record.person for key, (_, record) in told.items()}
             self.remerge(database, tenant, known, said_by)
         return counts
 
-    def _taken_over(
-        self, database: Connection, tenant: TenantId, connection: UUID, steps: Sequence[Step]
-    ) -> dict[Key, UUID]:
+    @staticmethod
+    def _taken_over(database: Connection, tenant: TenantId, rows: Collection[UUID]) -> dict[Key, UUID]:
         """Whose the new records of a plan are already."""
-        new = [step.record for step in steps if step.do in ("adopt", "join") and step.record is not None]
         found: dict[Key, UUID] = {}
-        for batch in in_batches((_row_of(connection, *key_of(record)) for record in new), 5_000):
-            rows = database.execute(
+        for batch in in_batches(rows, 5_000):
+            known = database.execute(
                 select(links.c.module, links.c.remote_id, links.c.contact_id).where(
                     links.c.tenant_id == tenant, among(links.c.id, batch)
                 )
             )
-            found |= {(row.module, row.remote_id): row.contact_id for row in rows}
+            found |= {(module, remote_id): contact for module, remote_id, contact in known}
         return found
 
     def _put_links(
-        self, database: Connection, tenant: TenantId, connection: UUID, told: Sequence[tuple[UUID, Record]]
+        self, database: Connection, tenant: TenantId, connection: UUID, told: Sequence[tuple[UUID, UUID, Record]]
     ) -> None:
-        """Remember whose each record is and how it looks."""
+        """Remember whose each record is and how it looks: (row, contact, record)."""
         if not told:
             return
         vault = self._vault.of(tenant)
         seal, rows = vault.sealing("links", "mark"), []
-        looks = vault.fingerprints((LOOK, utterance(record.person)) for _, record in told)
-        for (contact, record), look in zip(told, looks, strict=True):
-            row = str(_row_of(connection, record.module, record.remote_id))
+        looks = vault.fingerprints((LOOK, utterance(record.person)) for _, _, record in told)
+        for (row, contact, record), look in zip(told, looks, strict=True):
+            name = str(row)
             rows.append(
                 {
-                    "id": row,
+                    "id": name,
                     "module": record.module,
                     "remote_id": record.remote_id,
                     "contact_id": contact,
                     "owner": record.owner,
                     "account": record.account,
-                    "mark": seal(row, as_json(record.person.as_data())),
+                    "mark": seal(name, as_json(record.person.as_data())),
                     "look": look,
                     "changed_at": record.changed_at,
                 }

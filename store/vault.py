@@ -39,6 +39,7 @@ NONCE_BYTES = 12  # random; at most 2^32 seals under one key (NIST SP 800-38D), 
 START = HEADER.size + NONCE_BYTES  # of what is sealed
 REMEMBER_SECONDS = 60.0  # unwrapped keys other than mail's; a destroyed one is gone from every process by then
 NO_TENANT = UUID(int=0)
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once: making it costs as much as a person
 LARGEST_KEY_ID = 2**31 - 1  # of the column; an envelope that names a larger one was tampered with
 
 
@@ -130,7 +131,7 @@ def _about(tenant: TenantId, place: Place, header: bytes) -> bytes:
 
 def as_json(value: Any) -> str:
     """The one text of a value that is sealed: equal values, equal texts."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(value)
 
 
 def seal_with(key: Key, tenant: TenantId, place: Place, plain: bytes) -> bytes:

@@ -220,7 +220,7 @@ def test_the_phonebook_is_told_what_differs(
     (put,) = write_plan(wanted, hub.written(tenant, phonebook))
     assert put.person is not None
     with db.tenant(tenant) as connection:
-        hub.mark_written(connection, tenant, phonebook, put.contact, put.person)
+        hub.mark_written(connection, tenant, phonebook, [(put.contact, put.person)])
         hub.remerge(connection, tenant, [uuid.UUID(put.contact)])
 
     assert [] == list(write_plan(wanted, hub.written(tenant, phonebook)))

@@ -117,7 +117,7 @@ def test_what_a_disconnected_side_said_goes_and_what_others_said_stays(
     assert emil == contact(services, tenant, google, "Emil", [EMIL, MAIN_LINE], "emil@quince.example", "people/c2")
     with services.db.tenant(tenant) as database:
         for known in (dora, emil):
-            services.hub.mark_written(database, tenant, pbx, str(known), Person(given="x"))
+            services.hub.mark_written(database, tenant, pbx, [(str(known), Person(given="x"))])
     live, ended = grant(services, tenant, crm, "active"), grant(services, tenant, google, "revoked")
     services.connections.set_cursor(tenant, google, "people", "token")
     assert sum(purge_tenant(services, tenant, NOON).values()) == 1  # the tokens of a consent that is over

@@ -72,7 +72,8 @@ def draw(
 
 
 def _key(row: Mapping[str, Any], column: str, region: str) -> str:
-    return number_key(Line.read(str(row.get(column) or ""), region=region))
+    written = row.get(column)
+    return number_key(Line.read(str(written), region=region)) if written else ""
 
 
 def _name(person: Person) -> Body:

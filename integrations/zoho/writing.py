@@ -64,7 +64,9 @@ class ZohoPeopleWriter:
                 else:
                     told[at] = self._created(row, people[at], item)
             waiting = again
-        return [replace(told[at], left_out=tuple(left_out[at])) for at in range(len(people))]
+        for at, names in left_out.items():
+            told[at] = replace(told[at], left_out=tuple(names))
+        return [told[at] for at in range(len(people))]
 
     def _create(self, rows: Sequence[Body], *, first: bool) -> list[Any]:
         try:
