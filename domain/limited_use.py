@@ -327,7 +327,7 @@ EXITS = (
         slug="phonebook",
         sink="phone",
         kinds=CONTACTS,
-        where="jobs/sync_contacts.py",
+        where="jobs/phonebook.py",
         sentence="Names and numbers in the phone system's phonebook",
     ),
     Exit(

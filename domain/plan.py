@@ -101,11 +101,18 @@ def read_plan(
 
 
 def write_plan(
-    wanted: Mapping[ContactId, Person], links: Mapping[ContactId, Link], *, go_on: bool = False
+    wanted: Mapping[ContactId, Person],
+    links: Mapping[ContactId, Link],
+    *,
+    go_on: bool = False,
+    known: int | None = None,
 ) -> Iterator[Step]:
-    """Yield what a side we write to has to be told so that it holds `wanted` and nothing else of ours."""
+    """Yield what a side we write to has to be told so that it holds `wanted` and nothing else of ours.
+
+    `known`: how many of ours it holds, where `links` are a part of them.
+    """
     gone = links.keys() - wanted.keys()
-    _guard(gone, links, go_on)
+    _guard(gone, links, go_on, known)
     for contact, person in sorted(wanted.items()):
         link = links.get(contact)
         if link is None or link.mark != person:

@@ -79,18 +79,19 @@ def exchange(services: Services, book: Tie, chore: Chore, *, go_on: bool = False
         return _progress(services, couple, chore)  # whoever does the last of them comes back
     moved = services.pairs.moved(couple, AT_ONCE)
     if moved.empty:
-        return _progress(services, couple, chore)
-    sizes = services.pairs.sizes(couple)
+        return _progress(services, couple, chore, 0)
+    # both sides are counted only if anybody may have to go: that is as much work as there are people
+    sizes = services.pairs.sizes(couple) if moved.removes or not moved.whole else None
     try:
         agreed = plan(moved.views["left"], moved.views["right"], moved.pairs, terms, go_on=go_on, sizes=sizes)
     except Held as held:
         some = services.pairs.bereft(couple, NAMED)
         raise Held(held.removing, held.known, [str(contact) for contact in some]) from None
     steps = [step for step in agreed.steps if _moved(step, moved)]
-    counts = _owe(services, couple, replace(agreed, steps=steps), moved, limits)
+    counts, settled = _owe(services, couple, replace(agreed, steps=steps), moved, limits)
     services.chores.hurry(book.tenant, CHORE, book.id)
     log.info("contacts_agreed", tenant=str(book.tenant), connection=str(book.id), counts=counts)
-    return _progress(services, couple, chore)
+    return _progress(services, couple, chore, moved.many - settled if moved.whole else None)
 
 
 def _both_read(services: Services, crm: Tie, book: Tie) -> bool:
@@ -99,9 +100,9 @@ def _both_read(services: Services, crm: Tie, book: Tie) -> bool:
     return bool(cursor(crm.tenant, crm.id, "read.crm") and cursor(book.tenant, book.id, "read.book"))
 
 
-def _progress(services: Services, couple: Couple, chore: Chore) -> dict[str, int]:
-    """How far this exchange has come since something first moved."""
-    left = services.pairs.left_to_do(couple)
+def _progress(services: Services, couple: Couple, chore: Chore, left: int | None = None) -> dict[str, int]:
+    """How far this exchange has come since something first moved; what is `left` is counted where it is not known."""
+    left = services.pairs.left_to_do(couple) if left is None else left
     most = max(left, int(chore.progress.get("done", 0)) + int(chore.progress.get("left", 0)))
     goes_on = {"may_remove": chore.may_remove} if left and chore.may_remove else {}  # the next part is the same run
     return {"done": most - left, "left": left} | goes_on
@@ -115,13 +116,17 @@ def _moved(step: Step, moved: Moved) -> bool:
 
 def _owe(
     services: Services, couple: Couple, agreed: Agreement, moved: Moved, limits: Mapping[Side, Limits]
-) -> dict[str, int]:
-    """Remember what is settled already, and write down what has to be told, in one transaction."""
+) -> tuple[dict[str, int], int]:
+    """Remember what is settled already, and write down what has to be told, in one transaction.
+
+    Returns how many steps of each kind there are, and of how many that moved nothing is left to do.
+    """
     tenant, steps = couple.tenant, agreed.steps
     about = conflicts_of(steps, agreed.conflicts)
     lost_by = {id(step): one for step, one in zip(steps, about, strict=True)}
     told = [step for step in steps if told_by(step)]
     settled = [step for step in steps if not told_by(step)]
+    waiting = _waiting(agreed, moved)
     with services.db.tenant(tenant) as database:
         services.pairs.part(database, couple, [step.pair for step in settled if step.do == "part"])
         pairs = [settle(step, {}, None).pair for step in settled]
@@ -131,7 +136,7 @@ def _owe(
         services.journal.write(
             database, tenant, couple.crm, couple.book, lost.of_steps(settled, [lost_by[id(step)] for step in settled])
         )
-        services.pairs.wait(database, couple, _waiting(agreed, moved))
+        services.pairs.wait(database, couple, waiting)
         for batch in bundled(told, limits):
             errand = Errand(crm=couple.crm, steps=batch, lost=[lost_by[id(step)] for step in batch])
             services.effects.plan(
@@ -143,7 +148,9 @@ def _owe(
                 lane="contacts",
                 payload=errand.as_data(),
             )
-    return dict(Counter(step.do for step in steps))
+    alone = {(side, key_of(record)) for step in settled for side in SIDES if (record := step.at(side))}
+    over = sum(bool(step.pair) for step in settled) + len(alone & set(moved.alone)) + len(waiting)
+    return dict(Counter(step.do for step in steps)), over
 
 
 def _named(pair: Pair, step: Step) -> Pair:

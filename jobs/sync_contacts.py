@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from uuid import UUID
@@ -22,25 +21,22 @@ from domain.deal import DEALS
 from domain.errors import Malformed, NotAllowed, Trouble, TryLater, Unanswered
 from domain.matching import MODULES
 from domain.pairs import key_of
-from domain.plan import Key, Link, Step, read_plan, write_plan
+from domain.plan import Key, Step, read_plan
 from domain.ports import Crm, CursorLost, in_batches
 from domain.sharing import Sharing
 from integrations.zoho.notifications import read_notification
-from jobs import both_ways, contact_writes, deals, passages, sheet_log
+from jobs import both_ways, contact_writes, deals, sheet_log
 from jobs.outage import postpone
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
 from store.database import TenantId
-from store.finding import Contact
 from store.inbox import Delivery, Inbox
 
 log = structlog.get_logger()
 
 NOTHING: Mapping[str, int] = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
 READING = "read.crm.reading"  # the cursor that keeps how numbers were read, and from which columns
-EXIT = "phonebook"  # the gate's name for it (`domain.limited_use`)
-WRITE_BATCH = 500  # contacts a phonebook request
 AT_ONCE = 1_000  # records held in memory
 OWED_AT_ONCE = 20  # effects, each with a hundred or two
 
@@ -233,53 +229,6 @@ def _apply(services: Services, database: Connection, tie: Tie, steps: list[Step]
         database, tie.tenant, "contacts.read", subject=f"connections:{tie.id}", source=tie.vendor, counts=counts
     )
     return counts
-
-
-def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
-    """Tell the phone system who changed since it was last told; nothing when nobody did."""
-    tenant = tie.tenant
-    written = services.hub.written(tenant, tie.id)
-    everybody = _for_phonebook(services, tenant, written)
-    wanted = {id: contact.person for id, contact in everybody.items()}
-    steps = list(write_plan(wanted, written, go_on=go_on))
-    counts = {"put": 0, "remove": 0}
-    if not steps:
-        return counts
-    system = services.phone_system(tie)
-    for batch in in_batches(steps, WRITE_BATCH):
-        put = [(step.contact, step.person) for step in batch if step.person is not None]
-        removed = [step.contact for step in batch if step.do == "remove"]
-        system.put_contacts(put, removed)  # safe to tell twice, so it may come before our commit
-        with services.db.tenant(tenant) as database:
-            services.hub.unlink_written(database, tenant, tie.id, removed)
-            services.hub.mark_written(database, tenant, tie.id, put)
-            passages.note(
-                services,
-                tenant,
-                EXIT,
-                [everybody[contact] for contact, _ in put],
-                subject=f"connections:{tie.id}",
-                database=database,
-            )
-        counts["put"] += len(put)
-        counts["remove"] += len(removed)
-    services.ledger.note(
-        tenant, "contacts.written", subject=f"connections:{tie.id}", sink="tenant's own phone system", counts=counts
-    )
-    services.connections.ok(tenant, tie.id)
-    log.info("phonebook_written", tenant=str(tenant), connection=str(tie.id), **counts)
-    return counts
-
-
-def _for_phonebook(services: Services, tenant: TenantId, written: Mapping[str, Link]) -> dict[str, Contact]:
-    """Everybody with a number, as far as they may go there. Of whoever may not now, what is written already stays."""
-    every = passages.fitting(services, tenant, EXIT, services.hub.everybody(tenant))
-    free = {contact.id: contact for contact in passages.allowed(services, tenant, EXIT, every)}
-    for contact in every:
-        before = written.get(str(contact.id))
-        if before is not None and free.get(contact.id) is not contact:
-            free[contact.id] = replace(contact, person=before.mark)
-    return {str(id): one for id, one in free.items() if any(line.e164 for line in one.person.lines)}
 
 
 def act(services: Services, tenant: TenantId) -> int:

@@ -27,6 +27,7 @@ GOOD_FOR = timedelta(days=29)  # what went is remembered for thirty (policies/, 
 PLACE = struct.Struct(">Qq16s")  # when it was made, transaction, row
 SIGNATURE_BYTES = 16
 START = (0, UUID(int=0))
+LOOKED_AT_ONE_BY_ONE = 20_000  # changes; with more, looking at everybody is no more work
 
 
 class TooOld(Trouble):
@@ -87,6 +88,29 @@ class Changes:
             token=_sealed(vault, kind, made, *last),
             more=more,
         )
+
+    def after(self, tenant: TenantId, kind: Kind, mark: str) -> tuple[list[UUID] | None, str]:
+        """What changed since `mark` was given, and the mark to ask with next; None: everything has to be looked at.
+
+        For readers of our own, whom it does not harm to look at something twice: nothing that commits late is waited
+        for, it is told once more.
+        """
+        snapshot = func.txid_current_snapshot()
+        with self._db.tenant(tenant) as database:
+            oldest, newest = database.execute(
+                select(
+                    func.txid_snapshot_xmin(snapshot, type_=BigInteger),
+                    func.txid_snapshot_xmax(snapshot, type_=BigInteger),
+                )
+            ).one()
+            if not mark.isdecimal() or int(mark) > newest:  # none yet, or of a database that went on further than this
+                return None, str(oldest)
+            news = (changes.c.tenant_id == tenant, changes.c.kind == kind, changes.c.transaction >= int(mark))
+            found = database.execute(
+                select(changes.c.id).where(*news, ~changes.c.gone).limit(LOOKED_AT_ONE_BY_ONE + 1)
+            ).scalars()
+            ids = list(found)
+        return (None if len(ids) > LOOKED_AT_ONE_BY_ONE else ids), str(oldest)
 
 
 def _sealed(vault: TenantVault, kind: Kind, made: int, transaction: int, row: UUID) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from domain.contact import Person, Record, keys, one_person
 from domain.deal import OPEN
 from domain.pairs import key_of
-from domain.plan import CROWD, Key, Link, Step
+from domain.plan import CROWD, ContactId, Key, Link, Step
 from domain.ports import in_batches
 from domain.telling import utterance
 from store.database import TenantId, among, as_rows, rowset
@@ -98,9 +98,12 @@ class Hub(Merging):
             rows = database.execute(select(links.c.module, links.c.remote_id).where(*mine))
             return [(row.module, row.remote_id) for row in rows]
 
-    def written(self, tenant: TenantId, connection: UUID) -> dict[str, Link]:
-        """The same for a side we write to, by contact id."""
-        return {link.contact: link for link in self.links(tenant, connection).values()}
+    def written(
+        self, tenant: TenantId, connection: UUID, only: Collection[UUID] | None = None
+    ) -> dict[ContactId, Link]:
+        """The same for a side we write to, by contact id; `only` these contacts."""
+        wanted = None if only is None else {(PHONEBOOK, str(contact)) for contact in only}
+        return {link.contact: link for link in self.links(tenant, connection, wanted).values()}
 
     def forget(self, tenant: TenantId, connection: UUID, modules: Collection[str]) -> int:
         """Let go of everything these modules of a side told; return how many records that was."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, Uuid, bindparam, cast, delete, func, literal, select, tuple_
+from sqlalchemy import ARRAY, Connection, Text, Uuid, any_, bindparam, cast, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.besides import side_of
@@ -47,6 +47,7 @@ INSERT_KEYS = (
 )
 DELETE_KEYS = delete(contact_keys).where(
     contact_keys.c.tenant_id == bindparam("tenant", type_=Uuid),
+    contact_keys.c.contact_id == any_(bindparam("contacts", type_=ARRAY(Uuid))),  # else every key there is is read
     tuple_(contact_keys.c.kind, contact_keys.c.fingerprint, contact_keys.c.contact_id).in_(select(*_TOLD_KEY)),
 )
 _rows = rowset(contacts.c.id, contacts.c.person)
@@ -149,9 +150,11 @@ class Merging(Finding):
             came.append((contact, new - old))
         if rows:
             database.execute(PUT_CONTACTS, {"tenant": tenant, "rows": as_rows(rows)})
-        for statement, found in ((DELETE_KEYS, went), (INSERT_KEYS, came)):
-            if words := _told_keys(vault, found):
-                database.execute(statement, {"tenant": tenant} | words)
+        if words := _told_keys(vault, went):
+            whose = [contact for contact, each in went if each]
+            database.execute(DELETE_KEYS, {"tenant": tenant, "contacts": whose} | words)
+        if words := _told_keys(vault, came):
+            database.execute(INSERT_KEYS, {"tenant": tenant} | words)
 
 
 def as_text(view: Merged) -> str:

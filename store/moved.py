@@ -22,7 +22,7 @@ from domain.pairs import Pair, Seen, View
 from domain.plan import Key
 from domain.ports import in_batches
 from domain.telling import utterance
-from domain.threeway import SIDES, Side, other
+from domain.threeway import SIDES, Side
 from store.database import Database, TenantId, among
 from store.hub import LOOK
 from store.merging import SPELT
@@ -60,10 +60,21 @@ class Moved:
     pairs: Sequence[Pair]
     moved: Mapping[Side, frozenset[Key]]
     alone: Sequence[tuple[Side, Key]]  # those of them who are in no pair
+    many: int  # pairs and records that moved, as `left_to_do` counts them
+    whole: bool  # nothing else did
 
     @property
     def empty(self) -> bool:
         return not any(self.moved.values())
+
+    @property
+    def removes(self) -> bool:
+        """Whether anybody may have to go: the record of a pair is not there."""
+        return any(
+            (seen := pair.at(side)) is not None and seen.key not in self.views[side].records
+            for pair in self.pairs
+            for side in SIDES
+        )
 
 
 class Moving:
@@ -107,6 +118,8 @@ class Moving:
             pairs=[pair_of(vault, row) for row in known if not row.state],
             moved={side: frozenset(moved[side]) for side in SIDES},
             alone=alone,
+            many=len(rows) + len(alone),
+            whole=len(rows) + len(alone) < limit,
         )
 
     def left_to_do(self, couple: Couple) -> int:
@@ -120,17 +133,21 @@ class Moving:
 
     def sizes(self, couple: Couple) -> dict[Side, Size]:
         """How many people each side has, and how many of them are in a pair."""
+        bereft = {
+            "left": and_(pairs.c.right_id != "", LEFT.c.id.is_not(None), RIGHT.c.id.is_(None)),
+            "right": and_(pairs.c.left_id != "", RIGHT.c.id.is_not(None), LEFT.c.id.is_(None)),
+        }
+        counts = []
+        for side in SIDES:
+            paired = (pairs.c.left_id if side == "left" else pairs.c.right_id) != ""
+            counts += [func.count().filter(paired), func.count().filter(and_(paired, bereft[side]))]
         found: dict[Side, Size] = {}
-        ends: dict[Side, Any] = {"left": (LEFT, pairs.c.left_id), "right": (RIGHT, pairs.c.right_id)}
         with self._db.tenant(couple.tenant) as database:
             _whole_sets(database)
-            for side in SIDES:
-                (here, mine), (there, theirs) = ends[side], ends[other(side)]
+            told = list(database.execute(_beside(couple, pairs.c.state == "").with_only_columns(*counts)).one())
+            for place, side in enumerate(SIDES):
                 people = select(func.count()).select_from(links).where(*_of_side(couple, side, links))
-                paired = _beside(couple, and_(pairs.c.state == "", mine != ""))
-                bereft = paired.where(here.c.id.is_not(None), theirs != "", there.c.id.is_(None))
-                counts = (people, *(select(func.count()).select_from(one.subquery()) for one in (paired, bereft)))
-                found[side] = Size(*(database.execute(count).scalar_one() for count in counts))
+                found[side] = Size(database.execute(people).scalar_one(), *told[2 * place : 2 * place + 2])
         return found
 
     def bereft(self, couple: Couple, limit: int) -> list[UUID]:

@@ -15,7 +15,7 @@ from domain.ports import CursorLost
 from integrations.google import open_beside
 from integrations.google.beside import NoDirectory
 from integrations.google.scopes import AUTH
-from jobs import besides, holding, passages, sync_contacts
+from jobs import besides, holding, passages, phonebook
 from store.embedded import Postgres
 from tests import contacts_office, zoho_stage
 from tests.contacts_office import Office
@@ -139,7 +139,7 @@ def test_they_are_known_and_written_nowhere(office: Office, source: Source) -> N
 
     assert ["Only"] == known(office, mine)
     assert {"POST /v1/people:batchCreateContacts": 1} == office.written()  # Shared, whom Zoho has, and nobody else
-    told = sync_contacts._for_phonebook(office.services, office.tenant, {})
+    told = {id: one for people, _ in phonebook.pages(office.services, office.crm, None) for id, one in people.items()}
     names = {one.person.name for one in told.values()}
     assert "Shared" in names
     assert not {"Only", "Two"} & names

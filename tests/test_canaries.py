@@ -41,12 +41,12 @@ from jobs import (
     noting,
     passages,
     sheet_log,
-    sync_contacts,
     sync_mail,
     texts,
     who,
 )
 from jobs.cards import look
+from jobs.phonebook import write_phonebook
 from jobs.services import Services
 from store.chat_spaces import Space
 from store.chores import Chore
@@ -161,7 +161,7 @@ def phonebook(cage: Cage) -> str:
     cage.said.clear()
     tie = cage.services.connections.add(cage.tenant, "telephony", "standard", label="PBX")
     chore: Any = Chore
-    sync_contacts.write_phonebook(cage.services, cage.services.connections.get(cage.tenant, tie), chore)
+    write_phonebook(cage.services, cage.services.connections.get(cage.tenant, tie), chore)
     return repr(cage.said)
 
 

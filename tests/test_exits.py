@@ -48,6 +48,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/leads.py": {"zoho"},  # what an agent typed
     "jobs/listening.py": {"phone"},
     "jobs/mapping.py": {"zoho"},  # asks which fields there are
+    "jobs/phonebook.py": {"phone"},
     "jobs/pops.py": {"zoho"},  # numbers and states of calls, no names
     "jobs/reconcile.py": {"phone"},
     "jobs/recordings.py": {"phone"},
