@@ -126,14 +126,14 @@ def _step(data: Mapping[str, Any]) -> Step:
             wanted=Person.from_data(told["wanted"]),
             fields=frozenset(told["fields"]),
         )
-    side: Side | None = data.get("side")
+    on: Side | None = data.get("side")
     person = Person.from_data(data["person"]) if "person" in data else None
-    if person is None and data["do"] == "create" and side is not None and (source := records.get(other(side))):
+    if person is None and data["do"] == "create" and on is not None and (source := records.get(other(on))):
         person = source.person
     return Step(
         do=data["do"],
         pair=data.get("pair", ""),
-        side=side,
+        side=on,
         left=records.get("left"),
         right=records.get("right"),
         person=person,

@@ -8,7 +8,7 @@ it has moved still. Pairs, links, journal and the effect's end are one transacti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -46,16 +46,16 @@ Answers = dict[Side, Told]
 Ties = Mapping[Side, Tie]
 
 
-def write(services: Services, tenant: TenantId, effect: Effect) -> None:
-    """Tell what one effect owes, or find out what became of it."""
+def write(services: Services, tenant: TenantId, effect: Effect) -> bool:
+    """Tell what one effect owes, or find out what became of it; False when it is not done."""
     errand = Errand.from_data(effect.payload)
     ties = _ties(services, tenant, errand.crm, effect.connection)
     if ties is None:
         services.effects.drop(tenant, [effect], ENDED, state="dropped")
-        return
+        return False
     if any(Sharing.from_facts(tie.facts).paused for tie in ties.values()):
         services.effects.postpone(tenant, [effect], PAUSED, LOOK_AGAIN)
-        return
+        return False
     told: list[Answers] = [{} for _ in errand.steps]
     for side in SIDES:
         try:
@@ -63,15 +63,21 @@ def write(services: Services, tenant: TenantId, effect: Effect) -> None:
         except (TryLater, Unanswered) as error:
             postpone(services, ties[side], [effect], error, repeatable=not errand.creates)
             services.connections.trouble(tenant, ties[side].id, error.code)
-            return
+            return False
         except Trouble as error:
             services.effects.drop(tenant, [effect], error.code)
             services.connections.trouble(tenant, ties[side].id, error.code)
-            return
+            return False
     couple = Couple(tenant, errand.crm, effect.connection, MODULES)
     _remember(services, couple, effect, errand, told)
-    if not services.effects.open(tenant, couple.book, KIND):
-        services.chores.hurry(tenant, CHORE, couple.book)  # and on to what moved next
+    return True
+
+
+def go_on(services: Services, tenant: TenantId, done: Collection[Effect]) -> None:
+    """When the last of an address book's errands is done, on to what moved next."""
+    for book in {effect.connection for effect in done}:
+        if not services.effects.open(tenant, book, KIND):
+            services.chores.hurry(tenant, CHORE, book)
 
 
 def _ties(services: Services, tenant: TenantId, crm: UUID, book: UUID) -> Ties | None:

@@ -31,6 +31,7 @@ from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
 from store.database import TenantId
+from store.effects import Effect
 from store.inbox import Delivery, Inbox
 
 log = structlog.get_logger()
@@ -236,11 +237,13 @@ def act(services: Services, tenant: TenantId) -> int:
     services.effects.orphans(tenant, "contacts")
     waiting = services.effects.waiting(tenant, "contacts", limit=OWED_AT_ONCE)
     sheet_log.act(services, tenant, [effect for effect in waiting if effect.kind == sheet_log.KIND])
+    done: list[Effect] = []
     for effect in waiting:
         if effect.kind == sheet_log.KIND:
             continue
         if effect.kind == both_ways.KIND:
-            contact_writes.write(services, tenant, effect)
+            if contact_writes.write(services, tenant, effect):
+                done.append(effect)
             continue
         tie = services.connections.get(tenant, effect.connection)
         try:
@@ -253,6 +256,7 @@ def act(services: Services, tenant: TenantId) -> int:
         else:
             with services.db.tenant(tenant) as database:
                 services.effects.done(database, tenant, {effect.id: ""})
+    contact_writes.go_on(services, tenant, done)
     return len(waiting)
 
 

@@ -56,7 +56,7 @@ class Hub(Merging):
 
     def owners(self, tenant: TenantId, connection: UUID, only: Collection[Key]) -> dict[Key, Link]:
         """The same with nothing opened: whose each of these records is."""
-        shut = [column for column in links.c if column.name != "mark"]
+        shut = (links.c.module, links.c.remote_id, links.c.contact_id, links.c.owner, links.c.account)
         return {
             (row.module, row.remote_id): _link(row, Person()) for row in self._links(tenant, connection, shut, only)
         }
