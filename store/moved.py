@@ -93,7 +93,10 @@ class Moving:
         with self._db.tenant(couple.tenant) as database:
             _whole_sets(database)
             self._call_up(database, couple)
-            rows = database.execute(_unquiet(couple).limit(limit)).all()
+            ids = database.execute(_unquiet(couple).limit(limit)).scalars().all()
+            rows = (
+                database.execute(select(pairs).where(*of_couple(couple), among(pairs.c.id, ids))).all() if ids else []
+            )
             for row in rows:
                 for side, key in _keys(row).items():
                     moved[side].add(key)
@@ -174,7 +177,9 @@ class Moving:
     def _call_up(database: Connection, couple: Couple) -> None:
         """Look again at those who wait: at once when they say something else, and at all of them now and then."""
         waits = pairs.c.state.like(f"{WAITING}:%")
-        unquiet = _unquiet(couple, waits).with_only_columns(pairs.c.id)
+        if not database.execute(select(exists().where(*of_couple(couple), waits))).scalar_one():
+            return
+        unquiet = _unquiet(couple, waits)
         due = pairs.c.agreed_at < func.now() - AGAIN
         database.execute(delete(pairs).where(*of_couple(couple), waits, or_(due, pairs.c.id.in_(unquiet))))
 
@@ -271,7 +276,7 @@ def _of_side(couple: Couple, side: Side, table: Any) -> tuple[ColumnElement[bool
 
 
 def _beside(couple: Couple, state: ColumnElement[bool]) -> Select[Any]:
-    """Pairs beside the links of their records."""
+    """The ids of pairs beside the links of their records; the marks are not carried along, for they are long."""
     left = and_(
         LEFT.c.tenant_id == pairs.c.tenant_id,
         LEFT.c.connection_id == pairs.c.crm_id,
@@ -284,11 +289,17 @@ def _beside(couple: Couple, state: ColumnElement[bool]) -> Select[Any]:
         RIGHT.c.module == pairs.c.right_module,
         RIGHT.c.remote_id == pairs.c.right_id,
     )
-    return select(pairs).outerjoin(LEFT, left).outerjoin(RIGHT, right).where(*of_couple(couple), state)
+    return (
+        select(pairs.c.id)
+        .select_from(pairs)
+        .outerjoin(LEFT, left)
+        .outerjoin(RIGHT, right)
+        .where(*of_couple(couple), state)
+    )
 
 
 def _unquiet(couple: Couple, state: ColumnElement[bool] | None = None) -> Select[Any]:
-    """Pairs one of whose records says something else than when they agreed, is gone, or was never compared."""
+    """Ids of pairs one of whose records says something else than when they agreed, is gone, or never was compared."""
     either = []
     for table, name, look in (
         (LEFT, pairs.c.left_id, pairs.c.left_look),
