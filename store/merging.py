@@ -112,7 +112,9 @@ class Merging(Finding):
                 connections,
                 (connections.c.tenant_id == links.c.tenant_id) & (connections.c.id == links.c.connection_id),
             )
-            .where(links.c.tenant_id == tenant, among(links.c.contact_id, batch), links.c.module.not_in(NOT_THEIR_WORDS))
+            .where(
+                links.c.tenant_id == tenant, among(links.c.contact_id, batch), links.c.module.not_in(NOT_THEIR_WORDS)
+            )
         )
         opened = self._vault.of(tenant).opening("links", "mark")
         for row, contact, module, mark, vendor in rows:
