@@ -35,6 +35,7 @@ log = structlog.get_logger()
 EXIT = "activities"  # the gate's name for what is said here of a caller (`domain.limited_use`)
 WAITS = timedelta(minutes=1)  # for another effect of the same call
 MOST = 100  # activities a request
+SAID = "said"  # what of an activity waits in its effect's payload
 AROUND = timedelta(minutes=2)  # calls whose rows may be mistaken for each other; the CRM's times may differ from ours
 
 
@@ -48,10 +49,12 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
     doubtful = [one for one in batch if one.state == "unknown" and one.id in told]
     rows = crm.find_calls([told[one.id] for one in doubtful]) if doubtful else {}
     there = {one: rows[told[one.id].marker] for one in doubtful if told[one.id].marker in rows}
-    _logged(services, tie, there, read_back=True, named=[subjects[one.id].contact for one in there])
+    words = {one.id: _said(one, subjects[one.id]) for one in batch if one.id in told}
+    _logged(services, tie, there, read_back=True, named=[subjects[one.id].contact for one in there], words=words)
     due = [one for one in batch if one.id in told and one not in there]
-    _remember(services, tie, due, told, subjects)
-    services.effects.claim(tie.tenant, due)
+    filling.remember(services, tie, [(subjects[one.id].kept, told[one.id]) for one in due])
+    words |= {one.id: [*dict.fromkeys((*words[one.id], words_of(told[one.id])))] for one in due}
+    services.effects.claim(tie.tenant, due, saying={one.id: {SAID: words[one.id]} for one in due})
     requests = list(in_batches(due, MOST))
     answers = abreast(lambda some: crm.log_calls([told[one.id] for one in some]), requests)
     written = {
@@ -65,6 +68,7 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
         tie,
         {one: result.remote_id for one, result in written.items() if result.remote_id},
         named=[subjects[one.id].contact for one in written],
+        words=words,
     )
     filling.refused(services, tie, {name: code for one in written.values() for name, code in one.left_out})
     for one, result in written.items():
@@ -77,26 +81,9 @@ def record(services: Services, tie: Tie, batch: list[Effect]) -> None:
         raise stuck[0][1]
 
 
-def _remember(
-    services: Services,
-    tie: Tie,
-    due: Sequence[Effect],
-    told: Mapping[UUID, Activity],
-    subjects: Mapping[UUID, Story],
-) -> None:
-    """Keep what we are about to say in each text: only our own words may be changed later."""
-    if not due:
-        return
-    words = {effect.call: words_of(told[effect.id]) for effect in due if effect.call is not None}
-    before = {
-        effect.call: kept.said
-        for effect in due
-        if effect.state == "unknown" and effect.call is not None
-        for kept in [services.calls.get(tie.tenant, effect.call)]
-        if kept is not None
-    }
-    services.calls.says(tie.tenant, {call: (*before.get(call, ()), said) for call, said in words.items()})
-    filling.remember(services, tie, [(subjects[effect.id].kept, told[effect.id]) for effect in due])
+def _said(effect: Effect, story: Story) -> list[str]:
+    """Our words that may stand in an activity's text: what left with earlier tries, which waits in the payload."""
+    return [*dict.fromkeys((*story.kept.said, *effect.payload.get(SAID, ())))] if effect.state == "unknown" else []
 
 
 def bridge(services: Services, tie: Tie, batch: list[Effect]) -> None:
@@ -166,14 +153,19 @@ def _logged(
     *,
     read_back: bool = False,
     named: Sequence[Contact | None] = (),
+    words: Mapping[UUID, Sequence[str]] | None = None,
 ) -> None:
-    """The CRM has these: commit it, with a row in the ledger for the whole batch. `named`: who was named to it."""
+    """The CRM has these: commit it, with a row in the ledger for the whole batch.
+
+    `named`: who was named to it; `words`: ours in each activity's text, by effect, where we wrote it.
+    """
     if not results:
         return
     with services.db.tenant(tie.tenant) as database:
         services.effects.done(database, tie.tenant, {effect.id: row for effect, row in results.items()})
         there = {effect.call: row for effect, row in results.items() if effect.call is not None and row}
-        services.calls.logged(database, tie.tenant, there)
+        said = {one.call: words[one.id] for one in results if one.call is not None and words and words[one.id]}
+        services.calls.logged(database, tie.tenant, there, said)
         services.ledger.write(
             database,
             tie.tenant,

@@ -18,7 +18,7 @@ from domain.call import Call, CallEvent, agent_leg
 from domain.matching import Trace
 from domain.remark import Remark
 from domain.seats import SeatState
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.sieve import Wanted, those
 from store.tables import calls
 from store.vault import TenantVault, Vault
@@ -102,7 +102,7 @@ class CallBook:
         if not ids:
             return {}
         with self._db.tenant(tenant) as database:
-            rows = database.execute(select(calls).where(calls.c.tenant_id == tenant, calls.c.id.in_(ids))).all()
+            rows = database.execute(select(calls).where(calls.c.tenant_id == tenant, among(calls.c.id, ids))).all()
         return {row.id: self._kept(row) for row in rows}
 
     def told(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, tuple[CallEvent, ...]]:
@@ -112,7 +112,7 @@ class CallBook:
         vault = self._vault.of(tenant)
         with self._db.tenant(tenant) as database:
             rows = database.execute(
-                select(calls.c.id, calls.c.events).where(calls.c.tenant_id == tenant, calls.c.id.in_(ids))
+                select(calls.c.id, calls.c.events).where(calls.c.tenant_id == tenant, among(calls.c.id, ids))
             ).all()
         return {row.id: told for row in rows if (told := events_of(vault, row))}
 

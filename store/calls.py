@@ -22,7 +22,7 @@ from domain.phone import Number
 from domain.remark import Remark
 from domain.seats import SeatState
 from store.call_book import CallBook, events_of, line_of, seats_of, trace_of
-from store.database import TenantId, pairs
+from store.database import TenantId, among, handed
 from store.tables import calls
 
 
@@ -68,7 +68,7 @@ class Calls(CallBook):
                     select(calls).where(
                         calls.c.tenant_id == tenant,
                         calls.c.connection_id == connection,
-                        calls.c.ref.in_(by_ref),
+                        among(calls.c.ref, by_ref),
                     )
                 )
             }
@@ -129,24 +129,38 @@ class Calls(CallBook):
             }
             for item, number in zip(heard, numbers, strict=True)
         ]
-        statement = insert(calls)
+        statement = insert(calls).from_select([*rows[0]], select(handed(calls, rows)))
         kept = ("id", "tenant_id", "connection_id", "ref")
         changed = {name: statement.excluded[name] for name in rows[0] if name not in kept}
         database.execute(
             statement.on_conflict_do_update(
                 index_elements=["tenant_id", "id"], set_={**changed, "updated_at": func.now()}
-            ),
-            rows,
+            )
         )
 
-    def logged(self, database: Connection, tenant: TenantId, activities: Mapping[UUID, str]) -> None:
-        """The CRM keeps each of these calls under that id."""
-        if activities:
-            told = pairs(activities)
+    def logged(
+        self,
+        database: Connection,
+        tenant: TenantId,
+        activities: Mapping[UUID, str],
+        words: Mapping[UUID, Sequence[str]] | None = None,
+    ) -> None:
+        """The CRM keeps each of these calls under that id. `words`: ours in the activity's text, where we wrote it."""
+        vault, words = self._vault.of(tenant), words or {}
+        rows = [
+            {
+                "id": call,
+                "activity_id": there,
+                "said": vault.seal_json("calls", call, "said", list(words[call])) if call in words else None,
+            }
+            for call, there in activities.items()
+        ]
+        if rows:
+            told = handed(calls, rows)
             database.execute(
                 update(calls)
                 .where(calls.c.tenant_id == tenant, calls.c.id == told.c.id)
-                .values(activity_id=told.c.value)
+                .values(activity_id=told.c.activity_id, said=func.coalesce(told.c.said, calls.c.said))
             )
 
     def shown(self, tenant: TenantId, screens: Mapping[UUID, UUID]) -> None:

@@ -21,7 +21,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Update, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from store.database import TenantId, among, pairs
+from store.database import TenantId, among, handed
 from store.inbox import Lane
 from store.owed import ACTIVITIES, LATER, OVER, RECORD, TEXTS, UPDATE, WAITING, Standing
 from store.tables import effects
@@ -116,7 +116,8 @@ class Effects(Standing):
             for call, writer in writers.items()
         ]
         if rows:
-            database.execute(insert(effects).on_conflict_do_nothing(), rows)
+            statement = insert(effects).from_select([*rows[0]], select(handed(effects, rows)))
+            database.execute(statement.on_conflict_do_nothing())
 
     def renew(
         self, database: Connection, tenant: TenantId, key: str, *, payload: Mapping[str, Any], call: UUID | None
@@ -239,25 +240,34 @@ class Effects(Standing):
             for row in rows
         ]
 
-    def claim(self, tenant: TenantId, batch: Sequence[Effect]) -> None:
-        """Commit that these are about to leave."""
+    def claim(
+        self, tenant: TenantId, batch: Sequence[Effect], saying: Mapping[UUID, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Commit that these are about to leave; `saying`: with what in their payloads, where that is not there yet."""
         if not batch:
             return
+        vault = self._vault.of(tenant)
+        values: dict[str, Any] = {"state": "claimed", "fence": effects.c.fence + 1, "attempts": effects.c.attempts + 1}
+        if saying is None:
+            these = among(effects.c.id, [effect.id for effect in batch])
+        else:
+            rows = [
+                {"id": one.id, "payload": vault.seal_json("effects", one.id, "payload", saying[one.id])}
+                for one in batch
+            ]
+            told = handed(effects, rows)
+            these, values["payload"] = effects.c.id == told.c.id, told.c.payload
         with self._db.tenant(tenant) as database:
-            database.execute(
-                update(effects)
-                .where(effects.c.tenant_id == tenant, among(effects.c.id, [effect.id for effect in batch]))
-                .values(state="claimed", fence=effects.c.fence + 1, attempts=effects.c.attempts + 1)
-            )
+            database.execute(update(effects).where(effects.c.tenant_id == tenant, these).values(values))
 
     def done(self, database: Connection, tenant: TenantId, results: Mapping[UUID, str]) -> None:
         """They stand over there, under these ids. The payload goes."""
         if results:
-            told = pairs(results)
+            told = handed(effects, [{"id": effect, "result": there} for effect, there in results.items()])
             database.execute(
                 update(effects)
                 .where(effects.c.tenant_id == tenant, effects.c.id == told.c.id)
-                .values(state="done", reason="", result=told.c.value, payload=None, done_at=func.now())
+                .values(state="done", reason="", result=told.c.result, payload=None, done_at=func.now())
             )
 
     def unknown(self, tenant: TenantId, batch: Sequence[Effect], reason: str, *, counted: bool = True) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select, update
 
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.tables import deliveries
 from store.vault import Vault
 
@@ -100,7 +100,7 @@ class Inbox:
         if ids:
             database.execute(
                 update(deliveries)
-                .where(deliveries.c.tenant_id == tenant, deliveries.c.id.in_(ids))
+                .where(deliveries.c.tenant_id == tenant, among(deliveries.c.id, ids))
                 .values(state=state, reason=reason, body=None)
             )
 
