@@ -148,7 +148,10 @@ class Call:
 
 def in_order(events: Iterable[CallEvent]) -> list[CallEvent]:
     """Drop copies; put the rest in the order of the vendor's clock, then of rank and id: a tie has one answer too."""
-    once = {event.id: event for event in sorted(events, key=lambda event: (event.at, repr(event)), reverse=True)}
+    told = list(events)
+    once = {event.id: event for event in told}
+    if len(once) < len(told):  # which of several copies counts must not depend on the order they came in
+        once = {event.id: event for event in sorted(told, key=lambda event: (event.at, repr(event)), reverse=True)}
     return sorted(once.values(), key=lambda event: (event.at, RANK[event.type], event.id))
 
 
@@ -235,7 +238,10 @@ def _outcome(direction: Direction, ended: list[CallEvent], answered: bool) -> Ou
 
 
 def _first(events: list[CallEvent], name: str) -> str:
-    return next((value for event in events if (value := str(getattr(event, name)))), "")
+    for event in events:
+        if value := getattr(event, name):
+            return str(value)
+    return ""
 
 
 def _last(events: list[CallEvent], name: str) -> str:

@@ -168,23 +168,22 @@ class _Walk:
     def hear(self, event: CallEvent) -> None:
         who = self._named(event.agent_extension or event.agent_email)
         if event.queue and all(step.what != "queued" for step in self.steps):
-            known = event if event.type != "ended" else replace(event, type="ringing", at=self.call.started_at)
-            self._add(known, "queued", detail=event.queue)
+            self._add(self.call.started_at if event.type == "ended" else event.at, "queued", detail=event.queue)
         if event.type == "ended" and event.answered_at and not self._taken:  # nobody told of it when it happened
-            self._answered(replace(event, type="answered", at=event.answered_at), who)
+            self._answered(event, who, event.answered_at)
         match event.type:
             case "ringing":
                 self._rang(event, who)
             case "answered":
-                self._answered(event, who)
+                self._answered(event, who, event.at)
             case "parked":
-                self._add(event, "parked", (who or self.last,) if who or self.last else ())
+                self._add(event.at, "parked", (who or self.last,) if who or self.last else ())
                 self.talking.clear()
             case "retrieved":
-                self._add(event, "retrieved", (who,) if who else ())
+                self._add(event.at, "retrieved", (who,) if who else ())
                 self.talking[event.leg_ref], self.last = who, who
             case "voicemail" if all(step.what != "voicemail" for step in self.steps):
-                self._add(event, "voicemail")
+                self._add(event.at, "voicemail")
             case "ended" if event.leg_ref:
                 self._left(event, who)
 
@@ -222,29 +221,29 @@ class _Walk:
             if who not in self.steps[-1].who:
                 self.steps[-1] = replace(self.steps[-1], who=(*self.steps[-1].who, who))
         else:
-            self._add(event, "rang", (who,))
+            self._add(event.at, "rang", (who,))
         self.rung.add(event.leg_ref)
 
-    def _answered(self, event: CallEvent, who: str) -> None:
+    def _answered(self, event: CallEvent, who: str, at: datetime) -> None:
         first = not self._taken
         self.answered.add(event.leg_ref)
         if self.call.direction == "outbound" and who in ("", self.own):
             if first:
-                self._add(event, "answered", far=True)
+                self._add(at, "answered", far=True)
                 self.talking[self.call.ref], self.last = self.own, self.own
             return
         if first:
-            self._add(event, "answered", (who,) if who else ())
+            self._add(at, "answered", (who,) if who else ())
             if self.own:
                 self.talking[self.call.ref] = self.own
         elif who and who != self.last and who not in self.talking.values():
             holder = next((one for leg, one in self.talking.items() if leg and one), "")
             if holder and event.leg_ref:
-                self._add(event, "asked", (who,), by=holder)
+                self._add(at, "asked", (who,), by=holder)
                 self.asked.add(who)
                 self.talking[event.leg_ref] = who
                 return
-            self._add(event, "transferred", (who,), by=self.last)
+            self._add(at, "transferred", (who,), by=self.last)
             self.talking.clear()
         self.talking[event.leg_ref] = who
         self.last = who or self.last
@@ -253,13 +252,13 @@ class _Walk:
         if (gone := self.talking.pop(event.leg_ref, "")) and gone not in self.asked:
             if successor := next((one for one in self.talking.values() if one in self.asked), ""):
                 if not self._over(event):
-                    self._add(event, "transferred", (successor,), by=gone)
+                    self._add(moment(event), "transferred", (successor,), by=gone)
                 self.asked.discard(successor)
                 self.last = successor
         elif event.leg_ref in self.rung and event.leg_ref not in self.answered and event.outcome in WHY_NOT:
             if self.steps[-1].what == "refused" and who in self.steps[-1].who:
                 self.steps.pop()  # some say first that it was not taken, and why a moment later
-            self._add(event, "refused", (who,) if who else (), detail=event.outcome or "")
+            self._add(moment(event), "refused", (who,) if who else (), detail=event.outcome or "")
 
     def _over(self, event: CallEvent) -> bool:
         """It is the end of everything, not of one's part in it."""
@@ -270,7 +269,7 @@ class _Walk:
 
     def _add(
         self,
-        event: CallEvent,
+        at: datetime,
         what: What,
         who: tuple[str, ...] = (),
         *,
@@ -278,7 +277,7 @@ class _Walk:
         far: bool = False,
         detail: str = "",
     ) -> None:
-        self.steps.append(Step(at=moment(event), what=what, who=who, by=by, far=far, detail=detail))
+        self.steps.append(Step(at=at, what=what, who=who, by=by, far=far, detail=detail))
 
 
 def _names(told: Sequence[CallEvent]) -> dict[str, str]:

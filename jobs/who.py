@@ -158,7 +158,7 @@ def identify(
 def _seat(item: Heard, agent: Agents) -> None:
     """Say at whose phones the call is. One agent may have been named in two ways."""
     strangers = set()
-    for seat in seats(item.events):
+    for seat in seats(item.events) if item.call.state != "ended" else ():
         user = agent(seat.email, seat.extension)
         if user is not None:
             item.seats.setdefault(user.id, seat.state)

@@ -6,7 +6,7 @@ What is written into it is `store.calls`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -263,6 +263,7 @@ class CallBook:
         remark = vault.open_json("calls", row.id, "remark", row.remark)
         filled = vault.open_json("calls", row.id, "filled", row.filled)
         call = Call(
+            **view,
             ref=row.ref,
             direction=row.direction,
             state=row.state,
@@ -274,7 +275,7 @@ class CallBook:
         return Kept(
             id=row.id,
             connection=row.connection_id,
-            call=replace(call, **view),
+            call=call,
             contact=row.contact_id,
             user=row.user_id,
             seats=seats_of(row),
