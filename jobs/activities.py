@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Connection
 
 from domain import phone
+from domain.call import CallEvent
 from domain.errors import Refused, Unanswered, Upstream
 from domain.mapping import FieldMap
 from domain.matching import Key, Place
@@ -224,29 +225,32 @@ def _told(services: Services, tie: Tie, told: Mapping[UUID, Story]) -> dict[UUID
 def of(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Activity]:
     """What each call's activity in that CRM would say now."""
     links = recordings.crm_links(services, tie, kept)
-    return {call: activity_of(story, links.get(call, "")) for call, story in _about(services, tie, kept).items()}
+    told = services.calls.told(tie.tenant, [call.id for call in kept])
+    stories = _about(services, tie, [(call, told.get(call.id, ())) for call in kept])
+    return {call: activity_of(story, links.get(call, "")) for call, story in stories.items()}
 
 
 def stories(services: Services, tie: Tie, batch: Sequence[Effect]) -> dict[UUID, Story]:
     """What each effect's call is about, read for the whole batch at once."""
-    kept = services.calls.some(tie.tenant, {effect.call for effect in batch if effect.call is not None})
-    about = _about(services, tie, kept.values())
+    there = services.calls.whole(tie.tenant, {effect.call for effect in batch if effect.call is not None})
+    about = _about(services, tie, there.values())
     return {effect.id: about[effect.call] for effect in batch if effect.call is not None and effect.call in about}
 
 
 def about(services: Services, tie: Tie, ids: Collection[UUID]) -> dict[UUID, Story]:
     """What these calls are about; one that is gone is left out."""
-    return _about(services, tie, services.calls.some(tie.tenant, ids).values())
+    return _about(services, tie, services.calls.whole(tie.tenant, ids).values())
 
 
-def _about(services: Services, tie: Tie, kept: Collection[Kept]) -> dict[UUID, Story]:
+def _about(services: Services, tie: Tie, whole: Collection[tuple[Kept, tuple[CallEvent, ...]]]) -> dict[UUID, Story]:
+    kept = [call for call, _ in whole]
     users = {user.id: user for user in services.tenants.users(tie.tenant)} if kept else {}
     ids = {call.contact for call in kept if call.contact is not None}
     known = services.hub.people(tie.tenant, ids).values()
     contacts = {one.id: one for one in passages.allowed(services, tie.tenant, EXIT, known)}
     records = services.hub.where(tie.tenant, ids)
     tenant = services.tenants.get(tie.tenant)
-    ways = journeys.lines(services.calls.told(tie.tenant, [call.id for call in kept]), users.values())
+    ways = journeys.lines({call.id: events for call, events in whole if events}, users.values())
     about: dict[UUID, Story] = {}
     for call in kept:
         # A card ends only on the screen that has it, and the CRM gives the activity to that screen's user.

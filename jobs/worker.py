@@ -96,7 +96,8 @@ def visit(services: Services, tenant: TenantId, lane: Lane, *, seconds: float = 
 
 
 def _calls(services: Services, tenant: TenantId) -> int:
-    return log_call.hear(services, tenant) + log_call.act(services, tenant)
+    with services.calls.at_hand():
+        return log_call.hear(services, tenant) + log_call.act(services, tenant)
 
 
 def _contacts(services: Services, tenant: TenantId) -> int:

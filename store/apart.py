@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.caller_id import Rule
 from domain.errors import Missing
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.tables import set_apart
 from store.vault import Vault
 
@@ -59,7 +59,7 @@ class SetApart:
         with self._db.tenant(tenant) as database:
             rows = database.execute(
                 select(set_apart.c.fingerprint, set_apart.c.kind, set_apart.c.state).where(
-                    set_apart.c.tenant_id == tenant, set_apart.c.fingerprint.in_(prints)
+                    set_apart.c.tenant_id == tenant, among(set_apart.c.fingerprint, prints)
                 )
             ).all()
         return {prints[bytes(row.fingerprint)]: (row.kind, row.state) for row in rows}

@@ -5,7 +5,9 @@ What is written into it is `store.calls`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -62,6 +64,25 @@ class CallBook:
     def __init__(self, db: Database, vault: Vault) -> None:
         self._db = db
         self._vault = vault
+        self._hand = threading.local()
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """What this thread seals of calls inside is not opened to be read again: the same seal holds the same words."""
+        self._hand.sealed = {}
+        try:
+            yield
+        finally:
+            self._hand.sealed = None
+
+    def _keep(self, sealed: bytes, value: object) -> None:
+        if (known := getattr(self._hand, "sealed", None)) is not None:
+            known[sealed] = value
+
+    def _at_hand(self, sealed: bytes | None) -> Any:
+        """What was sealed so by this thread, if it has that at hand."""
+        known = getattr(self._hand, "sealed", None)
+        return known.get(sealed) if known and sealed else None
 
     def last_with(self, tenant: TenantId, numbers: Collection[str]) -> dict[str, UUID]:
         """With whom the last spoken call of each number was; a number nobody spoke on is left out."""
@@ -104,6 +125,15 @@ class CallBook:
         with self._db.tenant(tenant) as database:
             rows = database.execute(select(calls).where(calls.c.tenant_id == tenant, among(calls.c.id, ids))).all()
         return {row.id: self._kept(row) for row in rows}
+
+    def whole(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, tuple[Kept, tuple[CallEvent, ...]]]:
+        """These calls with what the vendor told us of each, as far as they are still here."""
+        if not ids:
+            return {}
+        vault = self._vault.of(tenant)
+        with self._db.tenant(tenant) as database:
+            rows = database.execute(select(calls).where(calls.c.tenant_id == tenant, among(calls.c.id, ids))).all()
+        return {row.id: (self._kept(row), self._at_hand(row.events) or events_of(vault, row)) for row in rows}
 
     def told(self, tenant: TenantId, ids: Collection[UUID]) -> dict[UUID, tuple[CallEvent, ...]]:
         """What the vendor told us of each of these calls, understood; a call of which it told nothing is left out."""
@@ -257,12 +287,9 @@ class CallBook:
         with self._db.tenant(tenant) as database:
             return [self._kept(row) for row in database.execute(statement)]
 
-    def _kept(self, row: Any) -> Kept:
-        vault = self._vault.of(row.tenant_id)
+    def _call(self, vault: TenantVault, row: Any) -> Call:
         view = vault.open_json("calls", row.id, "view", row.view) or {}
-        remark = vault.open_json("calls", row.id, "remark", row.remark)
-        filled = vault.open_json("calls", row.id, "filled", row.filled)
-        call = Call(
+        return Call(
             **view,
             ref=row.ref,
             direction=row.direction,
@@ -272,10 +299,15 @@ class CallBook:
             ended_at=row.ended_at,
             outcome=row.outcome or None,
         )
+
+    def _kept(self, row: Any) -> Kept:
+        vault = self._vault.of(row.tenant_id)
+        remark = vault.open_json("calls", row.id, "remark", row.remark)
+        filled = vault.open_json("calls", row.id, "filled", row.filled)
         return Kept(
             id=row.id,
             connection=row.connection_id,
-            call=call,
+            call=self._at_hand(row.view) or self._call(vault, row),
             contact=row.contact_id,
             user=row.user_id,
             seats=seats_of(row),
@@ -283,7 +315,7 @@ class CallBook:
             match=row.match,
             writer=row.writer,
             activity=row.activity_id,
-            trace=trace_of(vault, row),
+            trace=self._at_hand(row.trace) or trace_of(vault, row),
             said=tuple(vault.open_json("calls", row.id, "said", row.said) or ()),
             filled={name: tuple(told) for name, told in (filled or {}).items()},
             remark=Remark.from_data(remark) if remark else None,

@@ -24,6 +24,7 @@ from domain.seats import SeatState
 from store.call_book import CallBook, events_of, line_of, seats_of, trace_of
 from store.database import TenantId, among, handed
 from store.tables import calls
+from store.vault import TenantVault
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +103,7 @@ class Calls(CallBook):
         if not heard:
             return
         vault = self._vault.of(tenant)
+        sealed = [self._sealed(vault, item) for item in heard]
         rows = [
             {
                 "id": item.id,
@@ -111,9 +113,7 @@ class Calls(CallBook):
                 "direction": item.call.direction,
                 "state": item.call.state,
                 "outcome": item.call.outcome or "",
-                "events": vault.seal_json("calls", item.id, "events", [event.as_data() for event in item.events]),
-                "view": vault.seal_json("calls", item.id, "view", _view(item.call)),
-                "trace": vault.seal_json("calls", item.id, "trace", item.trace.as_data()) if item.trace else None,
+                **words,
                 "customer_index": vault.fingerprint("number", number.e164) if number.e164 else None,
                 "line_index": line_of(vault, item.call.agent_extension),
                 "contact_id": item.contact,
@@ -127,7 +127,7 @@ class Calls(CallBook):
                 "ended_at": item.call.ended_at,
                 "talk_seconds": item.call.talk_seconds,
             }
-            for item, number in zip(heard, numbers, strict=True)
+            for item, number, words in zip(heard, numbers, sealed, strict=True)
         ]
         statement = insert(calls).from_select([*rows[0]], select(handed(calls, rows)))
         kept = ("id", "tenant_id", "connection_id", "ref")
@@ -137,6 +137,20 @@ class Calls(CallBook):
                 index_elements=["tenant_id", "id"], set_={**changed, "updated_at": func.now()}
             )
         )
+
+    def _sealed(self, vault: TenantVault, item: Heard) -> dict[str, bytes | None]:
+        """What is sealed of a call, at hand for whoever reads it next."""
+        told: dict[str, tuple[Any, object]] = {
+            "events": ([event.as_data() for event in item.events], item.events),
+            "view": (_view(item.call), item.call),
+        }
+        if item.trace:
+            told["trace"] = (item.trace.as_data(), item.trace)
+        sealed: dict[str, bytes | None] = {"trace": None}
+        for name, (data, value) in told.items():
+            sealed[name] = closed = vault.seal_json("calls", item.id, name, data)
+            self._keep(closed, value)
+        return sealed
 
     def logged(
         self,

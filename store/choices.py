@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.tables import number_rules
 from store.vault import Vault
 
@@ -81,7 +81,9 @@ class Choices:
         prints = [vault.fingerprint("number", number) for number in numbers]
         with self._db.tenant(tenant) as database:
             rows = database.execute(
-                select(number_rules).where(number_rules.c.tenant_id == tenant, number_rules.c.number_index.in_(prints))
+                select(number_rules).where(
+                    number_rules.c.tenant_id == tenant, among(number_rules.c.number_index, prints)
+                )
             ).all()
         return {rule.number: rule for rule in map(self._rule, rows)}
 

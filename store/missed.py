@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 from sqlalchemy.sql.expression import FromClause
 
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.owed import WAITING
 from store.tables import calls, effects
 
@@ -63,7 +63,7 @@ class Missed:
         """Tasks of these callers that are owed or written, the oldest first."""
         found: dict[bytes, list[Owed]] = defaultdict(list)
         if callers:
-            for task in self._tasks(database, tenant, calls.c.customer_index.in_(callers)):
+            for task in self._tasks(database, tenant, among(calls.c.customer_index, callers)):
                 if task.state in (*WAITING, "done"):
                     found[task.caller].append(task)
         return found

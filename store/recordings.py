@@ -17,7 +17,7 @@ from sqlalchemy import Connection, DateTime, cast, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.recording import Basis
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.tables import recording_chunks, recordings
 from store.vault import Vault
 
@@ -83,7 +83,7 @@ class Recordings:
             return {}
         with self._db.tenant(tenant) as database:
             rows = database.execute(
-                select(recordings).where(recordings.c.tenant_id == tenant, recordings.c.id.in_(calls))
+                select(recordings).where(recordings.c.tenant_id == tenant, among(recordings.c.id, calls))
             ).all()
         return {row.id: _recording(row) for row in rows}
 
