@@ -1,7 +1,8 @@
 """The callers of the intake: keep-alive connections that each send a signed event, wait for the answer, send the next.
 
 A process of its own, `python -m bench.clients`, told what to do on standard input and answering there too. One loop
-and no library, so that on a machine of two cores as little as possible is taken from whom it measures.
+and no library, so that on a machine of two cores as little as possible is taken from whom it measures. They send as
+fast as they are answered, or at a steady pace.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import json
 import selectors
 import socket
+import subprocess
 import sys
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from integrations.telephony.standard.signature import sign
 
+ROOT = Path(__file__).resolve().parents[1]
 END_OF_HEAD = b"\r\n\r\n"
 LENGTH = b"\r\ncontent-length:"
 PATIENCE_SECONDS = 30.0
@@ -32,6 +36,7 @@ class Task:
     secret: str
     clients: int
     events: int
+    a_second: float = 0.0  # 0: as fast as they go
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +75,12 @@ def requests(task: Task, now: datetime) -> list[bytes]:
     made = []
     for place in range(task.events):
         body = event(place, now)
+        id = f"e-{json.loads(body)['data']['call_id']}"
         headers = {
             "Host": f"127.0.0.1:{task.port}",
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),
-            **sign(task.secret, f"msg_{uuid.uuid4().hex}", body, now),
+            **sign(task.secret, id, body, now),
         }
         head = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
         made.append(f"POST /webhooks/telephony/{task.door} HTTP/1.1\r\n{head}\r\n\r\n".encode() + body)
@@ -82,8 +88,9 @@ def requests(task: Task, now: datetime) -> list[bytes]:
 
 
 def run(task: Task) -> Result:
-    """Send everything; every connection has one event under way at a time."""
-    waiting = requests(task, datetime.now(UTC))
+    """Send everything in order; every connection has one event under way at a time."""
+    waiting = requests(task, datetime.now(UTC))[::-1]
+    pause = 1 / task.a_second if task.a_second else 0.0
     times: list[float] = []
     statuses: Counter[str] = Counter()
     with selectors.DefaultSelector() as selector:
@@ -94,13 +101,17 @@ def run(task: Task) -> Result:
         for line in lines:
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(line, selectors.EVENT_READ)
-        began = time.perf_counter()
-        for line in lines[: len(waiting)]:
-            sent[line] = time.perf_counter()
-            line.sendall(waiting.pop())
-        while sent:
-            ready = selector.select(PATIENCE_SECONDS)
-            if not ready:
+        began = due = time.perf_counter()
+        idle = deque(lines)
+        while waiting or sent:
+            now = time.perf_counter()
+            while waiting and idle and due <= now:
+                sent[line := idle.popleft()] = now
+                line.sendall(waiting.pop())
+                due += pause
+            early = bool(waiting and idle)
+            ready = selector.select(due - now if early else PATIENCE_SECONDS)
+            if not ready and not early:
                 raise TimeoutError(f"{len(sent)} events were not answered within {PATIENCE_SECONDS:.0f} seconds")
             for key, _ in ready:
                 line = by_number[key.fd]
@@ -114,13 +125,28 @@ def run(task: Task) -> Result:
                 times.append(now - sent.pop(line))
                 statuses[heard[line][9:12].decode()] += 1
                 heard[line] = b""
-                if waiting:
-                    sent[line] = now
-                    line.sendall(waiting.pop())
+                idle.append(line)
         took = time.perf_counter() - began
         for line in lines:
             line.close()
     return Result(took=took, times=times, statuses=dict(statuses))
+
+
+def ask(task: Task) -> Result:
+    """Have a process of its own send everything; every event must be accepted, or there is nothing to measure."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.clients"],
+        input=json.dumps(asdict(task)),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the clients gave up: {done.stderr.strip().splitlines()[-1]}")
+    result = Result(**json.loads(done.stdout))
+    if result.statuses != {"202": task.events}:
+        raise RuntimeError(f"not every event was accepted: {result.statuses}")
+    return result
 
 
 def whole(answer: bytes) -> bool:

@@ -6,16 +6,14 @@ side idle while the other is asked. Clients, web processes and PostgreSQL share 
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench.clients import Result, Task
+from bench.clients import Result, Task, ask
 from bench.house import Door, House
 from bench.measure import Row, percentile
 from commands.supervise import Child, Supervisor, free_port_or_explain
@@ -37,21 +35,8 @@ class Side:
     times: dict[int, list[float]] = field(default_factory=dict)
 
     def ask(self, door: Door, clients: int, events: int) -> Result:
-        """Send events; every single one must be accepted, or there is nothing to measure."""
-        task = Task(port=self.port, door=door.name, secret=door.secret, clients=clients, events=events)
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.clients"],
-            input=json.dumps(asdict(task)),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-        )
-        if done.returncode:
-            raise RuntimeError(f"the clients gave up: {done.stderr.strip().splitlines()[-1]}")
-        result = Result(**json.loads(done.stdout))
-        if result.statuses != {"202": events}:
-            raise RuntimeError(f"not every event was accepted: {result.statuses}")
-        return result
+        """Send events to this side."""
+        return ask(Task(port=self.port, door=door.name, secret=door.secret, clients=clients, events=events))
 
     def measure(self, door: Door, clients: int) -> None:
         result = self.ask(door, clients, EVENTS[clients])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
@@ -16,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import app
-from bench.clients import event
 from commands.supervise import free_ports
 from commands.up import House
 from integrations.telephony.standard.signature import sign
@@ -90,13 +88,6 @@ class Office:
             if answer.status == 202:
                 done.append(Sent(at, time.time() - at))
         connection.close()
-
-
-def ended(many: int) -> list[tuple[str, bytes]]:
-    """So many calls' last words: (event id, body); the id is "e-" and the call's own."""
-    now = datetime.now(UTC)
-    bodies = [event(place, now) for place in range(many)]
-    return [(f"e-{json.loads(body)['data']['call_id']}", body) for body in bodies]
 
 
 @contextmanager
