@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, literal_column, or_, select
 from sqlalchemy.sql.expression import FromClause
 
 from store.database import Database, TenantId, among
@@ -82,14 +82,14 @@ class Missed:
             select(close.c.id).where(
                 close.c.tenant_id == tenant,
                 close.c.call_id == effects.c.call_id,
-                close.c.kind == CLOSE,
+                close.c.kind == literal_column(f"'{CLOSE}'"),
                 close.c.state.in_((*WAITING, "done")),
             )
         )
         rows = database.execute(
             select(effects, calls.c.customer_index, calls.c.started_at, closing.label("closing"))
             .join(calls, and_(calls.c.tenant_id == effects.c.tenant_id, calls.c.id == effects.c.call_id))
-            .where(effects.c.tenant_id == tenant, effects.c.kind == CREATE, which)
+            .where(effects.c.tenant_id == tenant, effects.c.kind == literal_column(f"'{CREATE}'"), which)
             .order_by(calls.c.started_at)
         )
         return [

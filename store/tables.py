@@ -566,6 +566,12 @@ effects = Table(
         "next_at",
         postgresql_where=text("state IN ('due', 'claimed', 'unknown')"),
     ),
+    Index(
+        "effects_tasks",
+        "tenant_id",
+        "call_id",
+        postgresql_where=text("kind IN ('task.create', 'task.close')"),
+    ),
 )
 
 chores = Table(  # what the timetable does again and again for one connection
