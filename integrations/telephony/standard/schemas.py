@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_args
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from domain.call import DIRECTIONS, OUTCOMES, CallEvent, Direction, EventType, TextEvent
@@ -251,10 +251,30 @@ def _fax(event_id: str, direction: Direction, at: datetime, data: Mapping[str, A
 def _load(schema: Schema, value: Any, where: str = "") -> dict[str, Any]:
     """Load `value`; a fault names the fields, which are ours, and never what stood in them."""
     try:
+        return _each(schema, value)
+    except ValidationError:
+        pass  # which other fields are at fault too, marshmallow says
+    try:
         loaded: dict[str, Any] = schema.load(value)
     except ValidationError as error:
         names = ", ".join(sorted(where + name for name in _names(error.messages_dict)))
         raise Malformed(f"Missing or not as agreed: {names}.", code="field.invalid") from None
+    return loaded
+
+
+def _each(schema: Schema, value: Any) -> dict[str, Any]:
+    """Load `value` field by field: for what is as agreed, marshmallow's own way costs twice what its fields do."""
+    if not isinstance(value, Mapping):
+        raise ValidationError("Not an object.")
+    loaded = {}
+    for name, field in schema.load_fields.items():
+        told = value.get(field.data_key or name, missing)
+        if told is missing and not field.required:
+            continue
+        if isinstance(field, fields.Nested) and told:
+            loaded[name] = _each(field.schema, told)
+        else:
+            loaded[name] = field.deserialize(told, name, value)
     return loaded
 
 
