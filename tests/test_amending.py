@@ -147,6 +147,18 @@ def test_somebody_who_saves_at_the_same_moment_is_not_overwritten(office: Office
     assert (2, 2) == (counts["GET /crm/v8/Calls/{id}"], counts["PUT /crm/v8/Calls/{id}"])
 
 
+def test_words_whose_answer_was_lost_are_ours_all_the_same(office: Office) -> None:
+    """Zoho wrote the activity and nobody told us: it is read back, and a note takes the place of our words there."""
+    office.zoho.fault("POST /crm/v8/Calls", "status_after", status=503, body={})
+    of = call(office)
+    kept = office.services.calls.get(office.tenant, of)
+    assert kept is not None
+    assert (f"[linekeeper:{of}]",) == kept.said
+
+    remark(office, of, "wants an offer")
+    assert f"Note by Alice Adler: wants an offer\n[linekeeper:{of}]" == text(office)
+
+
 def test_a_change_whose_answer_was_lost_is_told_again_and_stands_once(office: Office) -> None:
     of = call(office)
     office.zoho.fault("PUT /crm/v8/Calls/{id}", "status_after", status=503, body={}, times=2)

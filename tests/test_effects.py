@@ -72,6 +72,22 @@ def test_the_way_of_an_effect(owed: Effects, db: Database, tenant: TenantId, pla
     assert {("dial", "done"): 1} == owed.counts(tenant)
 
 
+def test_what_leaves_with_a_claim_is_known_in_doubt(
+    owed: Effects, db: Database, tenant: TenantId, neighbour: TenantId, plan: Callable[..., bool]
+) -> None:
+    """What is about to be said is sealed with the claim, for whoever reads back; a neighbour's claim changes nothing."""
+    assert plan()
+    effect = only(owed, tenant)
+    owed.claim(neighbour, [effect], saying={effect.id: {"said": ["theirs"]}})
+    assert {"number": "+34600111222"} == only(owed, tenant).payload
+
+    owed.claim(tenant, [effect], saying={effect.id: {"said": ["ours"]}})
+    assert b"ours" not in bytes(row(db, tenant).payload)
+    assert 1 == owed.orphans(tenant, "calls")
+    wait_over(db, tenant)
+    assert ("unknown", {"said": ["ours"]}) == (only(owed, tenant).state, only(owed, tenant).payload)
+
+
 def test_what_is_owed_once_is_written_down_once(
     owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
 ) -> None:
