@@ -54,7 +54,7 @@ def handed(table: Table, rows: Sequence[Mapping[str, Any]]) -> TableValuedAlias:
     They travel as one JSON text, which PostgreSQL reads by the table's own types: of all ways there, the one that
     costs least on both sides, and one statement however many they are.
     """
-    like = literal_column(f"NULL::{table.name}")
+    like: ColumnElement[Any] = literal_column(f"NULL::{table.name}")
     told = bindparam(None, json.dumps(rows, default=_plain, separators=(",", ":")), Text)
     columns = [column(name, table.c[name].type) for name in rows[0]]
     return func.json_populate_recordset(like, cast(told, JSON)).table_valued(*columns, name="handed")

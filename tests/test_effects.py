@@ -75,7 +75,7 @@ def test_the_way_of_an_effect(owed: Effects, db: Database, tenant: TenantId, pla
 def test_what_leaves_with_a_claim_is_known_in_doubt(
     owed: Effects, db: Database, tenant: TenantId, neighbour: TenantId, plan: Callable[..., bool]
 ) -> None:
-    """What is about to be said is sealed with the claim, for whoever reads back; a neighbour's claim changes nothing."""
+    """What is about to be said is sealed with the claim, for whoever reads back; a neighbour's changes nothing."""
     assert plan()
     effect = only(owed, tenant)
     owed.claim(neighbour, [effect], saying={effect.id: {"said": ["theirs"]}})

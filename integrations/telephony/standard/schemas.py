@@ -266,7 +266,7 @@ def _each(schema: Schema, value: Any) -> dict[str, Any]:
     """Load `value` field by field: for what is as agreed, marshmallow's own way costs twice what its fields do."""
     if not isinstance(value, Mapping):
         raise ValidationError("Not an object.")
-    loaded = {}
+    loaded: dict[str, Any] = {}
     for name, field in schema.load_fields.items():
         told = value.get(field.data_key or name, missing)
         if told is missing and not field.required:
