@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from sandbox.cast import NEXT_DOOR
 from store.database import TenantId
 
 A_SECOND, SECONDS = 300, 20
+WARM_UP = 300  # the first call a process ever sees pays for much that no other does
 CRM_SECONDS = 0.05
 LINES = 8
 PATIENCE_SECONDS = 120.0
@@ -28,6 +30,7 @@ TIMES = text(  # a call's activity is owed in the transaction it is understood i
     " JOIN deliveries d ON (d.tenant_id, d.connection_id) = (c.tenant_id, c.connection_id)"
     " AND d.event_id = :prefix || c.ref"
     " WHERE e.tenant_id = :tenant AND e.kind = 'activity.record' AND e.state = 'done'"
+    " AND d.received_at >= :since"
 )
 
 
@@ -45,9 +48,13 @@ def measure(_: House) -> Iterator[Row]:
     with office() as here:
         here.scene.zoho.post("knobs", latency=CRM_SECONDS)
         tenant = here.tenant("records")
+        _send(here, WARM_UP)
+        _written(here, tenant, WARM_UP)
         here.scene.zoho.delete("requests")
+        since = here.services.db.now()
         sent = _send(here, calls)
-        times = _times(here, tenant, calls)
+        _written(here, tenant, WARM_UP + calls)
+        times = _times(here, tenant, since)
         asked = sum(counts(here.scene).values())
     for part in (50, 95):
         yield Row(
@@ -96,13 +103,17 @@ def _send(here: Office, calls: int) -> Result:
     )
 
 
-def _times(here: Office, tenant: TenantId, calls: int) -> list[Waited]:
-    """Seconds from hang-up to activity for each call, once all are written."""
+def _written(here: Office, tenant: TenantId, calls: int) -> None:
+    """Wait until so many calls are in the CRM."""
     ends = time.monotonic() + PATIENCE_SECONDS
     while here.services.effects.counts(tenant).get(("activity.record", "done"), 0) < calls:
         if time.monotonic() > ends:
             raise RuntimeError(f"not all of {calls} calls were written: {here.services.effects.counts(tenant)}")
         time.sleep(0.5)
+
+
+def _times(here: Office, tenant: TenantId, since: datetime) -> list[Waited]:
+    """Seconds from hang-up to activity for each call we heard of since then."""
     with here.services.db.tenant(tenant) as database:
-        rows = database.execute(TIMES, {"tenant": tenant, "prefix": "e-"})
+        rows = database.execute(TIMES, {"tenant": tenant, "prefix": "e-", "since": since})
         return [Waited(*map(float, row)) for row in rows]
