@@ -1,7 +1,7 @@
 """How the understudy signs what it says: RS256 with the standard library alone, and a key that lives only in memory.
 
-The key is made the first time something has to be signed, so that a stage that never signs never pays for it.
-Nothing here is fit for real secrets: the arithmetic is not constant-time.
+A key is made the first time something has to be signed, and serves every world of the process from then on: making one
+takes a moment, and stages are emptied often. Nothing here is fit for real secrets: the arithmetic is not constant-time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import secrets
+from functools import cache
 from typing import Any
 
 PUBLIC_EXPONENT = 65537
@@ -90,6 +91,12 @@ class SigningKey:
         return by_q + (by_p - by_q) * self._q_inverse % self._p * self._q
 
 
+@cache
+def _key(turn: int) -> SigningKey:
+    """The key that signs after so many rotations."""
+    return SigningKey()
+
+
 class KeyRing:
     """The keys in use: the newest signs, and the one before it stays published as Google's rotation does."""
 
@@ -97,6 +104,7 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._keys: list[SigningKey] = []
+        self._turns = 0
 
     def current(self) -> SigningKey:
         """Hand out the signing key, making the first one when it is first needed."""
@@ -106,7 +114,8 @@ class KeyRing:
 
     def rotate(self) -> None:
         """Start signing with a new key."""
-        self._keys = [*self._keys, SigningKey()][-self.PUBLISHED :]
+        self._keys = [*self._keys, _key(self._turns)][-self.PUBLISHED :]
+        self._turns += 1
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Publish every key a recent signature may carry."""

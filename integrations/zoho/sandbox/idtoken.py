@@ -1,4 +1,4 @@
-"""The ID token of an OpenID sign-in, signed RS256 with a key made for this run, by arithmetic alone.
+"""The ID token of an OpenID sign-in, signed RS256 with a key made for this process, by arithmetic alone.
 
 Good for a stage and for nothing else: no care is taken against timing attacks.
 """
@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import secrets
+from functools import cache
 from typing import Any
 
 BITS = 2048
@@ -17,20 +18,17 @@ SMALL_PRIMES = [n for n in range(3, 2000, 2) if all(n % d for d in range(3, int(
 
 
 class Signer:
-    """A key that is made when it is first needed."""
-
-    def __init__(self) -> None:
-        self._key: tuple[int, int] | None = None  # modulus, private exponent
+    """Signs with a key that is made when a process first needs one."""
 
     def keys(self) -> dict[str, Any]:
         """Publish the public half as a JSON Web Key Set."""
-        modulus, _ = self._made()
+        modulus, _ = _key()
         numbers = {"n": _text(_bytes(modulus)), "e": _text(_bytes(EXPONENT))}
         return {"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": KEY_ID, **numbers}]}
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Write claims as a signed token."""
-        modulus, private = self._made()
+        modulus, private = _key()
         parts = [_text(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}, claims)]
         digest = SHA256_INFO + hashlib.sha256(".".join(parts).encode()).digest()
         size = BITS // 8
@@ -38,11 +36,12 @@ class Signer:
         signature = pow(int.from_bytes(padded), private, modulus).to_bytes(size)
         return ".".join([*parts, _text(signature)])
 
-    def _made(self) -> tuple[int, int]:
-        if self._key is None:
-            p, q = _prime(), _prime()
-            self._key = p * q, pow(EXPONENT, -1, (p - 1) * (q - 1))
-        return self._key
+
+@cache
+def _key() -> tuple[int, int]:
+    """Modulus and private exponent."""
+    p, q = _prime(), _prime()
+    return p * q, pow(EXPONENT, -1, (p - 1) * (q - 1))
 
 
 def _prime() -> int:
