@@ -83,6 +83,8 @@ class Controls:
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
+        self._http = requests.Session()
+        self._http.trust_env = False  # this machine: no proxy, no .netrc, and no looking for them each time
 
     def post(self, what: str, **told: Any) -> Any:
         """Tell it something; return its answer."""
@@ -97,7 +99,7 @@ class Controls:
         self._answer("DELETE", what)
 
     def _answer(self, method: str, what: str, **sent: Any) -> Any:
-        answer = requests.request(method, f"{self.origin}/_stage/{what}", timeout=CONTROL_SECONDS, **sent)
+        answer = self._http.request(method, f"{self.origin}/_stage/{what}", timeout=CONTROL_SECONDS, **sent)
         if answer.status_code >= 300:
             raise RuntimeError(f"{method} {self.origin}/_stage/{what} answered {answer.status_code}: {answer.text}")
         return answer.json() if answer.content else None

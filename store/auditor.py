@@ -115,17 +115,25 @@ def _unpacked(hay: bytes) -> Iterator[bytes]:
 
 
 class _Hunt:
-    """The search of one file or key: each needle is found once in it."""
+    """The search of one file or key: each needle is found once in it.
 
-    def __init__(self, where: str, needles: Sequence[_Needle]) -> None:
+    `clean` remembers by their SHA-256 what nothing at all was found in: PostgreSQL begins each database as a copy.
+    """
+
+    def __init__(self, where: str, needles: Sequence[_Needle], clean: set[bytes]) -> None:
         self._where = where
         self._open = list(needles)
+        self._clean = clean
         self.findings: list[Finding] = []
 
     def look(self, hay: bytes) -> None:
+        if (seen := hashlib.sha256(hay).digest()) in self._clean:
+            return
         self._note(_search(hay, self._open), "")
         for inner in _unpacked(hay):
             self._note(_search(inner, self._open), " in zlib")
+        if not self.findings:
+            self._clean.add(seen)
 
     def _note(self, found: Iterable[_Needle], inside: str) -> None:
         for needle in found:
@@ -148,12 +156,14 @@ def scan(
     """Search every file below `files` and every key of the Valkeys at `redis_urls`; return each finding."""
     wanted = _needles(needles)
     found: list[Finding] = []
+    clean: set[bytes] = set()
     if not wanted:
         return found
+    overlap = max(ZLIB_MOST, *(len(needle.spelled) for needle in wanted))
     for path in sorted(below for folder in files for below in _files(folder)):
-        found += _in_file(path, wanted)
+        found += _in_file(path, wanted, overlap, clean)
     for url in redis_urls:
-        found += _in_redis(url, wanted)
+        found += _in_redis(url, wanted, clean)
     return found
 
 
@@ -165,10 +175,9 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _in_file(path: Path, needles: Sequence[_Needle]) -> list[Finding]:
-    hunt = _Hunt(_nameable(str(path), needles), needles)
+def _in_file(path: Path, needles: Sequence[_Needle], overlap: int, clean: set[bytes]) -> list[Finding]:
+    hunt = _Hunt(_nameable(str(path), needles), needles, clean)
     hunt.look(path.name.encode(errors="surrogateescape"))
-    overlap = max(ZLIB_MOST, *(len(needle.spelled) for needle in needles))
     tail = b""
     with suppress(FileNotFoundError):  # a server removed it meanwhile
         for chunk in _wal(path) if path.parent.name == "pg_wal" else _plain(path):
@@ -195,13 +204,13 @@ def _wal(path: Path) -> Iterator[bytes]:
             yield b"".join(pages)
 
 
-def _in_redis(url: str, needles: Sequence[_Needle]) -> list[Finding]:
+def _in_redis(url: str, needles: Sequence[_Needle], clean: set[bytes]) -> list[Finding]:
     client: Any = redis.Redis.from_url(url)
     parts = urlsplit(url)
     place = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
     found: list[Finding] = []
     for key in client.scan_iter(count=1_000):
-        hunt = _Hunt(f"{place} {_nameable(key.decode(errors='replace'), needles)}", needles)
+        hunt = _Hunt(f"{place} {_nameable(key.decode(errors='replace'), needles)}", needles, clean)
         hunt.look(key)
         for value in _values(client, key):
             hunt.look(value)

@@ -85,35 +85,40 @@ MAILBOX_ONLY = {
 }  # reads at Google, and keeps
 TOLD = {"console/lines.py", "webhooks/hints.py"}  # they are told the exit's name by who calls, or by the job
 LABELS = {"kind", "result", "hint", "because", "code", "lane", "state", "upstream", "direction", "host"}
-MODULES = dict(exits.modules())
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, ast.Module]:
+    """Every production module, read once."""
+    return dict(exits.modules())
 
 
 def floor(module: str) -> str:
     return module.partition("/")[0]
 
 
-def test_every_way_out_is_declared() -> None:
+def test_every_way_out_is_declared(modules: dict[str, ast.Module]) -> None:
     """What a floor is there for needs no row; anything else a module opens does."""
-    found = {module: exits.channels(tree) - USUAL.get(floor(module), set()) for module, tree in MODULES.items()}
+    found = {module: exits.channels(tree) - USUAL.get(floor(module), set()) for module, tree in modules.items()}
 
     assert {"zoho"} == found["jobs/activities.py"], "the search finds what is there"
     assert CHANNELS == {module: ways for module, ways in found.items() if ways}
 
 
-def test_whoever_reads_what_google_told_us_has_an_exit_or_lets_nothing_out() -> None:
-    readers = {module for module, tree in MODULES.items() if exits.readings(tree)}
+def test_whoever_reads_what_google_told_us_has_an_exit_or_lets_nothing_out(modules: dict[str, ast.Module]) -> None:
+    readers = {module for module, tree in modules.items() if exits.readings(tree)}
     declared = {one.where for one in EXITS}
     assert {"jobs/activities.py", "console/contacts.py", "jobs/export.py"} <= readers
 
     assert set() == readers - declared - STAYS.keys()
-    assert set() == declared - MODULES.keys(), "an exit is in a module there is"
+    assert set() == declared - modules.keys(), "an exit is in a module there is"
     assert [] == [module for module in STAYS if module in declared]
 
 
 @pytest.mark.parametrize("module", sorted({one.where for one in EXITS}))
-def test_an_exit_hands_everything_to_the_gate(module: str) -> None:
+def test_an_exit_hands_everything_to_the_gate(module: str, modules: dict[str, ast.Module]) -> None:
     """Under its own name, in the function that reads; the export asks the table itself."""
-    tree, own = MODULES[module], {one.slug for one in EXITS if one.where == module}
+    tree, own = modules[module], {one.slug for one in EXITS if one.where == module}
     named = set(exits.passings(tree)) - {""}
 
     if module == "jobs/export.py":
@@ -123,17 +128,17 @@ def test_an_exit_hands_everything_to_the_gate(module: str) -> None:
     assert MAILBOX_ONLY.get(module, set()) == exits.unguarded(tree)
 
 
-def test_no_exit_is_named_that_is_not_declared() -> None:
+def test_no_exit_is_named_that_is_not_declared(modules: dict[str, ast.Module]) -> None:
     """And only two modules are told the name by somebody else."""
     slugs = {one.slug for one in EXITS}
-    named = {module: set(exits.passings(tree)) for module, tree in MODULES.items() if exits.passings(tree)}
+    named = {module: set(exits.passings(tree)) for module, tree in modules.items() if exits.passings(tree)}
 
     assert {} == {module: ways - slugs - {""} for module, ways in named.items() if ways - slugs - {""}}
     assert TOLD == {module for module, ways in named.items() if "" in ways}
 
 
-def test_metrics_are_labelled_with_words_of_ours() -> None:
-    assert set() == {label for tree in MODULES.values() for label in exits.labels(tree)} - LABELS
+def test_metrics_are_labelled_with_words_of_ours(modules: dict[str, ast.Module]) -> None:
+    assert set() == {label for tree in modules.values() for label in exits.labels(tree)} - LABELS
 
 
 def test_the_table_hangs_together() -> None:

@@ -58,6 +58,7 @@ class Stage:
     def __init__(self, origins: Mapping[str, str]) -> None:
         self.us, self.eu = (origins[name] for name in SERVERS)
         self.http: Any = requests.Session()  # fits the port `Http`, which mypy cannot see
+        self.http.trust_env = False
         self.users: dict[str, Mapping[str, str]] = {}
 
     def fresh(self) -> None:

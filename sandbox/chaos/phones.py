@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from http.client import HTTPConnection, HTTPException
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from sandbox.scene import expect
 LINES = 8  # connections at once
 SENDER_SECONDS = 15.0
 AGAIN_SECONDS = (0.1, 1.0)  # a vendor's minutes and hours, in short
+READ_BYTES = 65_536
 
 
 class Door(Protocol):
@@ -27,6 +28,37 @@ class Door(Protocol):
     def url(self) -> str: ...
     @property
     def secret(self) -> str: ...
+
+
+class Wire:
+    """One kept connection to a door, with no more HTTP than a delivery needs: there are very many."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.create_connection((host, port), SENDER_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._host = f"{host}:{port}"
+
+    def post(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Send one event; return the answer's status. Raises OSError when no whole answer came."""
+        told = {"Host": self._host, "Content-Length": str(len(body)), **headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        self._socket.sendall(f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
+        answer = b""
+        while not _whole(answer):
+            if not (more := self._socket.recv(READ_BYTES)):
+                raise ConnectionResetError("the door hung up")
+            answer += more
+        return int(answer[9:12])
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _whole(answer: bytes) -> bool:
+    """Is all of this answer here, its body included? Our doors say how long it is, or that there is none."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    _, named, rest = head.lower().partition(b"\r\ncontent-length:")
+    return bool(end) and len(body) >= (int(rest.partition(b"\r\n")[0]) if named else 0)
 
 
 class Phones:
@@ -52,7 +84,7 @@ class Phones:
         expect(not self._turned_away, f"a signed event was answered {self._turned_away}")
 
     def _line(self) -> None:
-        connection: HTTPConnection | None = None
+        wire: Wire | None = None
         while (took := self._next()) is not None:
             if not took:  # others may still come back
                 time.sleep(0.02)
@@ -60,24 +92,21 @@ class Phones:
             (delivery,) = took
             door = self._doors[delivery.org]
             parts = urlsplit(door.url)
-            if connection is None:
-                connection = HTTPConnection(parts.hostname or "", parts.port, timeout=SENDER_SECONDS)
             headers, body = signed(door.secret, delivery.id, delivery.body, time.time(), "")
             try:
-                connection.request("POST", parts.path, body, headers)
-                answer = connection.getresponse()
-                answer.read()
-                accepted = 200 <= answer.status < 300
-                if 400 <= answer.status < 500:
-                    self._turned_away = answer.status
-            except (OSError, HTTPException):
+                wire = wire or Wire(parts.hostname or "", parts.port or 80)
+                status = wire.post(parts.path, headers, body)
+                accepted = 200 <= status < 300
+                if 400 <= status < 500:
+                    self._turned_away = status
+            except OSError:
                 accepted = False
-            if not accepted:
-                connection.close()
-                connection = None
+            if not accepted and wire is not None:
+                wire.close()
+                wire = None
             self._back(delivery, accepted)
-        if connection is not None:
-            connection.close()
+        if wire is not None:
+            wire.close()
 
     def _next(self) -> tuple[Delivery, ...] | None:
         """Take what is due; nothing while everything is under way or waits; None when all is delivered."""
