@@ -15,7 +15,6 @@ from sqlalchemy import select, update
 from domain.call import CallEvent
 from integrations.zoho.bridge import call_id
 from jobs import connect, log_call
-from jobs.erase import erase_tenant
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
@@ -147,4 +146,4 @@ def opened(services: Services, zoho: Stage, features: tuple[str, ...]) -> Iterat
     began = services.now() - timedelta(minutes=4)
     tie = services.connections.get(alice.tenant, door.tie)
     yield Office(services, zoho, alice.tenant, tie, began)
-    erase_tenant(services, alice.tenant)
+    house.moved_out(services)

@@ -67,12 +67,17 @@ def vault(db: Database) -> Vault:
     return Vault(db, KeyRing(RING))
 
 
-@pytest.fixture
-def tenant(db: Database, vault: Vault) -> TenantId:
-    """Alice Ltd, founded afresh for this test."""
+def alice_ltd(db: Database, vault: Vault) -> TenantId:
+    """Found Alice's company."""
     return Tenants(db, vault).create(
         Organisation(remote_id="20001", name="Alice Ltd", time_zone="Europe/Madrid", country="ES"), profile="strict"
     )
+
+
+@pytest.fixture
+def tenant(db: Database, vault: Vault) -> TenantId:
+    """Alice Ltd, founded afresh for this test."""
+    return alice_ltd(db, vault)
 
 
 @pytest.fixture

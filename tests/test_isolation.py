@@ -38,6 +38,8 @@ from store.database import Database, TenantId, UnsafeRole
 from store.embedded import Postgres
 from store.schema import APPEND_ONLY, THROUGH_FUNCTIONS, pending, upgrade
 from store.tables import OF_A_TENANT, WITHOUT_TENANT, effects, ledger, metadata, tenants
+from store.vault import Vault
+from tests.servers import alice_ltd
 
 NAMES = [table.name for table in OF_A_TENANT]
 UNCHANGEABLE = {*APPEND_ONLY, *THROUGH_FUNCTIONS}  # by the application's role
@@ -93,9 +95,10 @@ def count(connection: Connection, table: Table) -> int:
     return total
 
 
-@pytest.fixture
-def furnished(db: Database, tenant: TenantId) -> Iterator[TenantId]:
-    """Alice's tenant with a row in every table there is, made up, so that nothing of it may stay for other tests."""
+@pytest.fixture(scope="module")
+def furnished(db: Database, vault: Vault) -> Iterator[TenantId]:
+    """Alice's tenant with a row in every table there is. No test here changes one: that is what they show."""
+    tenant = alice_ltd(db, vault)
     with db.tenant(tenant) as connection:
         for table in WRITABLE:  # in the order their keys need
             if table is not tenants:

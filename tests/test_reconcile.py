@@ -19,7 +19,7 @@ from sqlalchemy import update
 from domain.ports import LoggedCall
 from domain.statement import Statement, untouched
 from jobs import connect, log_call, reconcile, worker
-from jobs.erase import erase, erase_tenant
+from jobs.erase import erase
 from jobs.services import Services
 from sandbox import stage as stages
 from sandbox.cast import ALICE, ALICE_LTD, BOB, Controls, open_phone_account
@@ -122,7 +122,7 @@ def open_office(services: Services, zoho: Stage, pbx: Controls, features: tuple[
     door = connect.add_phone_system(services, user=alice, vendor="standard", account=account)
     open_phone_account(pbx, ALICE_LTD, door.url, door.secret)
     yield Office(services, zoho, pbx, alice.tenant, services.connections.get(alice.tenant, door.tie))
-    erase_tenant(services, alice.tenant)
+    house.moved_out(services)
 
 
 @pytest.fixture(scope="module")
