@@ -22,26 +22,30 @@ class Signer:
 
     def keys(self) -> dict[str, Any]:
         """Publish the public half as a JSON Web Key Set."""
-        modulus, _ = _key()
-        numbers = {"n": _text(_bytes(modulus)), "e": _text(_bytes(EXPONENT))}
+        p, q = _primes()
+        numbers = {"n": _text(_bytes(p * q)), "e": _text(_bytes(EXPONENT))}
         return {"keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": KEY_ID, **numbers}]}
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Write claims as a signed token."""
-        modulus, private = _key()
         parts = [_text(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}, claims)]
         digest = SHA256_INFO + hashlib.sha256(".".join(parts).encode()).digest()
         size = BITS // 8
         padded = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
-        signature = pow(int.from_bytes(padded), private, modulus).to_bytes(size)
-        return ".".join([*parts, _text(signature)])
+        return ".".join([*parts, _text(_private(int.from_bytes(padded)).to_bytes(size))])
 
 
 @cache
-def _key() -> tuple[int, int]:
-    """Modulus and private exponent."""
-    p, q = _prime(), _prime()
-    return p * q, pow(EXPONENT, -1, (p - 1) * (q - 1))
+def _primes() -> tuple[int, int]:
+    """The two that are the key."""
+    return _prime(), _prime()
+
+
+def _private(number: int) -> int:
+    """Apply the private exponent by the Chinese remainder theorem, at a quarter of the price."""
+    p, q = _primes()
+    by_p, by_q = (pow(number, pow(EXPONENT, -1, prime - 1), prime) for prime in (p, q))
+    return by_q + (by_p - by_q) * pow(q, -1, p) % p * q
 
 
 def _prime() -> int:
