@@ -24,9 +24,14 @@ LANES: tuple[Lane, ...] = ("calls", "contacts", "mail")
 ATTEMPTS = 5  # then it is dead: kept, shown, replayable
 WRITE_ONCE = """
 INSERT INTO deliveries (id, tenant_id, connection_id, event_id, kind, lane, body)
-SELECT %(id)s, %(tenant)s, %(connection)s, %(event_id)s, %(kind)s, %(lane)s, %(body)s FROM me
+SELECT came.id, %(tenant)s, came.connection, came.event_id, came.kind, came.lane, came.body
+FROM me, unnest(
+  %(id)b::uuid[], %(connection)b::uuid[], %(event_id)b::text[], %(kind)b::text[], %(lane)b::text[], %(body)b::bytea[]
+) AS came (id, connection, event_id, kind, lane, body)
+ORDER BY came.connection, came.event_id
 ON CONFLICT (connection_id, event_id) DO NOTHING
-"""
+RETURNING id
+"""  # in one order for all, so that two who write the same events wait for each other and never in a circle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,7 @@ class Inbox:
             "lane": lane,
             "body": self._vault.of(tenant).seal("deliveries", row, "body", body),
         }
-        return self._db.write(tenant, WRITE_ONCE, values) == 1
+        return self._db.write(tenant, WRITE_ONCE, values)
 
     def pending(self, tenant: TenantId, lane: Lane, limit: int = 100) -> list[Delivery]:
         """What waits in a lane, oldest first. The caller holds the lane."""
