@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 from flask import Flask, Response
 
@@ -19,6 +20,7 @@ def bare(services: Services) -> Flask:
     def receive(door: str) -> Response:
         return Response(status=202)
 
+    door.extensions["linekeeper.doors"] = SimpleNamespace(swift=lambda path: True)  # worked on where ours are
     return door
 
 

@@ -23,7 +23,8 @@ ALLOWED = frozenset((
 ))
 # fmt: on
 QUIET = (
-    "waitress",
+    "asyncio",
+    "uvicorn",
     "rq",
     "rq.worker",
     "alembic",
@@ -65,7 +66,6 @@ def set_up() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it says of every request that waits that it waits
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import click
 import structlog
-import waitress.server
 
+from commands import front
 from commands.cli import Parts, cli, settings_of_house
 from commands.crew import Crew, interrupt
 from commands.listen import keep_listening
@@ -25,8 +25,6 @@ from store.bell import QUEUES
 from store.inbox import LANES
 
 log = structlog.get_logger()
-BODY_BYTES = 256 * 1024 + 1
-OUTPUT_BYTES = 32 * 1024 * 1024  # above where waitress makes a thread wait, so that no sound spills into a file
 
 
 @cli.command()
@@ -81,23 +79,14 @@ def _serve(parts: Parts, settings: Settings) -> None:
         listening.bind(("127.0.0.1", settings.port))
     except OSError:
         raise CannotStart(f"Port {settings.port} is taken; set PORT to another one.") from None
-    server = waitress.server.create_server(  # it takes in whole requests first, so a slow body stalls nobody
-        parts.create_app(services),
-        sockets=[listening],
-        threads=settings.web_threads,
-        ident="",
-        max_request_body_size=BODY_BYTES,
-        channel_timeout=30,
-        outbuf_overflow=OUTPUT_BYTES,
-        clear_untrusted_proxy_headers=True,
-    )
+    app = parts.create_app(services)
+    doors = app.extensions.get("linekeeper.doors")
     log.info("serving", pid=os.getpid())
     try:
-        server.run()
+        front.serve(app, listening, threads=settings.web_threads, swift=doors.swift if doors else lambda _: False)
     except KeyboardInterrupt:
         pass
     finally:
-        server.close()
         services.close()
 
 

@@ -107,6 +107,7 @@ class Database:
         )
         self._writers = Writers(address, **_OPTIONS)
         self.write = self._writers.write
+        self.write_soon = self._writers.write_soon
         self._mine = threading.local()  # each thread's own look, if it is having one
 
     @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from store.vault import Vault
 Lane = Literal["calls", "contacts", "mail"]
 LANES: tuple[Lane, ...] = ("calls", "contacts", "mail")
 ATTEMPTS = 5  # then it is dead: kept, shown, replayable
+PENDING = "linekeeper.pending"  # in a request's environ: a list of commits its answer is to wait for
 WRITE_ONCE = """
 INSERT INTO deliveries (id, tenant_id, connection_id, event_id, kind, lane, body)
 SELECT came.id, %(tenant)s, came.connection, came.event_id, came.kind, came.lane, came.body
@@ -58,8 +60,19 @@ class Inbox:
         self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes
     ) -> bool:
         """Commit a delivery; False when it was here already, which is just as good."""
+        return self._db.write(tenant, WRITE_ONCE, self._row(tenant, connection, event_id, kind, lane, body))
+
+    def write_soon(
+        self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes
+    ) -> Future[bool]:
+        """The same without waiting for the commit."""
+        return self._db.write_soon(tenant, WRITE_ONCE, self._row(tenant, connection, event_id, kind, lane, body))
+
+    def _row(
+        self, tenant: TenantId, connection: UUID, event_id: str, kind: str, lane: Lane, body: bytes
+    ) -> dict[str, Any]:
         row = uuid.uuid4()
-        values = {
+        return {
             "id": row,
             "connection": connection,
             "event_id": event_id,
@@ -67,7 +80,6 @@ class Inbox:
             "lane": lane,
             "body": self._vault.of(tenant).seal("deliveries", row, "body", body),
         }
-        return self._db.write(tenant, WRITE_ONCE, values)
 
     def pending(self, tenant: TenantId, lane: Lane, limit: int = 100) -> list[Delivery]:
         """What waits in a lane, oldest first. The caller holds the lane."""

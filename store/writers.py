@@ -10,32 +10,35 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
+GUIDES = 4  # journeys for tenants nobody's thread waits for, at one time; their rows may be many
 AS_TENANT = "WITH me AS MATERIALIZED (SELECT set_config('app.tenant_id', %(tenant)s::text, true)) "
-
-
-def _closed() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
 
 
 @dataclass(slots=True, eq=False)
 class _Traveller:
-    """A row on its way: what became of it, and whom its thread is to take along should it be called to travel."""
+    """A row on its way. `call` is called when there is an answer, or else a journey to make with this company."""
 
     row: Mapping[str, Any]
-    called: threading.Lock = field(default_factory=_closed)  # opens when there is an answer, or a journey to make
+    call: Callable[[], None]
     company: Sequence[_Traveller] = ()
     new: bool = False
     error: BaseException | None = None
+
+    def outcome(self, statement: str) -> bool:
+        if isinstance(self.error, psycopg.OperationalError):
+            raise OperationalError(statement, None, self.error, hide_parameters=True) from self.error
+        if self.error is not None:
+            raise self.error
+        return self.new
 
 
 class Writers:
@@ -45,6 +48,7 @@ class Writers:
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._options = options
         self._idle: list[psycopg.Connection[Any]] = []  # appending and popping are atomic; the last one used is next
+        self._guides = ThreadPoolExecutor(GUIDES, thread_name_prefix="writer")
         self._lock = threading.Lock()
         self._waiting: dict[tuple[uuid.UUID, str], list[_Traveller]] = {}  # who waits for the journey under way
 
@@ -57,24 +61,46 @@ class Writers:
         for nobody and is refused. What is wrong with one row is said to its own caller only.
         Raises SQLAlchemy's OperationalError, as every other way into PostgreSQL does.
         """
-        mine = _Traveller(row)
-        if self._goes_first(tenant, statement, mine):
-            mine.company = [mine]
-        else:
-            mine.called.acquire()
+        called = threading.Lock()
+        called.acquire()
+        mine = _Traveller(row, called.release)
+        if not self._goes_first(tenant, statement, mine):
+            called.acquire()
         if mine.company:
             self._travel(tenant, statement, mine)
-        if isinstance(mine.error, psycopg.OperationalError):
-            raise OperationalError(statement, None, mine.error, hide_parameters=True) from mine.error
-        if mine.error is not None:
-            raise mine.error
-        return mine.new
+        return mine.outcome(statement)
+
+    def write_soon(self, tenant: uuid.UUID, statement: str, row: Mapping[str, Any]) -> Future[bool]:
+        """The same for who cannot wait: whoever travels next, or a thread kept for this, takes the row along."""
+        told: Future[bool] = Future()
+
+        def call() -> None:
+            if mine.company:
+                self._guides.submit(guide)
+            else:
+                settle()
+
+        def guide() -> None:
+            self._travel(tenant, statement, mine)
+            settle()
+
+        def settle() -> None:
+            try:
+                told.set_result(mine.outcome(statement))
+            except BaseException as error:
+                told.set_exception(error)
+
+        mine = _Traveller(row, call)
+        if self._goes_first(tenant, statement, mine):
+            call()
+        return told
 
     def _goes_first(self, tenant: uuid.UUID, statement: str, mine: _Traveller) -> bool:
         with self._lock:
             waiting = self._waiting.get((tenant, statement))
             if waiting is None:
                 self._waiting[tenant, statement] = []
+                mine.company = [mine]
                 return True
             waiting.append(mine)
             return False
@@ -90,10 +116,10 @@ class Writers:
                     self._waiting[tenant, statement] = []
             if following:
                 following[0].company = following
-                following[0].called.release()
+                following[0].call()
             for traveller in guide.company:
                 if traveller is not guide:
-                    traveller.called.release()
+                    traveller.call()
 
     def _write(self, tenant: uuid.UUID, statement: str, company: Sequence[_Traveller]) -> None:
         try:

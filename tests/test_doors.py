@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import psycopg
 import pytest
+import requests
+from flask import Flask
 from werkzeug.test import TestResponse
 
+from commands import front
 from integrations.telephony.standard.signature import new_secret, sign
 from integrations.telephony.twilio import signature as twilio
 from jobs import connect
@@ -21,7 +29,7 @@ from store.directory import Directory
 from store.embedded import Postgres
 from tests import house
 from tests.knocking import BODY, JSON, REFUSED, Door, event
-from webhooks.doorkeeper import MOST_BYTES
+from webhooks.doorkeeper import MOST_BYTES, Doorkeeper
 
 UNBELIEVED = {
     "code": "unauthentic",
@@ -224,6 +232,60 @@ def test_without_a_database_nobody_is_thanked(door: Door, tools: Services) -> No
     assert 503 == client.get("/readyz").status_code
     assert 200 == client.get("/healthz").status_code
     nowhere.close()
+
+
+def test_a_door_that_is_at_hand_is_answered_on_the_way(
+    door: Door, tools: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first knock makes a journey for the secrets and those after it only one to commit, together.
+
+    What cannot be committed so is tried once more by a thread, which knows how to refuse.
+    """
+    keeper: Doorkeeper = door.client.application.extensions["linekeeper.doors"]
+    worked, soon = [], tools.inbox.write_soon
+
+    def write_soon(tenant: TenantId, connection: UUID, event_id: str, **row: Any) -> Future[bool]:
+        worked.append(event_id)
+        return soon(tenant, connection, event_id, **row)
+
+    monkeypatch.setattr(tools.inbox, "write_soon", write_soon)
+
+    def knock(event_id: str) -> int:
+        headers = {"Content-Type": "application/json", **sign(door.secret, event_id, BODY, datetime.now(UTC))}
+        return requests.post(f"{origin}{door.path}", data=BODY, headers=headers, timeout=20).status_code
+
+    with served(door.client.application, swift=keeper.swift) as origin:
+        assert not keeper.swift(door.path)
+        assert [202, 202, 202] == [knock(event) for event in ("e1", "e2", "e2")]
+        assert ["e2", "e2"] == worked
+        assert {"pending": 2} == tools.inbox.counts(door.tenant)
+
+        with monkeypatch.context() as away:
+            away.setattr(tools.db._writers, "_send", unreachable)
+            assert 503 == knock("e3")
+        assert 202 == knock("e3")
+        assert 401 == requests.post(f"{origin}{door.path}", data=BODY, headers=JSON, timeout=20).status_code
+    assert {"pending": 3} == tools.inbox.counts(door.tenant)
+    assert not keeper.swift(door.path + "x")
+
+
+def unreachable(*_: object) -> set[UUID]:
+    raise psycopg.OperationalError("the server is away")
+
+
+@contextmanager
+def served(app: Flask, *, swift: Callable[[str], bool]) -> Iterator[str]:
+    """Have the application answer on a port of its own, as a web process does."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = front.server(app, threads=2, swift=swift)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
 
 
 def test_strangers_find_nothing_else(door: Door) -> None:

@@ -13,7 +13,7 @@ from store.bell import Bell
 from store.database import TenantId
 from store.inbox import Lane
 
-PAUSE_SECONDS = 0.005  # between rounds: a quiet door rings at once, a busy one at most 200 times a second
+PAUSE_SECONDS = 0.02  # between rounds: a quiet door rings at once, a busy one at most fifty times a second
 IDLE_SECONDS = 1.0  # then the thread ends; the next knock starts another
 
 

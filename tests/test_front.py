@@ -1,0 +1,256 @@
+"""The front of a web process, asked over real sockets: what it takes in, what it hands on, whom it keeps waiting."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from commands import front
+from store.inbox import PENDING
+
+SECONDS = 20
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+
+@contextmanager
+def served(app: front.Application, *, threads: int = 4) -> Iterator[Callable[[], socket.socket]]:
+    """Serve on a port of its own; what it gives connects to it. Paths under /swift are worked on by the loop."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = front.server(app, threads=threads, swift=lambda path: path.startswith("/swift"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield lambda: socket.create_connection(listening.getsockname(), SECONDS)
+    finally:
+        server.should_exit = True
+        thread.join(SECONDS)
+        listening.close()
+    assert not thread.is_alive()
+
+
+def asked(line: socket.socket, words: bytes) -> tuple[bytes, bytes]:
+    """Send a request; return the head of the answer and its body."""
+    line.sendall(words)
+    return answer(line)
+
+
+def answer(line: socket.socket) -> tuple[bytes, bytes]:
+    heard = b""
+    while b"\r\n\r\n" not in heard:
+        if not (came := line.recv(65_536)):
+            return heard, b""
+        heard += came
+    head, _, body = heard.partition(b"\r\n\r\n")
+    wanted = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    while len(body) < wanted and (came := line.recv(65_536)):
+        body += came
+    return head, body
+
+
+def say(start: Start, body: bytes, status: str = "200 OK") -> Iterable[bytes]:
+    start(status, [("Content-Length", str(len(body)))])
+    return [body]
+
+
+def mirror(environ: Environ, start: Start) -> Iterable[bytes]:
+    """Answer with what the request looked like from inside."""
+    body = environ["wsgi.input"].read()
+    seen = {key: value for key, value in environ.items() if isinstance(value, str)}
+    return say(start, json.dumps({**seen, "body": len(body), "thread": threading.current_thread().name}).encode())
+
+
+def test_a_request_is_what_pep_3333_says_it_is() -> None:
+    with served(mirror) as connect, connect() as line:
+        head, body = asked(
+            line,
+            b"POST /a%20b/%C3%A9?x=%31&y HTTP/1.1\r\nHost: linekeeper.example\r\nContent-Type: text/plain\r\n"
+            b"Cookie: a=1\r\nCookie: b=2\r\nAccept: x\r\nAccept: y\r\nContent-Length: 5\r\n"
+            b"X_Tenant: forged\r\nX-Forwarded-For: 10.0.0.1\r\nForwarded: for=10.0.0.1\r\n\r\nhello",
+        )
+        second = asked(line, b"GET / HTTP/1.1\r\nHost: again\r\n\r\n")[1]  # on the same line
+
+    seen = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"server:" not in head.lower()
+    assert {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/a b/\xc3\xa9",
+        "QUERY_STRING": "x=%31&y",
+        "CONTENT_TYPE": "text/plain",
+        "CONTENT_LENGTH": "5",
+        "HTTP_HOST": "linekeeper.example",
+        "HTTP_COOKIE": "a=1; b=2",
+        "HTTP_ACCEPT": "x,y",
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "body": 5,
+    }.items() <= seen.items()
+    assert not [key for key in seen if "TENANT" in key or "FORWARDED" in key]
+    assert ("again", False) == (json.loads(second)["HTTP_HOST"], "CONTENT_LENGTH" in json.loads(second))
+
+
+@pytest.mark.parametrize(
+    ("said", "length"),
+    [
+        (b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 5),
+        (b"Content-Length: 300000\r\n\r\n" + b"x" * 300_000, front.BODY_BYTES),
+        (b"Transfer-Encoding: chunked\r\n\r\n493e0\r\n" + b"x" * 300_000 + b"\r\n0\r\n\r\n", front.BODY_BYTES),
+    ],
+    ids=["chunked", "too large", "too large and chunked"],
+)
+def test_a_body_is_taken_in_whole_or_far_enough_to_be_too_large(said: bytes, length: int) -> None:
+    with served(mirror) as connect, connect() as line:
+        seen = json.loads(asked(line, b"POST / HTTP/1.1\r\nHost: x\r\n" + said)[1])
+
+    assert [length, str(length)] == [seen["body"], seen["CONTENT_LENGTH"]]
+    assert "HTTP_TRANSFER_ENCODING" not in seen
+
+
+def test_who_does_not_finish_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a head closes the line, half a body is told so, and neither takes a thread from anybody."""
+    monkeypatch.setattr(front, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(front, "BODY_SECONDS", 0.2)
+    with served(mirror, threads=1) as connect, connect() as silent, connect() as half, connect() as slow:
+        half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhel")
+        with connect() as other:
+            assert asked(other, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
+
+        assert [b"", b""] == [line.recv(1) for line in (silent, half)]
+        assert answer(slow)[0].startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % place for place in range(20_000)),
+        b"GET / HTTP/1.1\r\nX: " + b"y" * 200_000,
+        b"GET /" + b"y" * 200_000,
+        b"nonsense\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: five\r\n\r\n",
+    ],
+    ids=["many headers", "a long header", "a long address", "no request", "two lengths", "no length"],
+)
+def test_a_head_that_is_none_is_refused(head: bytes) -> None:
+    with served(mirror) as connect:
+        with connect() as line, suppress(ConnectionError):  # it may hang up while we are still talking
+            line.sendall(head)
+            assert answer(line)[0][:12] in (b"HTTP/1.1 400", b"")
+        with connect() as line:
+            assert asked(line, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
+
+
+def test_a_knock_is_answered_when_it_is_committed() -> None:
+    """It is worked on by the loop, which meanwhile answers others; what fails there is asked again of a thread."""
+    commits: list[Future[bool]] = []
+    came = threading.Semaphore(0)
+
+    def door(environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/swift" and PENDING in environ:
+            commits.append(Future())
+            environ[PENDING].append(commits[-1])
+            came.release()
+        return mirror(environ, start)
+
+    knock = b"POST /swift HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+    with served(door) as connect, connect() as good, connect() as bad, connect() as other:
+        good.sendall(knock)
+        assert came.acquire(timeout=SECONDS)
+        bad.sendall(knock)
+        assert came.acquire(timeout=SECONDS)
+        assert asked(other, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
+        good.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            good.recv(1)
+        good.settimeout(SECONDS)
+
+        commits[1].set_exception(OSError("the database is away"))
+        explained = json.loads(answer(bad)[1])
+        commits[0].set_result(True)
+        committed = json.loads(answer(good)[1])
+
+    assert [2, 2] == [explained["body"], committed["body"]]
+    assert explained["thread"].startswith("web")
+    assert not committed["thread"].startswith("web")
+    assert 2 == len(commits)
+
+
+def test_a_large_knock_keeps_nobody_waiting() -> None:
+    with served(mirror) as connect, connect() as line:
+        body = b"x" * (front.SWIFT_BYTES + 1)
+        seen = json.loads(
+            asked(line, b"POST /swift HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)[1]
+        )
+        got = json.loads(asked(line, b"GET /swift HTTP/1.1\r\nHost: x\r\n\r\n")[1])
+
+    assert all(each["thread"].startswith("web") for each in (seen, got))
+
+
+def test_a_long_answer_waits_for_its_reader_and_ends_when_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread makes a little ahead and no more; when the reader leaves, what it made is closed and it is free."""
+    monkeypatch.setattr(front, "AHEAD_BYTES", 4 * front.PIECE_BYTES)
+    made, closed = [0], threading.Event()
+
+    def sound() -> Iterator[bytes]:
+        try:
+            for _ in range(10_000):
+                made[0] += 1
+                yield b"x" * front.PIECE_BYTES
+        finally:
+            closed.set()
+
+    def app(environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/short":
+            return mirror(environ, start)
+        start("200 OK", [("Content-Type", "audio/wav")])
+        return sound()
+
+    with served(app, threads=1) as connect:
+        with connect() as line:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert line.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert closed.wait(SECONDS)
+        with connect() as other:
+            assert asked(other, b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
+    assert made[0] < 1_000
+
+
+def test_every_byte_of_a_long_answer_arrives() -> None:
+    pieces = [bytes([place]) * 50_000 for place in range(60)]
+
+    def app(environ: Environ, start: Start) -> Iterable[bytes]:
+        start("206 Partial Content", [("Content-Length", str(sum(map(len, pieces))))])
+        return iter(pieces)
+
+    with served(app) as connect, connect() as line:
+        head, body = asked(line, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        nothing = asked(line, b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"" == line.recv(1)
+
+    assert head.startswith(b"HTTP/1.1 206")
+    assert b"".join(pieces) == body
+    assert nothing[0].startswith(b"HTTP/1.1 206")
+    assert b"" == nothing[1]
+
+
+def test_an_application_that_fails_is_answered_for() -> None:
+    def app(environ: Environ, start: Start) -> Iterable[bytes]:
+        raise RuntimeError("what nobody may read")
+
+    with served(app) as connect:
+        for path in (b"/", b"/swift"):
+            with connect() as line:
+                head, body = asked(line, b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % path)
+            assert head.startswith(b"HTTP/1.1 500")
+            assert b"nobody" not in body
