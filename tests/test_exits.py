@@ -17,6 +17,7 @@ from tests import exits
 USUAL = {"console": {"answer"}, "webhooks": {"answer"}, "commands": {"terminal"}}  # what a floor is there for
 CHANNELS = {  # who else speaks to the outside, and by what
     "commands/crew.py": {"file"},  # process ids and a readiness mark
+    "commands/front.py": {"socket"},  # answers who knocked
     "commands/manifests.py": {"file"},  # what the marketplaces read: nothing of a tenant
     "commands/run.py": {"socket"},  # listens
     "commands/supervise.py": {"socket"},  # looks for a free port
