@@ -26,7 +26,8 @@ from store.inbox import PENDING
 BODY_BYTES = 256 * 1024 + 1  # one more than any door takes, so that the door itself says what is too large
 SWIFT_BYTES = 16 * 1024  # reading a larger body would keep the others waiting
 HEAD_BYTES = 64 * 1024
-HEAD_SECONDS = BODY_SECONDS = KEPT_SECONDS = 30
+REQUEST_SECONDS = KEPT_SECONDS = 30  # for one to arrive; between two of them
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 AHEAD_BYTES = 32 * 1024 * 1024  # of one answer, before its thread waits for the reader
 PIECE_BYTES = 64 * 1024
 END_SECONDS = 10  # for what is under way when the process is told to end
@@ -70,42 +71,57 @@ def server(app: Application, *, threads: int, swift: Callable[[str], bool]) -> u
 
 
 class Reader(HttpToolsProtocol):
-    """uvicorn's reader of requests, with limits on the head of one: its size, and how long it may take to arrive."""
+    """uvicorn's reader of requests, with limits: how large the head of one is, and how long one may take to arrive."""
 
-    _heard: int | None = 0  # bytes of a head so far; None while no head is being read
+    _head: int | None = 0  # bytes of a head so far; None while no head is being read
+    _whole = False  # was all of the request read?
     _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the parent's
         super().connection_made(transport)
-        self._patience = self.loop.call_later(HEAD_SECONDS, transport.close)
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._calm()
+        self._wait_no_more()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._heard is None or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        self._heard += len(data)
-        if self._heard > HEAD_BYTES:
-            self.send_400_response("The head of the request is too large.")
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > HEAD_BYTES:
+                self.send_400_response("The head of the request is too large.")
+        if self._whole:
+            self._wait_no_more()
+        elif self._patience is None:
+            self._wait()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._heard = 0
-        if self._patience is None:
-            self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._head, self._whole = 0, False
 
     def on_headers_complete(self) -> None:
-        self._heard = None
-        self._calm()
+        self._head = None
         super().on_headers_complete()
 
-    def _calm(self) -> None:
+    def on_message_complete(self) -> None:
+        self._whole = True
+        super().on_message_complete()
+
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(REQUEST_SECONDS, self._too_slow)
+
+    def _wait_no_more(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _too_slow(self) -> None:
+        if self._head is None and not self.cycle.response_started:
+            self.transport.write(TOO_SLOW)
+        self.transport.close()
 
 
 class Front:
@@ -118,12 +134,7 @@ class Front:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await whole_body(receive)
-        except TimeoutError:
-            await send_all(send, *TOO_SLOW)
-            return
+        body = await whole_body(receive)
         if body is None:
             return
         swift = scope["method"] == "POST" and len(body) <= SWIFT_BYTES and self._swift(scope["path"])
@@ -295,7 +306,6 @@ async def send_all(send: Send, status: int, headers: Iterable[tuple[bytes, bytes
     await send({"type": "http.response.body", "body": body})
 
 
-TOO_SLOW = (408, ((b"content-length", b"0"), (b"connection", b"close")), b"")
 ALWAYS: dict[str, Any] = {
     "SCRIPT_NAME": "",
     "wsgi.version": (1, 0),

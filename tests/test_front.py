@@ -117,8 +117,7 @@ def test_a_body_is_taken_in_whole_or_far_enough_to_be_too_large(said: bytes, len
 
 def test_who_does_not_finish_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a head closes the line, half a body is told so, and neither takes a thread from anybody."""
-    monkeypatch.setattr(front, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(front, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(front, "REQUEST_SECONDS", 0.2)
     with served(mirror, threads=1) as connect, connect() as silent, connect() as half, connect() as slow:
         half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
         slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhel")

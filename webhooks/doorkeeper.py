@@ -1,7 +1,7 @@
 """What every door does before it believes anything: size, form, whose door it is, and the one way in.
 
 A door's connection and secrets are remembered for two seconds in each process, so that a busy door asks PostgreSQL
-once, not once a knock; a revoked door closes that much later at most.
+once a second, not once a knock; a revoked door closes two seconds later at most.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from webhooks.ringer import Ringer
 
 MOST_BYTES = 256 * 1024
 REMEMBERED_SECONDS = 2.0
+FRESH_SECONDS = 1.0  # then one knock looks again, while the others go by what is remembered
 MOST_REMEMBERED = 10_000
 DOOR_CHARACTERS = 128
 TELEPHONY = "/webhooks/telephony/"
@@ -49,25 +50,37 @@ class Doorkeeper:
         self._ringer = Ringer(services.bell)
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], tuple[float, Door | None]] = {}
+        self._known: dict[tuple[str, str], tuple[float, Door | None]] = {}  # since when, and what it is
+        self._looking: set[tuple[str, str]] = set()
 
     def find(self, door: str, purpose: str) -> Door | None:
         """The connection behind a door, if it is one and its connection is not disconnected."""
-        now = self._clock()
-        known = self._known.get((door, purpose))
-        if known is not None and known[0] > now:
+        known = self._at_hand(door, purpose)
+        if known is not None:
             return known[1]
-        found = self._look(door, purpose)
+        began = self._clock()
+        self._looking.add((door, purpose))
+        try:
+            found = self._look(door, purpose)
+        finally:
+            self._looking.discard((door, purpose))
         with self._lock:
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
-            self._known[door, purpose] = (now + REMEMBERED_SECONDS, found)
+            self._known[door, purpose] = (began, found)
         return found
 
     def swift(self, path: str) -> bool:
         """Is this a phone system's door whose secrets are at hand? A knock there takes no journey but its commit."""
-        known = self._known.get((path.removeprefix(TELEPHONY), "door"))
-        return known is not None and known[0] > self._clock()
+        return path.startswith(TELEPHONY) and self._at_hand(path.removeprefix(TELEPHONY), "door") is not None
+
+    def _at_hand(self, door: str, purpose: str) -> tuple[float, Door | None] | None:
+        known = self._known.get((door, purpose))
+        if known is None:
+            return None
+        age = self._clock() - known[0]
+        fresh = age < FRESH_SECONDS or (age < REMEMBERED_SECONDS and (door, purpose) in self._looking)
+        return known if fresh else None
 
     def _look(self, door: str, purpose: str) -> Door | None:
         if not 0 < len(door) <= DOOR_CHARACTERS:
