@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import psycopg
 import pytest
@@ -126,10 +127,10 @@ def in_a_crowd(
     with ThreadPoolExecutor(len(wishes)) as threads:
         told = [threads.submit(write, wishes[0])]
         while not writers._waiting:
-            pass
+            sleep(0.001)
         told += [threads.submit(write, wish) for wish in wishes[1:]]
         while sum(map(len, writers._waiting.values())) + len(writers._waiting) < len(wishes):
-            pass
+            sleep(0.001)
         all_there.set()
         return [each.result(20) for each in told]
 
