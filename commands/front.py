@@ -2,8 +2,8 @@
 
 A request is taken in whole before anybody works on it, so a slow sender stalls nobody, and what is answered waits here
 for a slow reader, not in a thread. Pages and most doors are worked on by threads. A knock at a phone system's door is
-worked on by the loop itself: it takes no journey but its commit, which it shares with all who knock meanwhile
-(`store/writers.py`), and threads handing each other the interpreter would cost more than the knock.
+worked on by the loop itself, and no thread is woken for it: it takes no journey but its commit, which it shares with
+all who knock meanwhile (`store/writers.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ BODY_BYTES = 256 * 1024 + 1  # one more than any door takes, so that the door it
 SWIFT_BYTES = 16 * 1024  # reading a larger body would keep the others waiting
 HEAD_BYTES = 64 * 1024
 REQUEST_SECONDS = KEPT_SECONDS = 30  # for one to arrive; between two of them
+READING_SECONDS = 30  # for a reader to take in the next piece of an answer
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 AHEAD_BYTES = 32 * 1024 * 1024  # of one answer, before its thread waits for the reader
 PIECE_BYTES = 64 * 1024
@@ -47,7 +48,6 @@ class Application(Protocol):
 
 def serve(app: Application, listening: socket.socket, *, threads: int, swift: Callable[[str], bool]) -> None:
     """Answer on this socket until SIGTERM or Ctrl-C; raises KeyboardInterrupt then, as they do."""
-    listening.listen(1024)
     server(app, threads=threads, swift=swift).run(sockets=[listening])
 
 
@@ -162,12 +162,15 @@ class Front:
         gone: asyncio.Task[Message] | None = None
         try:
             while message := await answer.next():
-                await send(message)
+                async with asyncio.timeout(READING_SECONDS):
+                    await send(message)
                 answer.sent(message)
                 if gone is None and message.get("more_body"):
                     gone = loop.create_task(receive())
                 if gone is not None and gone.done():
                     break  # nobody reads on
+        except TimeoutError:
+            pass  # nor here; uvicorn hangs up where an answer is left unfinished
         finally:
             answer.leave()
             if gone is not None:

@@ -25,6 +25,7 @@ from store.bell import QUEUES
 from store.inbox import LANES
 
 log = structlog.get_logger()
+BACKLOG = 1024  # who waits at the port to be let in
 
 
 @cli.command()
@@ -81,6 +82,7 @@ def _serve(parts: Parts, settings: Settings) -> None:
         raise CannotStart(f"Port {settings.port} is taken; set PORT to another one.") from None
     app = parts.create_app(services)
     doors = app.extensions.get("linekeeper.doors")
+    listening.listen(BACKLOG)
     log.info("serving", pid=os.getpid())
     try:
         front.serve(app, listening, threads=settings.web_threads, swift=doors.swift if doors else lambda _: False)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 DEALS = "Deals"
-KEPT_AS: Mapping[
-    str, str
-] = {  # the module of a customer's record -> what the link from them to their deal is kept under
+# The module of a customer's record -> what the link from them to their deal is kept under.
+KEPT_AS: Mapping[str, str] = {
     "Contacts": "open deal",
     "Accounts": "open deal of the company",
 }

@@ -23,6 +23,7 @@ from domain.matching import COMPANIES, Place
 from domain.ports import CallRecord, CrmModule, Written, in_batches
 from jobs import activities, filling, recordings, who
 from jobs.activities import Story
+from jobs.search_order import THE_DEALS
 from jobs.services import Services
 from store.calls import Heard
 from store.connections import Tie
@@ -55,7 +56,7 @@ def modules(services: Services, tie: Tie, on: Collection[str]) -> list[CrmModule
     """The modules a record can be made in. `on`: the features the consent carries. Raises an Upstream error."""
     found = services.crm(tie).further_modules() if OF_OWN in on else []
     own = [module for module in found if module.name != DEALS]
-    return [*own, *([CrmModule(name=DEALS, label=DEALS, tab=DEALS)] if OF_DEALS in on else [])]
+    return [*own, *([THE_DEALS] if OF_DEALS in on else [])]
 
 
 def there(services: Services, tie: Tie, module: str) -> list[CrmField]:

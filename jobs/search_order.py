@@ -22,6 +22,7 @@ from store.tenants import Tenant, User
 
 OF_DEALS, OF_OWN = "deals", "own-modules"  # the features a consent needs for them
 READS = ("read.crm", "watch.crm")  # the chores that go by what is searched
+THE_DEALS = CrmModule(name=DEALS, label=DEALS, tab="Potentials")  # as an organisation has them that changed nothing
 Step = Literal["up", "down", "add", "drop"]
 
 
@@ -61,7 +62,7 @@ def there(services: Services, tie: Tie, on: Collection[str]) -> There:
     own = [module for module in found if module.name != DEALS]
     deals = next((module for module in found if module.name == DEALS), None)
     if OF_DEALS in on:
-        own.insert(0, deals or CrmModule(name=DEALS, label=DEALS, tab="Potentials"))
+        own.insert(0, deals or THE_DEALS)
     return There(modules=own, trouble=trouble)
 
 

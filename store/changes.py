@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, func, select, tuple_
+from sqlalchemy import BigInteger, Connection, func, select, tuple_
 
 from domain.errors import Malformed, Trouble
 from store.database import Database, TenantId
@@ -57,14 +57,8 @@ class Changes:
         """What changed since `token`, or everything for "". Raises Malformed and TooOld."""
         vault = self._vault.of(tenant)
         made, transaction, row = _opened(vault, kind, token, now) if token else (int(now.timestamp()), *START)
-        snapshot = func.txid_current_snapshot()
         with self._db.tenant(tenant) as database:
-            oldest, newest = database.execute(
-                select(
-                    func.txid_snapshot_xmin(snapshot, type_=BigInteger),
-                    func.txid_snapshot_xmax(snapshot, type_=BigInteger),
-                )
-            ).one()
+            oldest, newest = _under_way(database)
             if transaction >= newest:  # this database has never been there: it was restored from a backup
                 raise TooOld
             rows = database.execute(
@@ -95,14 +89,8 @@ class Changes:
         For readers of our own, whom it does not harm to look at something twice: nothing that commits late is waited
         for, it is told once more.
         """
-        snapshot = func.txid_current_snapshot()
         with self._db.tenant(tenant) as database:
-            oldest, newest = database.execute(
-                select(
-                    func.txid_snapshot_xmin(snapshot, type_=BigInteger),
-                    func.txid_snapshot_xmax(snapshot, type_=BigInteger),
-                )
-            ).one()
+            oldest, newest = _under_way(database)
             if not mark.isdecimal() or int(mark) > newest:  # none yet, or of a database that went on further than this
                 return None, str(oldest)
             news = (changes.c.tenant_id == tenant, changes.c.kind == kind, changes.c.transaction >= int(mark))
@@ -111,6 +99,14 @@ class Changes:
             ).scalars()
             ids = list(found)
         return (None if len(ids) > LOOKED_AT_ONE_BY_ONE else ids), str(oldest)
+
+
+def _under_way(database: Connection) -> tuple[int, int]:
+    """The oldest transaction that is still open, and the one that will come next."""
+    snapshot = func.txid_current_snapshot()
+    oldest, newest = (bound(snapshot, type_=BigInteger) for bound in (func.txid_snapshot_xmin, func.txid_snapshot_xmax))
+    first, last = database.execute(select(oldest, newest)).one()
+    return first, last
 
 
 def _sealed(vault: TenantVault, kind: Kind, made: int, transaction: int, row: UUID) -> str:

@@ -66,7 +66,9 @@ class Inbox:
         self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes
     ) -> Future[bool]:
         """The same without waiting for the commit."""
-        return self._db.write_soon(tenant, WRITE_ONCE, self._row(tenant, connection, event_id, kind, lane, body))
+        return self._db.write_soon(
+            tenant, WRITE_ONCE, lambda: self._row(tenant, connection, event_id, kind, lane, body)
+        )
 
     def _row(
         self, tenant: TenantId, connection: UUID, event_id: str, kind: str, lane: Lane, body: bytes

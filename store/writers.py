@@ -27,7 +27,7 @@ AS_TENANT = "WITH me AS MATERIALIZED (SELECT set_config('app.tenant_id', %(tenan
 class _Traveller:
     """A row on its way. `call` is called when there is an answer, or else a journey to make with this company."""
 
-    row: Mapping[str, Any]
+    make: Callable[[], Mapping[str, Any]]
     call: Callable[[], None]
     company: Sequence[_Traveller] = ()
     new: bool = False
@@ -63,15 +63,18 @@ class Writers:
         """
         called = threading.Lock()
         called.acquire()
-        mine = _Traveller(row, called.release)
+        mine = _Traveller(lambda: row, called.release)
         if not self._goes_first(tenant, statement, mine):
             called.acquire()
         if mine.company:
             self._travel(tenant, statement, mine)
         return mine.outcome(statement)
 
-    def write_soon(self, tenant: uuid.UUID, statement: str, row: Mapping[str, Any]) -> Future[bool]:
-        """The same for who cannot wait: whoever travels next, or a thread kept for this, takes the row along."""
+    def write_soon(self, tenant: uuid.UUID, statement: str, make: Callable[[], Mapping[str, Any]]) -> Future[bool]:
+        """The same for who cannot wait: whoever travels next, or a thread kept for this, makes the row and takes it.
+
+        Making it may take a journey of its own (a key to seal with), so the one who asks must not.
+        """
         told: Future[bool] = Future()
 
         def call() -> None:
@@ -90,7 +93,7 @@ class Writers:
             except BaseException as error:
                 told.set_exception(error)
 
-        mine = _Traveller(row, call)
+        mine = _Traveller(make, call)
         if self._goes_first(tenant, statement, mine):
             call()
         return told
@@ -123,20 +126,18 @@ class Writers:
 
     def _write(self, tenant: uuid.UUID, statement: str, company: Sequence[_Traveller]) -> None:
         try:
-            new = self._send(tenant, statement, [traveller.row for traveller in company])
-        except psycopg.Error as error:
-            if len(company) > 1 and not isinstance(error, psycopg.OperationalError):
-                for traveller in company:
+            rows = [traveller.make() for traveller in company]
+            new = self._send(tenant, statement, rows)
+        except BaseException as error:
+            if len(company) > 1 and not isinstance(error, (psycopg.OperationalError, OperationalError)):
+                for traveller in company:  # what is wrong with one is none of the others'
                     self._write(tenant, statement, [traveller])
                 return
             for traveller in company:
                 traveller.error = error
-        except BaseException as error:
-            for traveller in company:
-                traveller.error = error
         else:
-            for traveller in company:
-                traveller.new = traveller.row["id"] in new
+            for traveller, row in zip(company, rows, strict=True):
+                traveller.new = row["id"] in new
 
     def _send(self, tenant: uuid.UUID, statement: str, rows: Sequence[Mapping[str, Any]]) -> set[uuid.UUID]:
         """Write rows in one statement; return the ids of those that were not there yet."""

@@ -248,7 +248,15 @@ def test_a_door_that_is_at_hand_is_answered_on_the_way(
         worked.append(event_id)
         return soon(tenant, connection, event_id, **row)
 
+    sealed_by, row = [], tools.inbox._row
+
+    def sealed(*told: Any) -> dict[str, Any]:
+        sealed_by.append(threading.current_thread().name.partition("_")[0])
+        return row(*told)
+
     monkeypatch.setattr(tools.inbox, "write_soon", write_soon)
+    monkeypatch.setattr(tools.inbox, "_row", sealed)
+    monkeypatch.setattr(keeper, "_clock", lambda: 0.0)  # what is remembered stays fresh
 
     def knock(event_id: str) -> int:
         headers = {"Content-Type": "application/json", **sign(door.secret, event_id, BODY, datetime.now(UTC))}
@@ -264,6 +272,8 @@ def test_a_door_that_is_at_hand_is_answered_on_the_way(
             away.setattr(tools.db._writers, "_send", unreachable)
             assert 503 == knock("e3")
         assert 202 == knock("e3")
+        assert ["web", "writer", "writer"] == sealed_by[:3], "never by the loop: a key may be a journey away"
+        assert {"web", "writer"} == {*sealed_by}
         assert 401 == requests.post(f"{origin}{door.path}", data=BODY, headers=JSON, timeout=20).status_code
     assert {"pending": 3} == tools.inbox.counts(door.tenant)
     assert not keeper.swift(door.path + "x")

@@ -225,6 +225,31 @@ def test_a_long_answer_waits_for_its_reader_and_ends_when_nobody_reads(monkeypat
     assert made[0] < 1_000
 
 
+def test_a_reader_that_stops_reading_keeps_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays connected and takes nothing more in: what is made for it ends all the same."""
+    monkeypatch.setattr(front, "AHEAD_BYTES", 4 * front.PIECE_BYTES)
+    monkeypatch.setattr(front, "READING_SECONDS", 0.2)
+    closed = threading.Event()
+
+    def sound() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * front.PIECE_BYTES
+        finally:
+            closed.set()
+
+    def app(environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/short":
+            return mirror(environ, start)
+        start("200 OK", [("Content-Type", "audio/wav")])
+        return sound()
+
+    with served(app, threads=1) as connect, connect() as line, connect() as other:
+        line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert closed.wait(SECONDS)
+        assert asked(other, b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
+
+
 def test_every_byte_of_a_long_answer_arrives() -> None:
     pieces = [bytes([place]) * 50_000 for place in range(60)]
 

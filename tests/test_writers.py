@@ -139,13 +139,13 @@ def test_a_crowd_travels_together_and_each_hears_its_own(
     hurried: Database, db: Database, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who came while one journey was under way shares the next; a repeat among them is told it was one."""
-    tie, journeys = uuid.uuid4(), []
-    send = hurried._writers._send
-    monkeypatch.setattr(
-        hurried._writers,
-        "_send",
-        lambda tenant, words, rows: (journeys.append(len(rows)), send(tenant, words, rows))[1],
-    )
+    tie, journeys, send = uuid.uuid4(), [], hurried._writers._send
+
+    def counted(tenant: TenantId, statement: str, rows: Sequence[Mapping[str, object]]) -> set[uuid.UUID]:
+        journeys.append(len(rows))
+        return send(tenant, statement, rows)
+
+    monkeypatch.setattr(hurried._writers, "_send", counted)
 
     told = in_a_crowd(hurried, monkeypatch, *[(tenant, values(event, tie)) for event in ("a", "b", "a", "c", "c")])
 
