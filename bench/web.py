@@ -1,27 +1,31 @@
-"""The baseline: `linekeeper serve` with one bare Flask route where the doors and the console would be."""
+"""The baseline: `linekeeper serve` with a bare Flask application, and a knock answered as it is taken in."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
-from types import SimpleNamespace
 
-from flask import Flask, Response
+from flask import Flask
 
 import app
 from commands.cli import cli
 from jobs.services import Services
+from webhooks.telephony import Taken
 
 
 def bare(services: Services) -> Flask:
-    """The least a Flask application can do with a knock: answer 202 and forget it."""
-    door = Flask("bare", static_folder=None)
+    """The least this server can do with a knock: answer 202 and forget it."""
+    empty = Flask("bare", static_folder=None)
+    empty.extensions["linekeeper.at_once"] = forget
+    return empty
 
-    @door.post("/webhooks/telephony/<door>")
-    def receive(door: str) -> Response:
-        return Response(status=202)
 
-    door.extensions["linekeeper.doors"] = SimpleNamespace(swift=lambda path: True)  # worked on where ours are
-    return door
+def forget(path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Taken:
+    """Say that it is committed."""
+    done: Future[bool] = Future()
+    done.set_result(True)
+    return Taken(done, 202, "text/plain", b"")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The front of a web process: uvicorn reads requests on one loop, Flask answers them.
 
 A request is taken in whole before anybody works on it, so a slow sender stalls nobody, and what is answered waits here
-for a slow reader, not in a thread. Pages and most doors are worked on by threads. A knock at a phone system's door is
-worked on by the loop itself, and no thread is woken for it: it takes no journey but its commit, which it shares with
-all who knock meanwhile (`store/writers.py`).
+for a slow reader, not in a thread. Pages and most doors are worked on by Flask, in threads. A sound knock at a phone
+system's door is worked on by the loop itself, and neither Flask nor a thread is woken for it: it takes no journey but
+its commit, which it shares with all who knock meanwhile (`store/writers.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
@@ -21,10 +21,8 @@ from urllib.parse import unquote_to_bytes
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from store.inbox import PENDING
-
 BODY_BYTES = 256 * 1024 + 1  # one more than any door takes, so that the door itself says what is too large
-SWIFT_BYTES = 16 * 1024  # reading a larger body would keep the others waiting
+AT_ONCE_BYTES = 16 * 1024  # reading a larger body would keep the others waiting
 HEAD_BYTES = 64 * 1024
 REQUEST_SECONDS = KEPT_SECONDS = 30  # for one to arrive; between two of them
 READING_SECONDS = 30  # for a reader to take in the next piece of an answer
@@ -46,15 +44,31 @@ class Application(Protocol):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], /) -> Iterable[bytes]: ...
 
 
-def serve(app: Application, listening: socket.socket, *, threads: int, swift: Callable[[str], bool]) -> None:
+class Taken(Protocol):
+    """A request that was worked on at once, and the answer to give when this is committed."""
+
+    @property
+    def commit(self) -> Future[bool]: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+AtOnce = Callable[[str, Sequence[tuple[bytes, bytes]], bytes], Taken | None]  # of a POST: path, headers, body
+
+
+def serve(app: Application, listening: socket.socket, *, threads: int, at_once: AtOnce) -> None:
     """Answer on this socket until SIGTERM or Ctrl-C; raises KeyboardInterrupt then, as they do."""
-    server(app, threads=threads, swift=swift).run(sockets=[listening])
+    server(app, threads=threads, at_once=at_once).run(sockets=[listening])
 
 
-def server(app: Application, *, threads: int, swift: Callable[[str], bool]) -> uvicorn.Server:
-    """A server for this application, not running yet. `swift`: see `Front`."""
+def server(app: Application, *, threads: int, at_once: AtOnce) -> uvicorn.Server:
+    """A server for this application, not running yet. `at_once`: see `Front`."""
     config = uvicorn.Config(
-        Front(app, threads=threads, swift=swift),
+        Front(app, threads=threads, at_once=at_once),
         http=Reader,
         ws="none",
         lifespan="off",
@@ -127,32 +141,32 @@ class Reader(HttpToolsProtocol):
 class Front:
     """ASGI outside, WSGI inside."""
 
-    def __init__(self, app: Application, *, threads: int, swift: Callable[[str], bool]) -> None:
-        """`swift` says of a path whether knocking there takes no journey but a commit."""
+    def __init__(self, app: Application, *, threads: int, at_once: AtOnce) -> None:
+        """`at_once` is shown every small POST: it takes what needs no journey but a commit, and leaves the rest."""
         self._app = app
-        self._swift = swift
+        self._take = at_once
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await whole_body(receive)
         if body is None:
             return
-        swift = scope["method"] == "POST" and len(body) <= SWIFT_BYTES and self._swift(scope["path"])
-        if not (swift and await self._at_once(environ_of(scope, body), send)):
+        plain = scope["method"] == "POST" and len(body) <= AT_ONCE_BYTES
+        if not (plain and await self._at_once(scope, body, send)):
             await self._by_thread(environ_of(scope, body), receive, send)
 
-    async def _at_once(self, environ: dict[str, Any], send: Send) -> bool:
-        """Work on it here and answer when it is committed; False when it could not be: a thread will say why."""
-        pending: list[Future[bool]] = []
-        environ[PENDING] = pending
-        told = Told()
-        body = b"".join(told.of(self._app, environ))
+    async def _at_once(self, scope: Message, body: bytes, send: Send) -> bool:
+        """Answer when it is committed; False when it was left to a thread, or could not be committed: it says why."""
         try:
-            for commit in pending:
-                await asyncio.wrap_future(commit)
+            taken = self._take(scope["path"], scope["headers"], body)
+            if taken is None:
+                return False
+            await asyncio.wrap_future(taken.commit)
         except Exception:
             return False
-        await send_all(send, told.status, told.headers, body)
+        said = ((b"content-type", taken.content_type.encode()), (b"content-length", b"%d" % len(taken.body)))
+        await send(start_of(taken.status, said))
+        await send({"type": "http.response.body", "body": taken.body})
         return True
 
     async def _by_thread(self, environ: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -302,11 +316,6 @@ def environ_of(scope: Message, body: bytes) -> dict[str, Any]:
 
 def start_of(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
     return {"type": "http.response.start", "status": status, "headers": list(headers)}
-
-
-async def send_all(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-    await send(start_of(status, headers))
-    await send({"type": "http.response.body", "body": body})
 
 
 ALWAYS: dict[str, Any] = {

@@ -81,11 +81,10 @@ def _serve(parts: Parts, settings: Settings) -> None:
     except OSError:
         raise CannotStart(f"Port {settings.port} is taken; set PORT to another one.") from None
     app = parts.create_app(services)
-    doors = app.extensions.get("linekeeper.doors")
     listening.listen(BACKLOG)
     log.info("serving", pid=os.getpid())
     try:
-        front.serve(app, listening, threads=settings.web_threads, swift=doors.swift if doors else lambda _: False)
+        front.serve(app, listening, threads=settings.web_threads, at_once=app.extensions["linekeeper.at_once"])
     except KeyboardInterrupt:
         pass
     finally:

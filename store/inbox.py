@@ -23,7 +23,6 @@ from store.vault import Vault
 Lane = Literal["calls", "contacts", "mail"]
 LANES: tuple[Lane, ...] = ("calls", "contacts", "mail")
 ATTEMPTS = 5  # then it is dead: kept, shown, replayable
-PENDING = "linekeeper.pending"  # in a request's environ: a list of commits its answer is to wait for
 WRITE_ONCE = """
 INSERT INTO deliveries (id, tenant_id, connection_id, event_id, kind, lane, body)
 SELECT came.id, %(tenant)s, came.connection, came.event_id, came.kind, came.lane, came.body

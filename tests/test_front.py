@@ -13,18 +13,24 @@ from typing import Any
 import pytest
 
 from commands import front
-from store.inbox import PENDING
+from webhooks.telephony import Taken
 
 SECONDS = 20
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 
 
+def nothing(path: str, headers: object, body: bytes) -> None:
+    """Take nothing at once."""
+
+
 @contextmanager
-def served(app: front.Application, *, threads: int = 4) -> Iterator[Callable[[], socket.socket]]:
-    """Serve on a port of its own; what it gives connects to it. Paths under /swift are worked on by the loop."""
+def served(
+    app: front.Application, *, threads: int = 4, at_once: front.AtOnce = nothing
+) -> Iterator[Callable[[], socket.socket]]:
+    """Serve on a port of its own; what it gives connects to it."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = front.server(app, threads=threads, swift=lambda path: path.startswith("/swift"))
+    server = front.server(app, threads=threads, at_once=at_once)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -149,23 +155,25 @@ def test_a_head_that_is_none_is_refused(head: bytes) -> None:
             assert asked(line, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
 
 
-def test_a_knock_is_answered_when_it_is_committed() -> None:
+def test_what_is_taken_at_once_is_answered_when_it_is_committed() -> None:
     """It is worked on by the loop, which meanwhile answers others; what fails there is asked again of a thread."""
     commits: list[Future[bool]] = []
     came = threading.Semaphore(0)
 
-    def door(environ: Environ, start: Start) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/swift" and PENDING in environ:
-            commits.append(Future())
-            environ[PENDING].append(commits[-1])
-            came.release()
-        return mirror(environ, start)
+    def at_once(path: str, headers: object, body: bytes) -> Taken | None:
+        if path != "/at/once":
+            return None
+        if body == b"odd":
+            raise KeyError(path)
+        commits.append(Future())
+        came.release()
+        return Taken(commits[-1], 202, "text/xml", b"<Response/>")
 
-    knock = b"POST /swift HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
-    with served(door) as connect, connect() as good, connect() as bad, connect() as other:
-        good.sendall(knock)
+    knock = b"POST /at%2Fonce HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    with served(mirror, at_once=at_once) as connect, connect() as good, connect() as bad, connect() as other:
+        good.sendall(knock + b"2\r\n\r\nhi")
         assert came.acquire(timeout=SECONDS)
-        bad.sendall(knock)
+        bad.sendall(knock + b"2\r\n\r\nho")
         assert came.acquire(timeout=SECONDS)
         assert asked(other, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0].startswith(b"HTTP/1.1 200")
         good.setblocking(False)
@@ -174,25 +182,30 @@ def test_a_knock_is_answered_when_it_is_committed() -> None:
         good.settimeout(SECONDS)
 
         commits[1].set_exception(OSError("the database is away"))
-        explained = json.loads(answer(bad)[1])
+        explained = [answer(bad)[1], asked(other, knock + b"3\r\n\r\nodd")[1]]
         commits[0].set_result(True)
-        committed = json.loads(answer(good)[1])
+        head, body = answer(good)
 
-    assert [2, 2] == [explained["body"], committed["body"]]
-    assert explained["thread"].startswith("web")
-    assert not committed["thread"].startswith("web")
+    assert [(2, "web"), (3, "web")] == [(seen["body"], seen["thread"][:3]) for seen in map(json.loads, explained)]
+    assert head.startswith(b"HTTP/1.1 202")
+    assert b"content-type: text/xml" in head
+    assert body == b"<Response/>"
     assert 2 == len(commits)
 
 
-def test_a_large_knock_keeps_nobody_waiting() -> None:
-    with served(mirror) as connect, connect() as line:
-        body = b"x" * (front.SWIFT_BYTES + 1)
-        seen = json.loads(
-            asked(line, b"POST /swift HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)[1]
-        )
-        got = json.loads(asked(line, b"GET /swift HTTP/1.1\r\nHost: x\r\n\r\n")[1])
+def test_a_large_body_keeps_nobody_waiting() -> None:
+    shown: list[bytes] = []
 
-    assert all(each["thread"].startswith("web") for each in (seen, got))
+    def at_once(path: str, headers: object, body: bytes) -> None:
+        shown.append(body)
+
+    large = b"x" * (front.AT_ONCE_BYTES + 1)
+    with served(mirror, at_once=at_once) as connect, connect() as line:
+        asked(line, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(large) + large)
+        asked(line, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        asked(line, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nsmall")
+
+    assert [b"small"] == shown
 
 
 def test_a_long_answer_waits_for_its_reader_and_ends_when_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:

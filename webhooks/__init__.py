@@ -6,6 +6,8 @@ forged knock does.
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Flask, Request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_smorest import Api
@@ -28,7 +30,9 @@ class PageSessions(SecureCookieSessionInterface):
 
 def init_app(app: Flask, services: Services) -> Api:
     """Hang the doors into the application and publish what they take at /openapi.json."""
-    app.extensions["linekeeper.doors"] = Doorkeeper(services)
+    keeper = Doorkeeper(services)
+    app.extensions["linekeeper.doors"] = keeper
+    app.extensions["linekeeper.at_once"] = partial(telephony.at_once, keeper)
     app.config.update(
         API_TITLE=TITLE,
         API_VERSION=VERSION,

@@ -7,8 +7,8 @@ once a second, not once a knock; a revoked door closes two seconds later at most
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -22,15 +22,14 @@ from domain.ports import Knock
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
-from store.inbox import PENDING, Lane
+from store.inbox import Lane
 from webhooks.ringer import Ringer
 
 MOST_BYTES = 256 * 1024
 REMEMBERED_SECONDS = 2.0
-FRESH_SECONDS = 1.0  # then one knock looks again, while the others go by what is remembered
+FRESH_SECONDS = 1.0  # then a knock has it looked up again, and goes by what is remembered
 MOST_REMEMBERED = 10_000
 DOOR_CHARACTERS = 128
-TELEPHONY = "/webhooks/telephony/"
 KNOCKS = Counter("linekeeper_deliveries_total", "Deliveries written down, by kind and result", ["kind", "result"])
 
 
@@ -51,38 +50,45 @@ class Doorkeeper:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], tuple[float, Door | None]] = {}  # since when, and what it is
+        self._looker = ThreadPoolExecutor(1, thread_name_prefix="doors")
         self._looking: set[tuple[str, str]] = set()
 
     def find(self, door: str, purpose: str) -> Door | None:
         """The connection behind a door, if it is one and its connection is not disconnected."""
-        known = self._at_hand(door, purpose)
-        if known is not None:
-            return known[1]
-        began = self._clock()
-        self._looking.add((door, purpose))
+        known = self._remembered(door, purpose)
+        return known[1] if known is not None else self._look(door, purpose)
+
+    def at_hand(self, door: str, purpose: str) -> Door | None:
+        """A door that is known to be one, and need not be looked up first."""
+        known = self._remembered(door, purpose)
+        return known[1] if known is not None else None
+
+    def _remembered(self, door: str, purpose: str) -> tuple[float, Door | None] | None:
+        """What is known of a door; when that is no longer fresh it is looked up again, and nobody waits for it."""
+        known = self._known.get((door, purpose))
+        if known is None or (age := self._clock() - known[0]) >= REMEMBERED_SECONDS:
+            return None
+        if age >= FRESH_SECONDS and (door, purpose) not in self._looking:
+            self._looking.add((door, purpose))
+            self._looker.submit(self._look_again, door, purpose)
+        return known
+
+    def _look_again(self, door: str, purpose: str) -> None:
         try:
-            found = self._look(door, purpose)
+            self._look(door, purpose)
         finally:
             self._looking.discard((door, purpose))
+
+    def _look(self, door: str, purpose: str) -> Door | None:
+        began = self._clock()
+        found = self._door(door, purpose)
         with self._lock:
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
             self._known[door, purpose] = (began, found)
         return found
 
-    def swift(self, path: str) -> bool:
-        """Is this a phone system's door whose secrets are at hand? A knock there takes no journey but its commit."""
-        return path.startswith(TELEPHONY) and self._at_hand(path.removeprefix(TELEPHONY), "door") is not None
-
-    def _at_hand(self, door: str, purpose: str) -> tuple[float, Door | None] | None:
-        known = self._known.get((door, purpose))
-        if known is None:
-            return None
-        age = self._clock() - known[0]
-        fresh = age < FRESH_SECONDS or (age < REMEMBERED_SECONDS and (door, purpose) in self._looking)
-        return known if fresh else None
-
-    def _look(self, door: str, purpose: str) -> Door | None:
+    def _door(self, door: str, purpose: str) -> Door | None:
         if not 0 < len(door) <= DOOR_CHARACTERS:
             return None
         entry = self.services.directory.find("door", door)
@@ -98,24 +104,26 @@ class Doorkeeper:
 
     def take(self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes) -> None:
         """Commit a believed delivery and have the bell rung. A repeat changes nothing and is answered the same."""
+        new = self.services.inbox.write_once(tenant, connection, event_id, kind=kind, lane=lane, body=body)
+        self._taken(tenant, kind, lane, new)
 
-        def taken(new: bool) -> None:
-            KNOCKS.labels(kind=kind, result="new" if new else "repeat").inc()
-            if new:
-                self._ringer.ring(tenant, lane)
+    def take_soon(
+        self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes
+    ) -> Future[bool]:
+        """The same without waiting for the commit."""
 
         def settled(commit: Future[bool]) -> None:
             if commit.exception() is None:
-                taken(commit.result())
+                self._taken(tenant, kind, lane, commit.result())
 
-        inbox = self.services.inbox
-        pending: list[Future[bool]] | None = request.environ.get(PENDING)
-        if pending is None:
-            taken(inbox.write_once(tenant, connection, event_id, kind=kind, lane=lane, body=body))
-        else:
-            commit = inbox.write_soon(tenant, connection, event_id, kind=kind, lane=lane, body=body)
-            commit.add_done_callback(settled)
-            pending.append(commit)
+        commit = self.services.inbox.write_soon(tenant, connection, event_id, kind=kind, lane=lane, body=body)
+        commit.add_done_callback(settled)
+        return commit
+
+    def _taken(self, tenant: TenantId, kind: str, lane: Lane, new: bool) -> None:
+        KNOCKS.labels(kind, "new" if new else "repeat").inc()
+        if new:
+            self._ringer.ring(tenant, lane)
 
 
 def doorkeeper() -> Doorkeeper:
@@ -127,9 +135,7 @@ def knock(*content_types: str) -> Knock:
     """Read the request as it came, or refuse its size or form before reading on; without forms: whatever it says."""
     came: Request = request._get_current_object()  # type: ignore[attr-defined]  # a proxy looks it up at every mention
     headers = {name.lower(): value for name, value in came.headers}
-    if headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMediaType
-    if content_types and came.mimetype not in content_types:
+    if not is_plain(headers, content_types):
         raise UnsupportedMediaType
     if (came.content_length or 0) > MOST_BYTES:
         raise RequestEntityTooLarge
@@ -138,3 +144,9 @@ def knock(*content_types: str) -> Knock:
     if len(body) > MOST_BYTES:
         raise RequestEntityTooLarge
     return Knock(headers=headers, body=body, url=doorkeeper().services.settings.origin + came.path)
+
+
+def is_plain(headers: Mapping[str, str], content_types: Collection[str]) -> bool:
+    """Is a body of one of these forms (or of any, where none is named), and not compressed?"""
+    form = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return headers.get("content-encoding", "identity") == "identity" and (not content_types or form in content_types)

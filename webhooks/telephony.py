@@ -1,14 +1,25 @@
-"""The door of a phone system: what its vendor signed is written down once and answered with 202."""
+"""The door of a phone system: what its vendor signed is written down once and answered with 202.
+
+The front of a web process asks `at_once` first: a door whose secrets are at hand takes a sound knock without Flask.
+Whatever is not that plain, a refusal above all, is `receive`'s to answer.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 from flask import Response
 from flask_smorest import Blueprint
 
-from domain.errors import Unauthentic
-from webhooks.doorkeeper import doorkeeper, knock
+from domain.errors import Trouble, Unauthentic
+from domain.ports import Knock, TelephonyVendor
+from jobs.services import Services
+from webhooks.doorkeeper import Door, Doorkeeper, doorkeeper, is_plain, knock
 
-bp = Blueprint("telephony", __name__, url_prefix="/webhooks/telephony", description="Events of telephony vendors")
+WHERE = "/webhooks/telephony"
+bp = Blueprint("telephony", __name__, url_prefix=WHERE, description="Events of telephony vendors")
 
 FORMS = ("application/json", "application/x-www-form-urlencoded")
 # Twilio and Plivo do what a door answers, and count an empty answer as a failure of ours: their 11200 and 12300.
@@ -34,16 +45,54 @@ NOBODY = ("whsec_" + "A" * 43 + "=",)  # an unknown door takes as long to refuse
 def receive(door: str) -> Response:
     """Verify, write down once, hand over, answer."""
     keeper = doorkeeper()
-    services = keeper.services
-    came = knock(*FORMS)
-    found = keeper.find(door, "door")
-    vendor = services.telephony.get(found.tie.vendor) if found is not None else None
-    if found is None or vendor is None:
-        services.telephony["standard"].verify(came, NOBODY, services.now())
+    came, found = knock(*FORMS), keeper.find(door, "door")
+    if found is None:
+        keeper.services.telephony["standard"].verify(came, NOBODY, keeper.services.now())
+        raise Unauthentic
+    vendor, event_id = believed(keeper.services, found, came)
+    keeper.take(found.tie.tenant, found.tie.id, event_id, kind="telephony", lane="calls", body=came.body)
+    body, status, content_type = thanks(vendor)
+    return Response(body, status, content_type=content_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A knock on its way into the inbox, and what to answer when it is committed."""
+
+    commit: Future[bool]
+    status: int
+    content_type: str
+    body: bytes
+
+
+def at_once(keeper: Doorkeeper, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Taken | None:
+    """Take a sound knock at a door that is at hand, with no journey but its commit; None for `receive` to answer."""
+    where, _, door = path.rpartition("/")
+    found = keeper.at_hand(door, "door") if where == WHERE else None
+    told = {name.decode("latin1"): value.decode("latin1") for name, value in headers}
+    if found is None or len(told) != len(headers) or not is_plain(told, FORMS):
+        return None
+    came = Knock(headers=told, body=body, url=keeper.services.settings.origin + path)
+    try:
+        vendor, event_id = believed(keeper.services, found, came)
+    except Trouble:
+        return None
+    tie = found.tie
+    commit = keeper.take_soon(tie.tenant, tie.id, event_id, kind="telephony", lane="calls", body=body)
+    answer, status, content_type = thanks(vendor)
+    return Taken(commit, status, content_type, answer.encode())
+
+
+def believed(services: Services, found: Door, came: Knock) -> tuple[TelephonyVendor, str]:
+    """Whose knock this is and which event it tells. Raises Unauthentic or Malformed."""
+    vendor = services.telephony.get(found.tie.vendor)
+    if vendor is None:
         raise Unauthentic
     event_id = vendor.verify(came, found.secrets, services.now())
     vendor.parse(came.body, event_id)  # what cannot be understood is refused here, while its sender is listening
-    keeper.take(found.tie.tenant, found.tie.id, event_id, kind="telephony", lane="calls", body=came.body)
-    if vendor.traits.answered_in_xml:
-        return Response(NOTHING_TO_DO, 200, content_type="text/xml")
-    return Response(status=202)
+    return vendor, event_id
+
+
+def thanks(vendor: TelephonyVendor) -> tuple[str, int, str]:
+    """What a vendor is answered: body, status, form."""
+    return (NOTHING_TO_DO, 200, "text/xml") if vendor.traits.answered_in_xml else ("", 202, "text/plain")
