@@ -13,6 +13,7 @@ import io
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -146,6 +147,7 @@ class Front:
         self._app = app
         self._take = at_once
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._landing = Landing()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await whole_body(receive)
@@ -161,8 +163,10 @@ class Front:
             taken = self._take(scope["path"], scope["headers"], body)
             if taken is None:
                 return False
-            await asyncio.wrap_future(taken.commit)
+            committed = await self._landing.of(taken.commit)
         except Exception:
+            return False
+        if not committed:
             return False
         said = ((b"content-type", taken.content_type.encode()), (b"content-length", b"%d" % len(taken.body)))
         await send(start_of(taken.status, said))
@@ -190,6 +194,35 @@ class Front:
             if gone is not None:
                 gone.cancel()
         await work
+
+
+class Landing:
+    """Where commits come home to the loop: it is woken once for all that come together."""
+
+    def __init__(self) -> None:
+        self._home: deque[tuple[asyncio.Future[bool], Future[bool]]] = deque()
+        self._called = False
+
+    def of(self, commit: Future[bool]) -> asyncio.Future[bool]:
+        """On the loop: wait for it; was it made?"""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+
+        def made(commit: Future[bool]) -> None:
+            self._home.append((waiter, commit))
+            if not self._called:
+                self._called = True
+                loop.call_soon_threadsafe(self._tell)
+
+        commit.add_done_callback(made)
+        return waiter
+
+    def _tell(self) -> None:
+        self._called = False  # first: whoever comes from now on calls again
+        while self._home:
+            waiter, commit = self._home.popleft()
+            if not waiter.done():
+                waiter.set_result(commit.exception() is None)
 
 
 class Told:

@@ -185,13 +185,7 @@ def read_row(row: Any) -> CallEvent:
 def strict_json(body: bytes) -> Any:
     """Read UTF-8 JSON that has one meaning only. Raises Malformed for anything else, however deep or long it is."""
     try:
-        return json.loads(
-            body.decode(),
-            object_pairs_hook=_object,
-            parse_int=_whole,
-            parse_float=_fraction,
-            parse_constant=_no_number,
-        )
+        return STRICT.decode(body.decode())
     except (ValueError, RecursionError):  # bad JSON and bad UTF-8 are ValueErrors
         raise Malformed("The body is not strict JSON.", code="body.not_json") from None
 
@@ -308,3 +302,8 @@ def _fraction(digits: str) -> float:
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+STRICT = json.JSONDecoder(  # made once, as the schemas are
+    object_pairs_hook=_object, parse_int=_whole, parse_float=_fraction, parse_constant=_no_number
+)
