@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from domain import phone
 from domain.matching import COMPANIES, Candidate, Choice, Found, Place, Rules, Trace, decide
 from domain.phone import Number
-from domain.seats import seats
+from domain.seats import Seat, seats
 from jobs.numbers import marks
 from jobs.services import Services
 from store.calls import Heard
@@ -18,7 +18,6 @@ from store.connections import Tie
 from store.finding import Matched, Whereabouts
 from store.tenants import Tenant, User
 
-Agents = Callable[[str, str], User | None]
 REGION = "region"  # the fact of a connection: the country its numbers are read as dialled in
 
 
@@ -127,19 +126,18 @@ def identify(
     region = region_of(tie, tenant)
     found = search(services, tenant, crm, {number.e164 for number in numbers if number.e164})
     apart = marks(services, tenant, {number.e164 for number in numbers if number.e164})
-    agents: dict[tuple[str, str], User | None] = {}
-
-    def agent(email: str, extension: str) -> User | None:
-        if (email, extension) not in agents:
-            agents[email, extension] = services.tenants.agent(tenant.id, email=email, extension=extension)
-        return agents[email, extension]
-
-    for item, number in zip(heard, numbers, strict=True):
-        user = agent(item.call.agent_email, item.call.agent_extension)
+    rung = [seats(item.events) if item.call.state != "ended" else () for item in heard]
+    agents = services.tenants.agents(
+        tenant.id,
+        {(item.call.agent_email, item.call.agent_extension) for item in heard}
+        | {(seat.email, seat.extension) for there in rung for seat in there},
+    )
+    for item, number, there in zip(heard, numbers, rung, strict=True):
+        user = agents[item.call.agent_email, item.call.agent_extension]
         spoke_since = item.before is not None and item.call.spoke and not item.before.spoke
         if not item.writer or item.user is None or spoke_since:  # whose activity it is stays, whoever takes over later
             item.user = user.id if user is not None else item.user
-        _seat(item, agent)
+        _seat(item, there, agents)
         if item.writer or item.match == "by_hand":
             continue
         if item.call.direction == "internal" or number.kind == "extension":
@@ -155,11 +153,11 @@ def identify(
     return {user.id: user for user in agents.values() if user is not None}
 
 
-def _seat(item: Heard, agent: Agents) -> None:
+def _seat(item: Heard, rung: Sequence[Seat], agents: Mapping[tuple[str, str], User | None]) -> None:
     """Say at whose phones the call is. One agent may have been named in two ways."""
     strangers = set()
-    for seat in seats(item.events) if item.call.state != "ended" else ():
-        user = agent(seat.email, seat.extension)
+    for seat in rung:
+        user = agents[seat.email, seat.extension]
         if user is not None:
             item.seats.setdefault(user.id, seat.state)
         else:

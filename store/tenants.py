@@ -7,12 +7,12 @@ by fingerprint.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain import matching
@@ -29,7 +29,7 @@ from domain.ports import CrmUser, Organisation
 from domain.recording import Rules
 from domain.remark import Wishes
 from domain.sharing import Limit
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.tables import devices, tenants, users
 from store.vault import Vault
 
@@ -216,16 +216,28 @@ class Tenants:
 
     def agent(self, tenant: TenantId, *, email: str = "", extension: str = "") -> User | None:
         """Find who a call belongs to: by e-mail without regard to capitals, else by extension."""
+        return self.agents(tenant, [(email, extension)])[email, extension]
+
+    def agents(self, tenant: TenantId, named: Collection[tuple[str, str]]) -> dict[tuple[str, str], User | None]:
+        """The same for many, each an e-mail and an extension: two questions at most, however many they are."""
         vault = self._vault.of(tenant)
-        found = (
-            self._one(tenant, users.c.email_index == vault.fingerprint("email", fold_email(email))) if email else None
-        )
-        if found is None and extension:
-            line = vault.fingerprint("extension", extension)
-            others = select(devices.c.user_id).where(devices.c.tenant_id == tenant, devices.c.extension_index == line)
-            last = others.order_by(devices.c.seen_at.desc()).limit(1).scalar_subquery()
-            found = self._one(tenant, users.c.extension_index == line) or self._one(tenant, users.c.id == last)
-        return found
+        emails = {email: vault.fingerprint("email", fold_email(email)) for email, _ in named if email}
+        lines = {line: vault.fingerprint("extension", line) for _, line in named if line}
+        at_work = select(users).where(users.c.tenant_id == tenant, users.c.active)
+        with self._db.tenant(tenant) as connection:
+            told = or_(among(users.c.email_index, emails.values()), among(users.c.extension_index, lines.values()))
+            rows = connection.execute(at_work.where(told)).all() if emails or lines else []
+            known = {row.extension_index: row for row in rows} | {row.email_index: row for row in rows}
+            if rest := set(lines.values()) - known.keys():  # nobody's own line: whoever was last rung there
+                there = and_(users.c.tenant_id == devices.c.tenant_id, users.c.id == devices.c.user_id)
+                theirs = (devices.c.tenant_id == tenant, among(devices.c.extension_index, rest))
+                rung = select(devices.c.extension_index.label("line"), users).join(users, there).where(*theirs)
+                known |= {row.line: row for row in connection.execute(rung.order_by(devices.c.seen_at))}
+        people = {mark: self._user(row) for mark, row in known.items() if mark is not None and row.active}
+        return {
+            (email, line): people.get(emails.get(email, b"")) or people.get(lines.get(line, b""))
+            for email, line in named
+        }
 
     def set_wish(self, connection: Connection, tenant: TenantId, user: UUID, wish: Wish) -> None:
         """Remember when a user wants calls to come up on their screen."""

@@ -277,6 +277,13 @@ def test_the_chosen_telephone_rings(client: FlaskClient, tools: Services, office
     found = tools.tenants.agent(office.tenant, extension="31")
     assert found is not None
     assert office.bob.id == found.id  # his other telephone is his
+    named = {(office.alice.email.upper(), "201"), ("", "31"), ("nobody@alice.example", "201"), ("", "999"), ("", "")}
+    whose = {names: user and user.id for names, user in tools.tenants.agents(office.tenant, named).items()}
+    assert whose == dict.fromkeys(named) | {
+        (office.alice.email.upper(), "201"): office.alice.id,
+        ("", "31"): office.bob.id,
+        ("nobody@alice.example", "201"): office.bob.id,
+    }
 
 
 # ---- steering -----------------------------------------------------------------------------------------------------
