@@ -25,7 +25,7 @@ from store.connections import Tie
 
 bp = Blueprint("connections", __name__, url_prefix="/console/connections")
 
-# What `jobs.connect.disconnect` destroys, in the words of the page that asks for it.
+# What `jobs.leaving.end` destroys, in the words of the page that asks for it.
 DESTROYED = {
     "crm": (
         "The permission is withdrawn at {title}, and the tokens are destroyed here.",

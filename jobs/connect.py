@@ -1,8 +1,7 @@
-"""Connecting and disconnecting: what happens when a consent comes back, and when one is taken away.
+"""Connecting: what happens when a consent comes back, or a phone system is added, until somebody disconnects it.
 
 An install founds a tenant for a Zoho organisation, or finds it again: the same organisation is the same tenant, with
-its mappings, cursors and history. Disconnecting destroys first and asks the provider afterwards, so a provider that
-is down keeps nothing alive.
+its mappings, cursors and history.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, select, update
 
 from domain.consent import Feature, Standing, scopes_for, standing
 from domain.errors import ConsentLost, Forbidden, Missing, NotAllowed, Refused, TryLater, Upstream
@@ -30,6 +28,7 @@ from jobs import (
     call_records,
     country,
     google_accounts,
+    leaving,
     numbers,
     own_accounts,
     reconcile,
@@ -37,15 +36,13 @@ from jobs import (
     search_order,
     workspace,
 )
-from jobs.services import DOOR_URL, Services, upstream
+from jobs.services import DOOR_URL, Services
 from oauth.flow import Granted
 from oauth.provider import OAuthProvider
 from store.connections import Tie
 from store.database import TenantId
 from store.installs import PACKAGES
-from store.tables import deliveries, effects, links, mail_blocks
 from store.tenants import User
-from store.vault import of_mailbox
 
 log = structlog.get_logger()
 
@@ -270,7 +267,7 @@ def learn_users(services: Services, tenant: TenantId, connection: UUID, people: 
             services.directory.strike("login", f"zoho:{user.login_id}")
     numbers.learn_users_own(services, tenant, people)
     for tie in own_accounts.left_behind(services, tenant):
-        end(services, tie, actor="system")
+        leaving.end(services, tie, actor="system")
     return count
 
 
@@ -434,100 +431,9 @@ def rotate_secret(services: Services, *, user: User, tie: UUID) -> str:
     return secret
 
 
-# ---- taking away ----------------------------------------------------------------------------------------------------
-
-
 def disconnect(services: Services, *, user: User, tie: UUID) -> dict[str, Any]:
     """End a connection because somebody of the tenant says so; return the certificate. Raises Missing if it ended."""
-    certificate = end(services, services.connections.get(user.tenant, tie), actor=f"user:{user.id}")
+    certificate = leaving.end(services, services.connections.get(user.tenant, tie), actor=f"user:{user.id}")
     if certificate is None:
         raise Missing("This connection has ended.")
     return certificate
-
-
-def end(services: Services, connection: Tie, *, actor: str, because: str = "") -> dict[str, Any] | None:
-    """End a connection: destroy what it brought, forget how to reach it, certify that, withdraw at the provider.
-
-    Returns the certificate, or None where it has ended already: of several who end it at once, one does. The provider
-    is asked last; its answer stands beside the certificate and decides nothing. `because`: the code of why, where
-    nobody here wished it.
-    """
-    tenant, tie = connection.tenant, connection.id
-    counts: dict[str, int] = {}
-    profile = services.tenants.get(tenant).profile
-    if connection.kind == "workspace":
-        counts["messages"] = services.mail.disconnect_box(tenant, tie)
-    if connection.kind == "crm":
-        _leave_crm(services, connection)
-    with services.db.tenant(tenant) as database:
-        if not services.connections.turn(database, tenant, tie, "disconnected", because):
-            return None
-        held = services.grants.end(database, tenant, tie)
-        services.vault.destroy(database, tenant, (of_mailbox(tie.hex),))  # if it was read until this moment
-        services.connections.let_go(database, tenant, tie)
-        touched = set(
-            database.execute(
-                select(links.c.contact_id).where(links.c.tenant_id == tenant, links.c.connection_id == tie)
-            ).scalars()
-        )
-        counts["links"] = database.execute(
-            delete(links).where(links.c.tenant_id == tenant, links.c.connection_id == tie)
-        ).rowcount
-        services.hub.remerge(database, tenant, touched)
-        counts["mail_blocks"] = database.execute(
-            delete(mail_blocks).where(mail_blocks.c.tenant_id == tenant, mail_blocks.c.connection_id == tie)
-        ).rowcount
-        counts["pairs"] = services.pairs.end(database, tenant, tie)
-        counts["journal"] = services.journal.end(database, tenant, tie)
-        counts["deliveries"] = database.execute(
-            update(deliveries)
-            .where(deliveries.c.tenant_id == tenant, deliveries.c.connection_id == tie, deliveries.c.body.is_not(None))
-            .values(state="ignored", reason="disconnected", body=None)
-        ).rowcount
-        counts["effects"] = database.execute(
-            update(effects)
-            .where(
-                effects.c.tenant_id == tenant,
-                effects.c.connection_id == tie,
-                effects.c.state.in_(("due", "claimed", "unknown")),
-            )
-            .values(state="dropped", reason="disconnected", payload=None)
-        ).rowcount
-        issued = services.certificates.issue(
-            database, tenant, "disconnect", profile=profile, counts=counts, actor=actor
-        )
-    services.directory.strike_all(tenant, connection=tie)
-    services.gates.forget(upstream(connection.vendor, tie))
-    if connection.kind == "crm":  # who may sign in does not depend on the consent to read contacts
-        for person in services.tenants.users(tenant):
-            if person.active and person.login_id:
-                services.directory.put("login", f"zoho:{person.login_id}", tenant, user=person.id)
-    revoked = "not needed"
-    if held is not None:
-        home, token = held
-        done = services.grants.revoke(services.providers[connection.vendor], home, token)
-        revoked = "withdrawn" if done else "not confirmed"
-    services.ledger.note(
-        tenant,
-        "consent.withdrawn",
-        actor=actor,
-        subject=f"connections:{tie}",
-        provider=connection.vendor,
-        at_provider=revoked,
-        because=because,
-    )
-    services.chores.hurry(tenant, "write.phonebook")
-    services.chores.hurry(tenant, "users")  # and what can be pressed in the CRM
-    services.ring(tenant, "contacts")
-    return services.certificates.document(issued) | {"at_provider": revoked}
-
-
-def _leave_crm(services: Services, tie: Tie) -> None:
-    """Tell the CRM to stop sending; it does not matter if it does not listen."""
-    try:
-        services.bridge(tie).leave()
-        channel = services.connections.cursor(tie.tenant, tie.id, "watch.channel")
-        if channel:
-            services.crm(tie).unwatch(channel)
-    except Upstream as error:
-        log.info("crm_not_told", tenant=str(tie.tenant), reason=error.code)

@@ -17,7 +17,7 @@ import pytest
 
 from domain.errors import Malformed
 from integrations.zoho.lifecycle import read_lifecycle
-from jobs import connect, purge, worker
+from jobs import connect, leaving, purge, worker
 from jobs.erase import erase_tenant
 from jobs.services import Services
 from store.connections import Tie
@@ -161,7 +161,7 @@ def test_whoever_says_it_first_ends_it_and_nobody_else(shop: Shop) -> None:
     tenant, tie = shop.consent()
     found = shop.tie(tenant, tie)
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda _: connect.end(shop.tools, found, actor="zoho"), range(4)))
+        done = list(pool.map(lambda _: leaving.end(shop.tools, found, actor="zoho"), range(4)))
 
     assert 1 == len([one for one in done if one is not None])
     actions = shop.actions(tenant)
