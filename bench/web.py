@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 
 from flask import Flask
@@ -11,7 +10,7 @@ from flask import Flask
 import app
 from commands.cli import cli
 from jobs.services import Services
-from webhooks.telephony import Taken
+from webhooks.telephony import DONE, Thanks
 
 
 def bare(services: Services) -> Flask:
@@ -21,11 +20,9 @@ def bare(services: Services) -> Flask:
     return empty
 
 
-def forget(path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Taken:
-    """Say that it is committed."""
-    done: Future[bool] = Future()
-    done.set_result(True)
-    return Taken(done, 202, "text/plain", b"")
+async def forget(path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Thanks:
+    """Say that it is written down."""
+    return DONE
 
 
 if __name__ == "__main__":

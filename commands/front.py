@@ -3,7 +3,7 @@
 A request is taken in whole before anybody works on it, so a slow sender stalls nobody, and what is answered waits here
 for a slow reader, not in a thread. Pages and most doors are worked on by Flask, in threads. A sound knock at a phone
 system's door is worked on by the loop itself, and neither Flask nor a thread is woken for it: it takes no journey but
-its commit, which it shares with all who knock meanwhile (`store/writers.py`).
+its commit, which it shares with all who knock meanwhile (`store/ferry.py`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import io
 import socket
 import sys
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+log = structlog.get_logger()
 
 BODY_BYTES = 256 * 1024 + 1  # one more than any door takes, so that the door itself says what is too large
 AT_ONCE_BYTES = 16 * 1024  # reading a larger body would keep the others waiting
@@ -45,11 +47,9 @@ class Application(Protocol):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], /) -> Iterable[bytes]: ...
 
 
-class Taken(Protocol):
-    """A request that was worked on at once, and the answer to give when this is committed."""
+class Thanks(Protocol):
+    """The answer to a request that was worked on at once, and committed."""
 
-    @property
-    def commit(self) -> Future[bool]: ...
     @property
     def status(self) -> int: ...
     @property
@@ -58,7 +58,8 @@ class Taken(Protocol):
     def body(self) -> bytes: ...
 
 
-AtOnce = Callable[[str, Sequence[tuple[bytes, bytes]], bytes], Taken | None]  # of a POST: path, headers, body
+# Shown a POST: its path, headers and body.
+AtOnce = Callable[[str, Sequence[tuple[bytes, bytes]], bytes], Awaitable[Thanks | None]]
 
 
 def serve(app: Application, listening: socket.socket, *, threads: int, at_once: AtOnce) -> None:
@@ -147,7 +148,6 @@ class Front:
         self._app = app
         self._take = at_once
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
-        self._landing = Landing()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await whole_body(receive)
@@ -158,19 +158,17 @@ class Front:
             await self._by_thread(environ_of(scope, body), receive, send)
 
     async def _at_once(self, scope: Message, body: bytes, send: Send) -> bool:
-        """Answer when it is committed; False when it was left to a thread, or could not be committed: it says why."""
+        """Answer when it is committed; False when it was left to a thread."""
         try:
-            taken = self._take(scope["path"], scope["headers"], body)
-            if taken is None:
-                return False
-            committed = await self._landing.of(taken.commit)
-        except Exception:
+            told = await self._take(scope["path"], scope["headers"], body)
+        except Exception as error:
+            log.error("not_at_once", error=type(error).__name__)  # a mistake of ours; the thread will say what it is
             return False
-        if not committed:
+        if told is None:
             return False
-        said = ((b"content-type", taken.content_type.encode()), (b"content-length", b"%d" % len(taken.body)))
-        await send(start_of(taken.status, said))
-        await send({"type": "http.response.body", "body": taken.body})
+        said = ((b"content-type", told.content_type.encode()), (b"content-length", b"%d" % len(told.body)))
+        await send(start_of(told.status, said))
+        await send({"type": "http.response.body", "body": told.body})
         return True
 
     async def _by_thread(self, environ: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -194,35 +192,6 @@ class Front:
             if gone is not None:
                 gone.cancel()
         await work
-
-
-class Landing:
-    """Where commits come home to the loop: it is woken once for all that come together."""
-
-    def __init__(self) -> None:
-        self._home: deque[tuple[asyncio.Future[bool], Future[bool]]] = deque()
-        self._called = False
-
-    def of(self, commit: Future[bool]) -> asyncio.Future[bool]:
-        """On the loop: wait for it; was it made?"""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[bool] = loop.create_future()
-
-        def made(commit: Future[bool]) -> None:
-            self._home.append((waiter, commit))
-            if not self._called:
-                self._called = True
-                loop.call_soon_threadsafe(self._tell)
-
-        commit.add_done_callback(made)
-        return waiter
-
-    def _tell(self) -> None:
-        self._called = False  # first: whoever comes from now on calls again
-        while self._home:
-            waiter, commit = self._home.popleft()
-            if not waiter.done():
-                waiter.set_result(commit.exception() is None)
 
 
 class Told:

@@ -39,6 +39,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from domain.errors import Trouble
+from store.ferry import Ferry
 from store.writers import Writers
 
 TenantId = uuid.UUID
@@ -106,8 +107,9 @@ class Database:
             connect_args=_OPTIONS,
         )
         self._writers = Writers(address, **_OPTIONS)
+        self._ferry = Ferry(address, **_OPTIONS)
         self.write = self._writers.write
-        self.write_soon = self._writers.write_soon
+        self.write_soon = self._ferry.write
         self._mine = threading.local()  # each thread's own look, if it is having one
 
     @contextmanager
@@ -191,3 +193,4 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
         self._writers.close()
+        self._ferry.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -61,13 +60,15 @@ class Inbox:
         """Commit a delivery; False when it was here already, which is just as good."""
         return self._db.write(tenant, WRITE_ONCE, self._row(tenant, connection, event_id, kind, lane, body))
 
-    def write_soon(
+    async def write_soon(
         self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes
-    ) -> Future[bool]:
-        """The same without waiting for the commit."""
-        return self._db.write_soon(
-            tenant, WRITE_ONCE, lambda: self._row(tenant, connection, event_id, kind, lane, body)
-        )
+    ) -> bool:
+        """The same on a loop, for a tenant whose key is at hand."""
+        return await self._db.write_soon(tenant, WRITE_ONCE, self._row(tenant, connection, event_id, kind, lane, body))
+
+    def at_hand(self, tenant: TenantId) -> bool:
+        """Can a delivery be sealed without a journey for the key?"""
+        return self._vault.at_hand(tenant, "data")
 
     def _row(
         self, tenant: TenantId, connection: UUID, event_id: str, kind: str, lane: Lane, body: bytes

@@ -297,6 +297,11 @@ class Vault:
         """The key that seals now. A mail key is read afresh each time: destroying it works at once, everywhere."""
         return self._find(tenant, purpose)
 
+    def at_hand(self, tenant: TenantId, purpose: str) -> bool:
+        """Is the key that seals now remembered, so that using it makes no journey?"""
+        known = self._known.get((tenant, purpose))
+        return known is not None and known[0] > self._clock()
+
     def by_id(self, tenant: TenantId, key_id: int) -> Key:
         """The key an envelope names; KeyGone when it was destroyed."""
         if key_id > LARGEST_KEY_ID:

@@ -60,6 +60,7 @@ def once() -> Iterator[None]:
     def close(self: database.Database) -> None:
         """Keep what leads to the suite's own database; others are dropped, and nobody may be in them."""
         self._writers.close()
+        self._ferry.close()
         if self.engine.url.database != DATABASE:
             self.engine.dispose()
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import sleep
 
 import psycopg
 import pytest
@@ -17,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from store.database import Database, TenantId
 from store.embedded import Postgres
+from store.ferry import BOATS
 from store.inbox import WRITE_ONCE
 from store.tables import deliveries
 
@@ -28,6 +28,9 @@ FOR_CHARLIE = WRITE_ONCE.replace("%(tenant)s", "came.charlie").replace(
 )
 
 
+Write = Callable[[TenantId, str, Mapping[str, object]], bool]
+
+
 @pytest.fixture
 def hurried(db_urls: Postgres) -> Iterator[Database]:
     """A way in that only this test uses, and that the server knows by name."""
@@ -35,6 +38,14 @@ def hurried(db_urls: Postgres) -> Iterator[Database]:
     database = Database(url.render_as_string(hide_password=False), pool_size=1)
     yield database
     database.close()
+
+
+@pytest.fixture(params=["a thread", "a loop"])
+def write(request: pytest.FixtureRequest, hurried: Database) -> Write:
+    """Both ways to write one row."""
+    if request.param == "a thread":
+        return hurried.write
+    return lambda tenant, statement, row: asyncio.run(hurried.write_soon(tenant, statement, row))
 
 
 def values(event: str, connection: uuid.UUID, **more: object) -> dict[str, object]:
@@ -64,36 +75,32 @@ def connections(db_urls: Postgres) -> int:
     return total
 
 
-def test_a_row_is_new_once_and_committed_at_once(hurried: Database, db: Database, tenant: TenantId) -> None:
+def test_a_row_is_new_once_and_committed_at_once(write: Write, db: Database, tenant: TenantId) -> None:
     """Others see it when the call returns, and a repeat writes nothing."""
     tie = uuid.uuid4()
 
-    assert [True, False] == [hurried.write(tenant, WRITE_ONCE, values("e1", tie)) for _ in range(2)]
+    assert [True, False] == [write(tenant, WRITE_ONCE, values("e1", tie)) for _ in range(2)]
     assert 1 == written(db, tenant)
 
 
-def test_a_statement_that_names_nobody_is_refused(hurried: Database, db: Database, tenant: TenantId) -> None:
+def test_a_statement_that_names_nobody_is_refused(write: Write, db: Database, tenant: TenantId) -> None:
     """The tenant is named for one statement: the next on the same connection starts with none."""
-    assert hurried.write(tenant, WRITE_ONCE, values("e1", uuid.uuid4()))
+    assert write(tenant, WRITE_ONCE, values("e1", uuid.uuid4()))
 
     with pytest.raises(InsufficientPrivilege):
-        hurried.write(tenant, FOR_NOBODY, values("e1", uuid.uuid4()))
+        write(tenant, FOR_NOBODY, values("e1", uuid.uuid4()))
     assert 1 == written(db, tenant)
 
 
-def test_a_row_for_somebody_else_is_refused(
-    hurried: Database, db: Database, tenant: TenantId, neighbour: TenantId
-) -> None:
+def test_a_row_for_somebody_else_is_refused(write: Write, db: Database, tenant: TenantId, neighbour: TenantId) -> None:
     """Alice's statement cannot put anything into Charlie's inbox."""
     with pytest.raises(InsufficientPrivilege):
-        hurried.write(tenant, FOR_CHARLIE, values("e1", uuid.uuid4(), charlie=neighbour))
+        write(tenant, FOR_CHARLIE, values("e1", uuid.uuid4(), charlie=neighbour))
     assert [0, 0] == [written(db, tenant), written(db, neighbour)]
 
 
-def test_a_connection_is_used_again_and_no_thread_waits_for_one(
-    hurried: Database, db: Database, db_urls: Postgres, tenant: TenantId
-) -> None:
-    """Writing one after the other takes one connection, and so does a tenant's crowd: it travels together."""
+def test_a_connection_is_used_again(hurried: Database, db: Database, db_urls: Postgres, tenant: TenantId) -> None:
+    """Writing one after the other takes one connection on either way; no more are open than wrote at one time."""
     tie = uuid.uuid4()
     for event in range(5):
         assert hurried.write(tenant, WRITE_ONCE, values(f"one-{event}", tie))
@@ -103,66 +110,62 @@ def test_a_connection_is_used_again_and_no_thread_waits_for_one(
         wrote = threads.map(lambda event: hurried.write(tenant, WRITE_ONCE, values(f"all-{event}", tie)), range(200))
         assert 200 == sum(wrote)
     assert 205 == written(db, tenant)
-    assert 1 == connections(db_urls)
+    assert 1 <= connections(db_urls) <= 8
 
 
 def in_a_crowd(
     hurried: Database, monkeypatch: pytest.MonkeyPatch, *wishes: tuple[TenantId, dict[str, object]]
-) -> list[bool | type[BaseException]]:
-    """Have the first row under way until all others of its tenant wait; return what each was told."""
-    writers = hurried._writers
-    send, all_there = writers._send, threading.Event()
+) -> tuple[list[bool | type[BaseException]], list[int]]:
+    """Have the first row under way until all others wait; return what each was told, and how many crossed together."""
+    ferry, crossings = hurried._ferry, list[int]()
+    send = ferry._send
 
-    def hold(tenant: TenantId, statement: str, rows: Sequence[Mapping[str, object]]) -> set[uuid.UUID]:
-        assert all_there.wait(20)
-        return send(tenant, statement, rows)
+    async def crowd() -> list[bool | BaseException]:
+        all_there = asyncio.Event()
 
-    def write(wish: tuple[TenantId, dict[str, object]]) -> bool | type[BaseException]:
-        try:
-            return hurried.write(wish[0], WRITE_ONCE, wish[1])
-        except Exception as error:
-            return type(error)
+        async def hold(tenant: TenantId, statement: str, rows: Sequence[Mapping[str, object]]) -> set[uuid.UUID]:
+            await all_there.wait()
+            crossings.append(len(rows))
+            return await send(tenant, statement, rows)
 
-    monkeypatch.setattr(writers, "_send", hold)
-    with ThreadPoolExecutor(len(wishes)) as threads:
-        told = [threads.submit(write, wishes[0])]
-        while not writers._waiting:
-            sleep(0.001)
-        told += [threads.submit(write, wish) for wish in wishes[1:]]
-        while sum(map(len, writers._waiting.values())) + len(writers._waiting) < len(wishes):
-            sleep(0.001)
+        monkeypatch.setattr(ferry, "_send", hold)
+        told = []
+        for tenant, row in wishes:
+            told.append(asyncio.create_task(hurried.write_soon(tenant, WRITE_ONCE, row)))
+            for _ in range(3):  # it is asked for, and a boat that is free takes it
+                await asyncio.sleep(0)
         all_there.set()
-        return [each.result(20) for each in told]
+        return await asyncio.gather(*told, return_exceptions=True)
+
+    told = [type(one) if isinstance(one, BaseException) else one for one in asyncio.run(crowd())]
+    assert ({}, set(), set()) == (ferry._waiting, ferry._crossing, ferry._boats)
+    return told, crossings
 
 
-def test_a_crowd_travels_together_and_each_hears_its_own(
-    hurried: Database, db: Database, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+def test_a_crowd_crosses_together_and_each_hears_its_own(
+    hurried: Database, db: Database, db_urls: Postgres, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who came while one journey was under way shares the next; a repeat among them is told it was one."""
-    tie, journeys, send = uuid.uuid4(), [], hurried._writers._send
+    """Who came while one crossing was under way shares the next; a repeat among them is told it was one."""
+    tie = uuid.uuid4()
 
-    def counted(tenant: TenantId, statement: str, rows: Sequence[Mapping[str, object]]) -> set[uuid.UUID]:
-        journeys.append(len(rows))
-        return send(tenant, statement, rows)
+    told, crossings = in_a_crowd(
+        hurried, monkeypatch, *[(tenant, values(event, tie)) for event in ("a", "b", "a", "c", "c")]
+    )
 
-    monkeypatch.setattr(hurried._writers, "_send", counted)
-
-    told = in_a_crowd(hurried, monkeypatch, *[(tenant, values(event, tie)) for event in ("a", "b", "a", "c", "c")])
-
-    assert [1, 4] == journeys
+    assert [1, 4] == crossings
     assert [True, True, False] == told[:3]
     assert [False, True] == sorted(map(bool, told[3:]))
     assert 3 == written(db, tenant)
-    assert {} == hurried._writers._waiting
+    assert 1 == connections(db_urls)
 
 
 def test_what_is_wrong_with_one_is_said_to_that_one_only(
     hurried: Database, db: Database, tenant: TenantId, neighbour: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row nobody can write stops neither those who travel with it nor another tenant's."""
+    """A row nobody can write stops neither those who cross with it nor another tenant's."""
     tie = uuid.uuid4()
 
-    told = in_a_crowd(
+    told, crossings = in_a_crowd(
         hurried,
         monkeypatch,
         (tenant, values("first", tie)),
@@ -174,18 +177,41 @@ def test_what_is_wrong_with_one_is_said_to_that_one_only(
 
     assert [True, True, NotNullViolation, True, True] == told
     assert [3, 1] == [written(db, tenant), written(db, neighbour)]
+    assert [1, 1, 3, 1, 1, 1] == crossings  # the first of each at once; then three, and each by itself
 
 
-def test_a_lost_server_costs_one_refusal(hurried: Database, db_urls: Postgres, tenant: TenantId) -> None:
+def test_only_so_many_tenants_cross_at_one_time(hurried: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next waits for a boat, and everybody gets one."""
+    most, at_sea = [0], [0]
+
+    async def send(tenant: TenantId, statement: str, rows: Sequence[Mapping[str, object]]) -> set[object]:
+        at_sea[0] += 1
+        most[0] = max(most[0], at_sea[0])
+        await asyncio.sleep(0)
+        at_sea[0] -= 1
+        return {row["id"] for row in rows}
+
+    monkeypatch.setattr(hurried._ferry, "_send", send)
+
+    async def everybody() -> list[bool]:
+        tie = uuid.uuid4()
+        wishes = [hurried.write_soon(uuid.uuid4(), WRITE_ONCE, values("e", tie)) for _ in range(5 * BOATS)]
+        return await asyncio.gather(*wishes)
+
+    assert [True] * 5 * BOATS == asyncio.run(everybody())
+    assert BOATS == most[0]
+
+
+def test_a_lost_server_costs_one_refusal(write: Write, db_urls: Postgres, tenant: TenantId) -> None:
     """What was under way is answered "send it again"; the next one finds a connection that works."""
     tie = uuid.uuid4()
-    assert hurried.write(tenant, WRITE_ONCE, values("before", tie))
+    assert write(tenant, WRITE_ONCE, values("before", tie))
     with psycopg.connect(db_urls.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s", [MARK]
         )
 
     with pytest.raises(OperationalError) as refused:
-        hurried.write(tenant, WRITE_ONCE, values("during", tie, body=b"what nobody may read"))
+        write(tenant, WRITE_ONCE, values("during", tie, body=b"what nobody may read"))
     assert "nobody may read" not in str(refused.value)
-    assert hurried.write(tenant, WRITE_ONCE, values("during", tie))
+    assert write(tenant, WRITE_ONCE, values("during", tie))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -107,18 +107,12 @@ class Doorkeeper:
         new = self.services.inbox.write_once(tenant, connection, event_id, kind=kind, lane=lane, body=body)
         self._taken(tenant, kind, lane, new)
 
-    def take_soon(
+    async def take_soon(
         self, tenant: TenantId, connection: UUID, event_id: str, *, kind: str, lane: Lane, body: bytes
-    ) -> Future[bool]:
-        """The same without waiting for the commit."""
-
-        def settled(commit: Future[bool]) -> None:
-            if commit.exception() is None:
-                self._taken(tenant, kind, lane, commit.result())
-
-        commit = self.services.inbox.write_soon(tenant, connection, event_id, kind=kind, lane=lane, body=body)
-        commit.add_done_callback(settled)
-        return commit
+    ) -> None:
+        """The same on a loop, for a tenant whose key is at hand."""
+        new = await self.services.inbox.write_soon(tenant, connection, event_id, kind=kind, lane=lane, body=body)
+        self._taken(tenant, kind, lane, new)
 
     def _taken(self, tenant: TenantId, kind: str, lane: Lane, new: bool) -> None:
         KNOCKS.labels(kind, "new" if new else "repeat").inc()

@@ -7,11 +7,11 @@ Whatever is not that plain, a refusal above all, is `receive`'s to answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from flask import Response
 from flask_smorest import Blueprint
+from sqlalchemy.exc import OperationalError
 
 from domain.errors import Trouble, Unauthentic
 from domain.ports import Knock, TelephonyVendor
@@ -22,8 +22,6 @@ WHERE = "/webhooks/telephony"
 bp = Blueprint("telephony", __name__, url_prefix=WHERE, description="Events of telephony vendors")
 
 FORMS = ("application/json", "application/x-www-form-urlencoded")
-# Twilio and Plivo do what a door answers, and count an empty answer as a failure of ours: their 11200 and 12300.
-NOTHING_TO_DO = "<Response/>"
 NOBODY = ("whsec_" + "A" * 43 + "=",)  # an unknown door takes as long to refuse as a known one
 
 
@@ -51,36 +49,41 @@ def receive(door: str) -> Response:
         raise Unauthentic
     vendor, event_id = believed(keeper.services, found, came)
     keeper.take(found.tie.tenant, found.tie.id, event_id, kind="telephony", lane="calls", body=came.body)
-    body, status, content_type = thanks(vendor)
-    return Response(body, status, content_type=content_type)
+    told = thanks(vendor)
+    return Response(told.body, told.status, content_type=told.content_type)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A knock on its way into the inbox, and what to answer when it is committed."""
+class Thanks:
+    """What a vendor is answered when its knock is written down."""
 
-    commit: Future[bool]
     status: int
     content_type: str
     body: bytes
 
 
-def at_once(keeper: Doorkeeper, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Taken | None:
+DONE = Thanks(202, "text/plain", b"")
+# Twilio and Plivo do what a door answers, and count an empty answer as a failure of ours: their 11200 and 12300.
+NOTHING_TO_DO = Thanks(200, "text/xml", b"<Response/>")
+
+
+async def at_once(keeper: Doorkeeper, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Thanks | None:
     """Take a sound knock at a door that is at hand, with no journey but its commit; None for `receive` to answer."""
     where, _, door = path.rpartition("/")
     found = keeper.at_hand(door, "door") if where == WHERE else None
+    if found is None or not keeper.services.inbox.at_hand(found.tie.tenant):
+        return None
     told = {name.decode("latin1"): value.decode("latin1") for name, value in headers}
-    if found is None or len(told) != len(headers) or not is_plain(told, FORMS):
+    if len(told) != len(headers) or not is_plain(told, FORMS):
         return None
     came = Knock(headers=told, body=body, url=keeper.services.settings.origin + path)
     try:
         vendor, event_id = believed(keeper.services, found, came)
-    except Trouble:
+        tie = found.tie
+        await keeper.take_soon(tie.tenant, tie.id, event_id, kind="telephony", lane="calls", body=body)
+    except (Trouble, OperationalError):
         return None
-    tie = found.tie
-    commit = keeper.take_soon(tie.tenant, tie.id, event_id, kind="telephony", lane="calls", body=body)
-    answer, status, content_type = thanks(vendor)
-    return Taken(commit, status, content_type, answer.encode())
+    return thanks(vendor)
 
 
 def believed(services: Services, found: Door, came: Knock) -> tuple[TelephonyVendor, str]:
@@ -93,6 +96,5 @@ def believed(services: Services, found: Door, came: Knock) -> tuple[TelephonyVen
     return vendor, event_id
 
 
-def thanks(vendor: TelephonyVendor) -> tuple[str, int, str]:
-    """What a vendor is answered: body, status, form."""
-    return (NOTHING_TO_DO, 200, "text/xml") if vendor.traits.answered_in_xml else ("", 202, "text/plain")
+def thanks(vendor: TelephonyVendor) -> Thanks:
+    return NOTHING_TO_DO if vendor.traits.answered_in_xml else DONE
