@@ -37,12 +37,13 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/buttons.py": {"zoho"},  # registers buttons
     "jobs/call_records.py": {"zoho"},  # a call's record, from what `jobs/activities.py` let out
     "jobs/chat_news.py": {"google"},  # a user's own conversation with the app
-    "jobs/connect.py": {"http", "zoho"},  # who consented; the end of a connection
+    "jobs/connect.py": {"http", "zoho"},  # who consented
     "jobs/contact_writes.py": {"zoho"},
     "jobs/correcting.py": {"zoho"},
     "jobs/dialling.py": {"phone", "zoho"},  # the number to dial, and that it could not be
     "jobs/filling.py": {"zoho"},  # fields of activities, from what `jobs/activities.py` let out
     "jobs/follow_ups.py": {"zoho"},
+    "jobs/leaving.py": {"zoho"},  # that a connection ends
     "jobs/letters.py": {"google"},  # what a user writes, from their own mailbox
     "jobs/newcomers.py": {"zoho"},  # asks which fields there are
     "jobs/noting.py": {"google", "zoho"},  # one message, because somebody pressed the button for it
@@ -69,6 +70,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "store/embedded/binaries.py": {"process"},
     "store/embedded/processes.py": {"process"},
     "store/embedded/valkey.py": {"cache", "file"},
+    "store/ferry.py": {"socket"},  # to PostgreSQL: sealed
     "store/gate.py": {"cache"},  # counts of requests
     "store/units.py": {"cache"},  # what requests to Gmail cost
     "store/mailbox.py": {"cache"},  # sealed
