@@ -32,6 +32,9 @@ READING_SECONDS = 30  # for a reader to take in the next piece of an answer
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 AHEAD_BYTES = 32 * 1024 * 1024  # of one answer, before its thread waits for the reader
 PIECE_BYTES = 64 * 1024
+MOST_UNDER_WAY = 1_000  # requests in one process; whoever comes then is told at once, and nothing is kept of it
+TOO_MANY = b'{"type":"about:blank","title":"Too much at once. Send it again.","status":503,"code":"unavailable"}'
+TOO_MANY_HEAD = [(b"content-type", b"application/problem+json"), (b"retry-after", b"5")]
 END_SECONDS = 10  # for what is under way when the process is told to end
 # What a proxy says about the caller could be said by anybody: BASE_URL names us, and nothing asks for the rest.
 HEARSAY = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_")
@@ -148,8 +151,19 @@ class Front:
         self._app = app
         self._take = at_once
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._under_way = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if self._under_way >= MOST_UNDER_WAY:
+            await send_all(send, 503, TOO_MANY_HEAD, TOO_MANY)
+            return
+        self._under_way += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await whole_body(receive)
         if body is None:
             return
@@ -166,9 +180,7 @@ class Front:
             return False
         if told is None:
             return False
-        said = ((b"content-type", told.content_type.encode()), (b"content-length", b"%d" % len(told.body)))
-        await send(start_of(told.status, said))
-        await send({"type": "http.response.body", "body": told.body})
+        await send_all(send, told.status, [(b"content-type", told.content_type.encode())], told.body)
         return True
 
     async def _by_thread(self, environ: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -318,6 +330,11 @@ def environ_of(scope: Message, body: bytes) -> dict[str, Any]:
 
 def start_of(status: int, headers: Iterable[tuple[bytes, bytes]]) -> Message:
     return {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+
+async def send_all(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    await send(start_of(status, (*headers, (b"content-length", b"%d" % len(body)))))
+    await send({"type": "http.response.body", "body": body})
 
 
 ALWAYS: dict[str, Any] = {

@@ -205,6 +205,34 @@ def test_a_large_body_keeps_nobody_waiting() -> None:
     assert [b"small"] == shown
 
 
+def test_a_flood_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many requests under way and no more; the next is answered at once, and when they are done all is well."""
+    monkeypatch.setattr(front, "MOST_UNDER_WAY", 2)
+    under_way, go_on = threading.Semaphore(0), threading.Event()
+
+    def app(environ: Environ, start: Start) -> Iterable[bytes]:
+        under_way.release()
+        assert go_on.wait(SECONDS)
+        return mirror(environ, start)
+
+    knock = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with served(app) as connect, connect() as one, connect() as two, connect() as three:
+        for line in (one, two):
+            line.sendall(knock)
+            assert under_way.acquire(timeout=SECONDS)
+        head, body = asked(three, knock)
+        go_on.set()
+        heads = [answer(line)[0] for line in (one, two)]
+        while (last := asked(three, knock)[0]).startswith(b"HTTP/1.1 503"):
+            pass  # an answer is read a moment before its request is over
+        heads.append(last)
+
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 5" in head
+    assert "unavailable" == json.loads(body)["code"]
+    assert [b"HTTP/1.1 200"] * 3 == [head[:12] for head in heads]
+
+
 def test_a_long_answer_waits_for_its_reader_and_ends_when_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread makes a little ahead and no more; when the reader leaves, what it made is closed and it is free."""
     monkeypatch.setattr(front, "AHEAD_BYTES", 4 * front.PIECE_BYTES)
