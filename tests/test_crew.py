@@ -16,10 +16,14 @@ from commands.crew import aboard
 
 ROOT = Path(__file__).parents[1]
 CREW = """
-import pathlib, sys, time
+import gc, pathlib, sys, time
 from commands import crew
 crew.SHORTEST_SECONDS = 0.01
-made = crew.Crew({"steady": lambda: time.sleep(600), "unsteady": lambda: None}, folder=pathlib.Path(sys.argv[1]))
+folder = pathlib.Path(sys.argv[1])
+def steady():
+    (folder / "frozen").write_text(str(gc.get_freeze_count()))
+    time.sleep(600)
+made = crew.Crew({"steady": steady, "unsteady": lambda: None}, folder=folder)
 made._pause["unsteady"] = 3600.0  # it has ended very often
 made.run()
 """
@@ -51,3 +55,10 @@ def test_one_who_waits_keeps_nobody_waiting(folder: Path) -> None:
     os.kill(first, signal.SIGKILL)
 
     until(lambda: aboard(folder).get("steady", first) != first)
+
+
+def test_what_was_imported_is_nobody_aboards_garbage(folder: Path) -> None:
+    """So that its memory stays the one all processes share."""
+    until(lambda: (folder / "frozen").is_file() and bool((folder / "frozen").read_text()))
+
+    assert int((folder / "frozen").read_text()) > 10_000
