@@ -29,11 +29,13 @@ from jobs import lost
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
-from store.moved import Couple, Moved
+from store.couples import Couple
+from store.moved import Moved
 
 log = structlog.get_logger()
 
 CHORE, KIND = "exchange", "contact.write"
+MARK = "exchange"  # the cursor that says since when everybody is at rest who has not stirred
 AT_ONCE = 1_000  # records decided together
 MODULES = tuple(TAKES)  # where the CRM keeps people somebody may write
 
@@ -75,11 +77,13 @@ def exchange(services: Services, book: Tie, chore: Chore, *, go_on: bool = False
     terms, limits = terms_of(services, crm, book)
     if terms is None or not _both_read(services, crm, book):
         return {}
+    mark = services.connections.cursor(book.tenant, book.id, MARK)
     if services.effects.open(book.tenant, book.id, KIND):
-        return _progress(services, couple, chore)  # whoever does the last of them comes back
-    moved = services.pairs.moved(couple, AT_ONCE)
+        return _progress(chore, services.pairs.left_to_do(couple, mark))  # whoever does the last of them comes back
+    moved = services.pairs.moved(couple, AT_ONCE, mark)
     if moved.empty:
-        return _progress(services, couple, chore, 0)
+        services.connections.set_cursor(book.tenant, book.id, MARK, moved.mark)
+        return _progress(chore, 0)
     # both sides are counted only if anybody may have to go: that is as much work as there are people
     sizes = services.pairs.sizes(couple) if moved.removes or not moved.whole else None
     try:
@@ -91,7 +95,7 @@ def exchange(services: Services, book: Tie, chore: Chore, *, go_on: bool = False
     counts, settled = _owe(services, couple, replace(agreed, steps=steps), moved, limits)
     services.chores.hurry(book.tenant, CHORE, book.id)
     log.info("contacts_agreed", tenant=str(book.tenant), connection=str(book.id), counts=counts)
-    return _progress(services, couple, chore, moved.many - settled if moved.whole else None)
+    return _progress(chore, moved.many - settled if moved.whole else services.pairs.left_to_do(couple, mark))
 
 
 def _both_read(services: Services, crm: Tie, book: Tie) -> bool:
@@ -100,9 +104,8 @@ def _both_read(services: Services, crm: Tie, book: Tie) -> bool:
     return bool(cursor(crm.tenant, crm.id, "read.crm") and cursor(book.tenant, book.id, "read.book"))
 
 
-def _progress(services: Services, couple: Couple, chore: Chore, left: int | None = None) -> dict[str, int]:
-    """How far this exchange has come since something first moved; what is `left` is counted where it is not known."""
-    left = services.pairs.left_to_do(couple) if left is None else left
+def _progress(chore: Chore, left: int) -> dict[str, int]:
+    """How far this exchange has come since something first moved."""
     most = max(left, int(chore.progress.get("done", 0)) + int(chore.progress.get("left", 0)))
     goes_on = {"may_remove": chore.may_remove} if left and chore.may_remove else {}  # the next part is the same run
     return {"done": most - left, "left": left} | goes_on

@@ -30,10 +30,10 @@ from jobs.both_ways import CHORE, KIND, MODULES
 from jobs.outage import postpone
 from jobs.services import Services
 from store.connections import Tie
+from store.couples import Couple
 from store.database import TenantId
 from store.effects import Effect
 from store.journal import Line
-from store.moved import Couple
 
 log = structlog.get_logger()
 

@@ -58,7 +58,7 @@ class Changes:
         vault = self._vault.of(tenant)
         made, transaction, row = _opened(vault, kind, token, now) if token else (int(now.timestamp()), *START)
         with self._db.tenant(tenant) as database:
-            oldest, newest = _under_way(database)
+            oldest, newest = under_way(database)
             if transaction >= newest:  # this database has never been there: it was restored from a backup
                 raise TooOld
             rows = database.execute(
@@ -90,7 +90,7 @@ class Changes:
         for, it is told once more.
         """
         with self._db.tenant(tenant) as database:
-            oldest, newest = _under_way(database)
+            oldest, newest = under_way(database)
             if not mark.isdecimal() or int(mark) > newest:  # none yet, or of a database that went on further than this
                 return None, str(oldest)
             news = (changes.c.tenant_id == tenant, changes.c.kind == kind, changes.c.transaction >= int(mark))
@@ -101,7 +101,7 @@ class Changes:
         return (None if len(ids) > LOOKED_AT_ONE_BY_ONE else ids), str(oldest)
 
 
-def _under_way(database: Connection) -> tuple[int, int]:
+def under_way(database: Connection) -> tuple[int, int]:
     """The oldest transaction that is still open, and the one that will come next."""
     snapshot = func.txid_current_snapshot()
     oldest, newest = (bound(snapshot, type_=BigInteger) for bound in (func.txid_snapshot_xmin, func.txid_snapshot_xmax))

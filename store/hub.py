@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.contact import Person, Record, keys, one_person
@@ -66,16 +66,15 @@ class Hub(Merging):
     ) -> Iterator[Any]:
         statement = select(*columns).where(links.c.tenant_id == tenant, links.c.connection_id == connection)
         with self._db.tenant(tenant) as database:
-            batches: Iterable[Any] = [None] if only is None else in_batches((key[1] for key in only), 1_000)
-            for batch in batches:
-                part = statement if batch is None else statement.where(among(links.c.remote_id, batch))
-                for row in database.execution_options(yield_per=1_000).execute(part):
-                    if only is None or (row.module, row.remote_id) in only:
-                        yield row
+            if only is None:
+                yield from database.execution_options(yield_per=1_000).execute(statement)
+                return
+            for batch in in_batches(only, 1_000):
+                yield from database.execute(statement.where(known_as(connection, batch)))
 
     def seen(self, database: Connection, tenant: TenantId, connection: UUID, records: Iterable[Record]) -> None:
         """These stand there still, in the caller's transaction."""
-        rows = [_row_of(connection, *key_of(record)) for record in records]
+        rows = [row_of(connection, *key_of(record)) for record in records]
         database.execute(
             update(links).where(links.c.tenant_id == tenant, among(links.c.id, rows)).values(seen_at=func.now())
         )
@@ -120,7 +119,7 @@ class Hub(Merging):
     ) -> None:
         """The side we write to holds these contacts so now."""
         records = [Record(module=PHONEBOOK, remote_id=contact, person=person) for contact, person in people]
-        told = [(_row_of(connection, *key_of(record)), UUID(record.remote_id), record) for record in records]
+        told = [(row_of(connection, *key_of(record)), UUID(record.remote_id), record) for record in records]
         self._put_links(database, tenant, connection, told)
 
     def unlink_written(
@@ -177,7 +176,7 @@ class Hub(Merging):
         """
         _alone(database, tenant)
         counts = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
-        rows = {key_of(step.record): _row_of(connection, *key_of(step.record)) for step in steps if step.record}
+        rows = {key_of(step.record): row_of(connection, *key_of(step.record)) for step in steps if step.record}
         fresh = [rows[key_of(step.record)] for step in steps if step.record and step.do in ("adopt", "join")]
         adopted = self._taken_over(database, tenant, fresh)
         new: set[UUID] = set()
@@ -201,7 +200,7 @@ class Hub(Merging):
             if record is not None:
                 told[key_of(record)] = contact, record
             elif link is not None:
-                dropped.append(_row_of(connection, link.module, link.remote_id))
+                dropped.append(row_of(connection, link.module, link.remote_id))
             touched.add(contact)
         if new:
             said = ((contact, record.module, record.person) for contact, record in told.values() if contact in new)
@@ -272,9 +271,15 @@ def _link(row: Any, mark: Person) -> Link:
     )
 
 
-def _row_of(connection: UUID, module: str, remote_id: str) -> UUID:
+def row_of(connection: UUID, module: str, remote_id: str) -> UUID:
     """One row for one record."""
     return uuid.uuid5(connection, f"{module}/{remote_id}")
+
+
+def known_as(connection: UUID, keys: Iterable[Key]) -> ColumnElement[bool]:
+    """Whether a link is of one of these records: by its row, which PostgreSQL finds also where it has yet to learn how
+    many there are; by their names it would read all of a side."""
+    return among(links.c.id, [row_of(connection, module, remote_id) for module, remote_id in keys])
 
 
 def _twin(step: Step) -> Key:

@@ -1,55 +1,40 @@
 """What moved on either side since a CRM and an address book last agreed, found in the database by fingerprints.
 
-Nothing is opened that stands as it stood. What moved is taken by the thousand, with whoever shares a number or an
-address with it: enough to decide as if everybody were there, and as little to hold in memory in a large organisation as
-in a small one. Nothing is remembered here; `pairs` does that.
+Nothing is opened that stands as it stood, and only whoever may have moved is compared (`stirred`). What moved is taken
+by the thousand, with whoever shares a number or an address with it: enough to decide as if everybody were there, and
+as little to hold in memory in a large organisation as in a small one. Nothing is remembered here; `pairs` does that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, text, true, update
 
 from domain.agreement import Size
-from domain.besides import SOURCES
 from domain.contact import Person, Record
 from domain.pairs import Pair, Seen, View
 from domain.plan import Key
 from domain.ports import in_batches
 from domain.telling import utterance
 from domain.threeway import SIDES, Side
-from store.database import Database, TenantId, among
-from store.hub import LOOK
+from store.couples import Couple, module_at, name_at, named, of_couple, of_side, somebody
+from store.database import Database, among
+from store.hub import LOOK, known_as
 from store.merging import SPELT
+from store.stirred import AGAIN, Stirred, since
 from store.tables import contact_keys, links, pairs
 from store.vault import TenantVault, Vault
 
 WAITING = "waiting"  # no partner, for a reason a person has to look at
 APART = "apart"  # left out of the sync by choice; whatever becomes of it there is not our business
-AGAIN = timedelta(days=1)  # then those who wait are looked at once more: what was in their way may be gone
-ASIDE = tuple(one.module for one in SOURCES)  # of an address book, and kept in step with nobody
 NOBODY: Key = ("", "")  # the key of a side on which a pair has nobody
 FINDS = ("number", "email", SPELT)
 PARTS = ("module", "id", "mark", "look")  # what a pair keeps of each side
 LEFT, RIGHT = links.alias("at_left"), links.alias("at_right")
-
-
-@dataclass(frozen=True, slots=True)
-class Couple:
-    """A CRM and an address book whose people shall agree; `modules`: where the CRM keeps people."""
-
-    tenant: TenantId
-    crm: UUID
-    book: UUID
-    modules: tuple[str, ...]
-
-    def at(self, side: Side) -> UUID:
-        return self.crm if side == "left" else self.book
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +47,7 @@ class Moved:
     alone: Sequence[tuple[Side, Key]]  # those of them who are in no pair
     many: int  # pairs and records that moved, as `left_to_do` counts them
     whole: bool  # nothing else did
+    mark: str  # to ask with from now on, if nothing did
 
     @property
     def empty(self) -> bool:
@@ -86,14 +72,16 @@ class Moving:
 
     # -- what there is to do
 
-    def moved(self, couple: Couple, limit: int) -> Moved:
-        """At most so many records that moved, and whoever stands near them."""
+    def moved(self, couple: Couple, limit: int, mark: str = "") -> Moved:
+        """At most so many records that moved, and whoever stands near them; all is at rest that was when `mark` was
+        given and has not stirred since."""
         vault = self._vault.of(couple.tenant)
         moved: dict[Side, set[Key]] = {"left": set(), "right": set()}
         with self._db.tenant(couple.tenant) as database:
-            _whole_sets(database)
-            self._call_up(database, couple)
-            ids = database.execute(_unquiet(couple).limit(limit)).scalars().all()
+            stirred, mark = since(database, couple, mark)
+            _compare(database, stirred)
+            self._call_up(database, couple, stirred)
+            ids = database.execute(_unquiet(couple, stirred).limit(limit)).scalars().all()
             rows = (
                 database.execute(select(pairs).where(*of_couple(couple), among(pairs.c.id, ids))).all() if ids else []
             )
@@ -103,10 +91,10 @@ class Moving:
             alone: list[tuple[Side, Key]] = []
             for side in SIDES:
                 room = limit - len(rows) - len(alone)
-                fresh = database.execute(_strangers(couple, side).limit(room)).all() if room > 0 else []
+                fresh = database.execute(_strangers(couple, side, stirred).limit(room)).all() if room > 0 else []
                 alone += [(side, (row.module, row.remote_id)) for row in fresh]
                 moved[side].update((row.module, row.remote_id) for row in fresh)
-            _whole_sets(database, over=True)
+            _compare(database, over=True)
             records = self._near(database, vault, couple, moved)
             known = list({row.id: row for row in (*rows, *self._of(database, couple, records))}.values())
             for side in SIDES:
@@ -123,14 +111,16 @@ class Moving:
             alone=alone,
             many=len(rows) + len(alone),
             whole=len(rows) + len(alone) < limit,
+            mark=mark,
         )
 
-    def left_to_do(self, couple: Couple) -> int:
+    def left_to_do(self, couple: Couple, mark: str = "") -> int:
         """How many records and pairs moved."""
         total = 0
         with self._db.tenant(couple.tenant) as database:
-            _whole_sets(database)
-            for statement in (_unquiet(couple), *(_strangers(couple, side) for side in SIDES)):
+            stirred, _ = since(database, couple, mark)
+            _compare(database, stirred)
+            for statement in (_unquiet(couple, stirred), *(_strangers(couple, side, stirred) for side in SIDES)):
                 total += database.execute(select(func.count()).select_from(statement.subquery())).scalar_one()
         return total
 
@@ -142,14 +132,14 @@ class Moving:
         }
         counts = []
         for side in SIDES:
-            paired = (pairs.c.left_id if side == "left" else pairs.c.right_id) != ""
+            paired = somebody(side)
             counts += [func.count().filter(paired), func.count().filter(and_(paired, bereft[side]))]
         found: dict[Side, Size] = {}
         with self._db.tenant(couple.tenant) as database:
-            _whole_sets(database)
+            _compare(database)
             told = list(database.execute(_beside(couple, pairs.c.state == "").with_only_columns(*counts)).one())
             for place, side in enumerate(SIDES):
-                people = select(func.count()).select_from(links).where(*_of_side(couple, side, links))
+                people = select(func.count()).select_from(links).where(*of_side(couple, side, links))
                 found[side] = Size(database.execute(people).scalar_one(), *told[2 * place : 2 * place + 2])
         return found
 
@@ -174,12 +164,12 @@ class Moving:
         return {state.partition(":")[2]: many for state, many in rows}
 
     @staticmethod
-    def _call_up(database: Connection, couple: Couple) -> None:
+    def _call_up(database: Connection, couple: Couple, stirred: Stirred | None) -> None:
         """Look again at those who wait: at once when they say something else, and at all of them now and then."""
-        waits = pairs.c.state.like(f"{WAITING}:%")
+        waits = and_(pairs.c.state.like(f"{WAITING}:%"), _may_have(pairs, stirred))
         if not database.execute(select(exists().where(*of_couple(couple), waits))).scalar_one():
             return
-        unquiet = _unquiet(couple, waits)
+        unquiet = _unquiet(couple, stirred, waits)
         due = pairs.c.agreed_at < func.now() - AGAIN
         database.execute(delete(pairs).where(*of_couple(couple), waits, or_(due, pairs.c.id.in_(unquiet))))
 
@@ -189,13 +179,9 @@ class Moving:
         """The records that moved, and those of whoever shares a number or an address with them."""
         whose: set[UUID] = set()
         for side in SIDES:
-            for batch in in_batches((key[1] for key in moved[side]), 1_000):
-                rows = database.execute(
-                    select(links.c.module, links.c.remote_id, links.c.contact_id).where(
-                        *_of_side(couple, side, links), among(links.c.remote_id, batch)
-                    )
-                )
-                whose |= {row.contact_id for row in rows if (row.module, row.remote_id) in moved[side]}
+            for batch in in_batches(moved[side], 1_000):
+                here = (*of_side(couple, side, links), known_as(couple.at(side), batch))
+                whose |= set(database.execute(select(links.c.contact_id).where(*here)).scalars())
         mine, theirs = contact_keys.alias("mine"), contact_keys.alias("theirs")
         near = set(whose)
         for batch in in_batches(whose, 1_000):
@@ -217,7 +203,7 @@ class Moving:
         records: dict[Side, dict[Key, Record]] = {"left": {}, "right": {}}
         for side in SIDES:
             for batch in in_batches(near, 1_000):
-                found = select(links).where(*_of_side(couple, side, links), among(links.c.contact_id, batch))
+                found = select(links).where(*of_side(couple, side, links), among(links.c.contact_id, batch))
                 records[side] |= self._records(database, vault, found)
         return records
 
@@ -225,10 +211,10 @@ class Moving:
         self, database: Connection, vault: TenantVault, couple: Couple, side: Side, wanted: Collection[Key]
     ) -> dict[Key, Record]:
         found: dict[Key, Record] = {}
-        for batch in in_batches((key[1] for key in wanted), 1_000):
-            statement = select(links).where(*_of_side(couple, side, links), among(links.c.remote_id, batch))
+        for batch in in_batches(wanted, 1_000):
+            statement = select(links).where(*of_side(couple, side, links), known_as(couple.at(side), batch))
             found |= self._records(database, vault, statement)
-        return {key: record for key, record in found.items() if key in wanted}
+        return found
 
     @staticmethod
     def _records(database: Connection, vault: TenantVault, statement: Select[Any]) -> dict[Key, Record]:
@@ -251,28 +237,25 @@ class Moving:
         """The rows of the pairs these records are in."""
         found: dict[UUID, Any] = {}
         for side in SIDES:
-            column = pairs.c.left_id if side == "left" else pairs.c.right_id
             for batch in in_batches((key[1] for key in records[side]), 1_000):
-                rows = database.execute(select(pairs).where(*of_couple(couple), among(column, batch)))
+                rows = database.execute(select(pairs).where(*of_couple(couple), named(side, batch)))
                 found |= {row.id: row for row in rows if key_at(row, side) in records[side]}
         return list(found.values())
 
 
-def _whole_sets(database: Connection, *, over: bool = False) -> None:
-    """Have PostgreSQL compare whole sets by hashing, row by row no more, until that is `over`.
+def _compare(database: Connection, stirred: Stirred | None = None, *, over: bool = False) -> None:
+    """Have PostgreSQL compare whole sets by hashing, row by row no more, until that is `over`; a few it finds by row.
 
     During a first load it does not know yet how many rows there are, takes them for few, and compares each with each.
     """
-    database.execute(text(f"SET LOCAL enable_nestloop = {'on' if over else 'off'}"))
+    database.execute(text(f"SET LOCAL enable_nestloop = {'off' if stirred is None and not over else 'on'}"))
 
 
-def of_couple(couple: Couple) -> tuple[ColumnElement[bool], ...]:
-    return (pairs.c.tenant_id == couple.tenant, pairs.c.book_id == couple.book, pairs.c.crm_id == couple.crm)
-
-
-def _of_side(couple: Couple, side: Side, table: Any) -> tuple[ColumnElement[bool], ...]:
-    mine = (table.c.tenant_id == couple.tenant, table.c.connection_id == couple.at(side))
-    return (*mine, table.c.module.in_(couple.modules) if side == "left" else table.c.module.not_in(ASIDE))
+def _may_have(table: Any, stirred: Stirred | None) -> ColumnElement[bool]:
+    """Whether a pair or a link may have moved."""
+    if stirred is None:
+        return true()
+    return among(table.c.id, stirred.pairs if table is pairs else stirred.links)
 
 
 def _beside(couple: Couple, state: ColumnElement[bool]) -> Select[Any]:
@@ -298,24 +281,23 @@ def _beside(couple: Couple, state: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def _unquiet(couple: Couple, state: ColumnElement[bool] | None = None) -> Select[Any]:
+def _unquiet(couple: Couple, stirred: Stirred | None, state: ColumnElement[bool] | None = None) -> Select[Any]:
     """Ids of pairs one of whose records says something else than when they agreed, is gone, or never was compared."""
     either = []
-    for table, name, look in (
-        (LEFT, pairs.c.left_id, pairs.c.left_look),
-        (RIGHT, pairs.c.right_id, pairs.c.right_look),
-    ):
-        either.append(and_(name != "", or_(table.c.id.is_(None), look.is_(None), table.c.look.is_distinct_from(look))))
-    return _beside(couple, pairs.c.state == "" if state is None else state).where(or_(*either))
+    for side in SIDES:
+        table, look = (LEFT, pairs.c.left_look) if side == "left" else (RIGHT, pairs.c.right_look)
+        moved = or_(table.c.id.is_(None), look.is_(None), table.c.look.is_distinct_from(look))
+        either.append(and_(somebody(side), moved))
+    found = _beside(couple, pairs.c.state == "" if state is None else state)
+    return found.where(_may_have(pairs, stirred), or_(*either))
 
 
-def _strangers(couple: Couple, side: Side) -> Select[Any]:
+def _strangers(couple: Couple, side: Side, stirred: Stirred | None) -> Select[Any]:
     """Records in no pair of this couple."""
-    column, module = (
-        (pairs.c.left_id, pairs.c.left_module) if side == "left" else (pairs.c.right_id, pairs.c.right_module)
-    )
-    known = exists().where(*of_couple(couple), module == links.c.module, column == links.c.remote_id)
-    return select(links.c.module, links.c.remote_id).where(*_of_side(couple, side, links), ~known)
+    mine = (somebody(side), name_at(side) == links.c.remote_id, module_at(side) == links.c.module)
+    known = exists().where(*of_couple(couple), *mine)
+    here = (*of_side(couple, side, links), _may_have(links, stirred))
+    return select(links.c.module, links.c.remote_id).where(*here, ~known)
 
 
 def key_at(row: Any, side: Side) -> Key:

@@ -19,9 +19,10 @@ from domain.plan import Key
 from domain.ports import in_batches
 from domain.telling import utterance
 from domain.threeway import SIDES, Side
+from store.couples import Couple, module_at, name_at, named, of_couple
 from store.database import TenantId, among, as_rows, rowset
 from store.hub import LOOK
-from store.moved import APART, NOBODY, PARTS, WAITING, Couple, Moving, of_couple, pair_of
+from store.moved import APART, NOBODY, PARTS, WAITING, Moving, pair_of
 from store.tables import pairs
 from store.vault import TenantVault, as_json
 
@@ -53,12 +54,9 @@ class Pairs(Moving):
         """Which of these records have a partner already."""
         if not keys:
             return set()
-        module, name = (
-            (pairs.c.left_module, pairs.c.left_id) if side == "left" else (pairs.c.right_module, pairs.c.right_id)
-        )
-        rows = database.execute(
-            select(module, name).where(*of_couple(couple), pairs.c.state == "", among(name, [key[1] for key in keys]))
-        )
+        module, name = module_at(side), name_at(side)
+        theirs = named(side, [key[1] for key in keys])
+        rows = database.execute(select(module, name).where(*of_couple(couple), pairs.c.state == "", theirs))
         return {(module, name) for module, name in rows} & set(keys)
 
     def put(self, database: Connection, couple: Couple, agreed: Sequence[Pair]) -> None:
@@ -106,8 +104,8 @@ class Pairs(Moving):
         for batch in in_batches(keys, 1_000):
             names = [key[1] for key in batch]
             mine = or_(
-                and_(pairs.c.crm_id == tie, among(pairs.c.left_id, names)),
-                and_(pairs.c.book_id == tie, among(pairs.c.right_id, names)),
+                and_(pairs.c.crm_id == tie, named("left", names)),
+                and_(pairs.c.book_id == tie, named("right", names)),
             )
             if apart:
                 database.execute(update(pairs).where(pairs.c.tenant_id == tenant, mine).values(state=APART))
@@ -138,11 +136,10 @@ class Pairs(Moving):
     def _make_room(database: Connection, couple: Couple, agreed: Sequence[Pair]) -> None:
         """Somebody who waited, and has a partner now, is in one pair only."""
         for side in SIDES:
-            column = pairs.c.left_id if side == "left" else pairs.c.right_id
             names = [seen.key[1] for pair in agreed if (seen := pair.at(side))]
             for batch in in_batches(names, 1_000):
                 database.execute(
-                    delete(pairs).where(*of_couple(couple), pairs.c.state.like(f"{WAITING}:%"), among(column, batch))
+                    delete(pairs).where(*of_couple(couple), pairs.c.state.like(f"{WAITING}:%"), named(side, batch))
                 )
 
 

@@ -74,6 +74,11 @@ def _facts(name: str) -> Column[Any]:
     return Column(name, JSONB, nullable=False, server_default=text("'{}'::jsonb"))
 
 
+def _moved() -> Column[Any]:
+    """The transaction in which something last moved; kept by triggers."""
+    return Column("moved_in", BigInteger, nullable=False, server_default=text("txid_current()"))
+
+
 def _of_tenant() -> Column[Any]:
     return Column("tenant_id", Uuid, nullable=False)
 
@@ -646,7 +651,9 @@ links = Table(
     _blind("look"),  # the same as one value, so that what moved is found without opening anything
     _when("changed_at"),  # by the other side's clock
     _when("seen_at", nullable=False),
+    _moved(),
     PrimaryKeyConstraint("tenant_id", "id"),
+    Index("links_in_order", "tenant_id", "moved_in"),
     UniqueConstraint("tenant_id", "connection_id", "module", "remote_id"),
     ForeignKeyConstraint(["tenant_id", "contact_id"], ["contacts.tenant_id", "contacts.id"], ondelete="CASCADE"),
     Index(None, "tenant_id", "contact_id"),
@@ -672,22 +679,24 @@ pairs = (
         _sealed("right_mark"),
         _blind("right_look"),
         _when("agreed_at", nullable=False),
+        _moved(),
         PrimaryKeyConstraint("tenant_id", "id"),
+        Index("pairs_in_order", "tenant_id", "moved_in"),
         Index(
             "one_left_partner",
             "tenant_id",
-            "book_id",
-            "left_module",
             "left_id",
+            "left_module",
+            "book_id",
             unique=True,
             postgresql_where=text("left_id <> ''"),
         ),
         Index(
             "one_right_partner",
             "tenant_id",
-            "book_id",
-            "right_module",
             "right_id",
+            "right_module",
+            "book_id",
             unique=True,
             postgresql_where=text("right_id <> ''"),
         ),

@@ -1,0 +1,17 @@
+"""Note when a record or a pair last moved, so that an exchange looks at those and at nobody else.
+
+The statements stand in the .sql file of the same name, as they were run.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.get_bind().connection.cursor().execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
