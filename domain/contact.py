@@ -28,6 +28,15 @@ class Line:
     extension: str = ""
     label: str = ""
 
+    def as_data(self) -> dict[str, str]:
+        """Plain JSON values: what there is to say."""
+        said = {"raw": self.raw, "e164": self.e164}
+        if self.extension:
+            said["extension"] = self.extension
+        if self.label:
+            said["label"] = self.label
+        return said if self.raw and self.e164 else {key: value for key, value in said.items() if value}
+
     @classmethod
     def read(cls, raw: str, label: str = "", region: str = "US") -> Line:
         """Understand a number written by hand in `region`."""
@@ -53,11 +62,9 @@ class Person:
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON values, for sealing."""
-        data: dict[str, Any] = {name: getattr(self, name) for name in NAMES if getattr(self, name)}
+        data: dict[str, Any] = {name: value for name in NAMES if (value := getattr(self, name))}
         if self.lines:
-            data["lines"] = [
-                {key: value for key in Line.__slots__ if (value := getattr(line, key))} for line in self.lines
-            ]
+            data["lines"] = [line.as_data() for line in self.lines]
         if self.emails:
             data["emails"] = list(self.emails)
         return data

@@ -30,6 +30,7 @@ HIDDEN = frozenset(
 SPELT = frozenset(
     f"+{phonenumbers.convert_alpha_characters_in_number(word.upper())}" for word in HIDDEN if word.isalpha()
 )
+REMEMBERED = 16_384  # readings: those of a few thousand people, in some megabytes however many there are
 EXTENSION_DIGITS = 6  # a run of at most this many digits that cannot be a number is an inside line
 LONGEST = 200  # characters; the library reads no more than 250, and half a number would be somebody else's
 
@@ -105,7 +106,7 @@ class Number:
     extension: str = ""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=REMEMBERED)
 def read(raw: str, region: str = "US") -> Number:
     """Understand `raw` as dialled from `region` (ISO 3166 alpha-2); never raises.
 
@@ -128,7 +129,7 @@ def read(raw: str, region: str = "US") -> Number:
     return Number(raw, "extension", extension=digits) if 0 < len(digits) <= EXTENSION_DIGITS else Number(raw, "unknown")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=REMEMBERED)
 def shown(e164: str) -> str:
     """Write an E.164 number the way people read it; anything else comes back as it was."""
     try:
@@ -137,7 +138,7 @@ def shown(e164: str) -> str:
         return e164
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=REMEMBERED)
 def variants(e164: str) -> tuple[str, ...]:
     """Other E.164 spellings of the same subscriber, as CRMs and carriers hold them, the likeliest first.
 

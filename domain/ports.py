@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 from domain.call import CallEvent, Direction, Outcome, TextNews
@@ -667,11 +668,6 @@ class SignedIn:
 
 def in_batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     """Cut `items` into lists of at most `size`."""
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    left = iter(items)
+    while batch := list(islice(left, size)):
         yield batch

@@ -17,8 +17,9 @@ from domain.contact import Line, Person, Record, fold_email
 
 Field = Literal["name", "company", "title", "lines", "emails"]
 Outcome = Literal["written", "joined", "changed", "gone", "refused"]
-FIELDS: tuple[Field, ...] = ("name", "company", "title", "lines", "emails")  # both halves of a name go together
+ONE: tuple[Field, ...] = ("name", "company", "title")  # both halves of a name go together
 MANY: tuple[Field, ...] = ("lines", "emails")  # fields of which a person has several
+FIELDS = ONE + MANY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +105,7 @@ def agree(one: Person, other: Person, fields: Sequence[Field] | frozenset[Field]
 
 def utterance(person: Person) -> str:
     """All a person says as one text: equal exactly for people who agree."""
-    told = [said(person, name) for name in FIELDS]
-    return json.dumps([what if isinstance(what, str) else sorted(what) for what in told])
+    return json.dumps([*(said(person, name) for name in ONE), *(sorted(said(person, name)) for name in MANY)])
 
 
 def look(change: Change, record: Record | None) -> Told | None:

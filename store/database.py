@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -23,9 +23,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    LargeBinary,
     Table,
     TableValuedAlias,
     Text,
+    Uuid,
     any_,
     bindparam,
     cast,
@@ -37,6 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from domain.errors import Trouble
 from store.ferry import Ferry
@@ -69,8 +72,32 @@ def _plain(value: Any) -> str:
 
 
 def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """Whether `column` is one of these: one parameter, however many they are, so that it is one statement for ever."""
-    return column == any_(bindparam(None, list(values), ARRAY(column.type)))
+    """Whether `column` is one of these: one parameter, however many they are, so that it is one statement for ever.
+
+    Ids and fingerprints travel as one text: the driver makes a list value by value.
+    """
+    spell = _SPELT.get(type(column.type))
+    told = list(values) if spell is None else f"{{{','.join(map(spell, values))}}}"
+    return column == any_(bindparam(None, told, _Many(column.type) if spell else ARRAY(column.type)))
+
+
+class _Many(UserDefinedType[str]):
+    """Values of one type as one text, which PostgreSQL reads when it is handed over and not at each row."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    def __init__(self, of: TypeEngine[Any]) -> None:
+        self.of = of
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "UUID[]" if isinstance(self.of, Uuid) else "BYTEA[]"
+
+
+_SPELT: Mapping[type[TypeEngine[Any]], Callable[[Any], str]] = {
+    Uuid: str,
+    LargeBinary: lambda value: f'"\\\\x{value.hex()}"',
+}
 
 
 def rowset(*columns: Column[Any]) -> TableValuedAlias:

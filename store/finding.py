@@ -255,8 +255,9 @@ class Finding:
             return {name: (many, leading.get(name, 0)) for name, many in database.execute(records)}
 
     def _by_key(self, tenant: TenantId, kind: str, values: Sequence[str]) -> dict[str, list[UUID]]:
-        vault = self._vault.of(tenant)
-        by_fingerprint = {vault.fingerprint(kind, value): value for value in values if value}
+        wanted = [value for value in values if value]
+        prints = self._vault.of(tenant).fingerprints((kind, value) for value in wanted)
+        by_fingerprint = dict(zip(prints, wanted, strict=True))
         found: dict[str, list[UUID]] = {}
         with self._db.tenant(tenant) as database:
             for batch in in_batches(by_fingerprint, 5_000):

@@ -155,8 +155,8 @@ class Hub(Merging):
 
     def forgotten(self, tenant: TenantId, people: Iterable[Person]) -> set[tuple[str, str]]:
         """Which of these numbers and addresses belong to somebody who asked to be forgotten."""
-        vault = self._vault.of(tenant)
-        wanted = {vault.fingerprint(kind, value): (kind, value) for person in people for kind, value in keys(person)}
+        told = {key for person in people for key in keys(person)}
+        wanted = dict(zip(self._vault.of(tenant).fingerprints(told), told, strict=True))
         found: set[tuple[str, str]] = set()
         with self._db.tenant(tenant) as database:
             for batch in in_batches(wanted, 5_000):

@@ -148,10 +148,14 @@ def _rows(vault: TenantVault, agreed: Sequence[Pair]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"id": pair.id or str(uuid.uuid4()), "state": ""} for pair in agreed]
     for side in SIDES:
         seal = vault.sealing("pairs", f"{side}_mark")
+        marked: list[tuple[dict[str, Any], Person]] = []
         for row, pair in zip(rows, agreed, strict=True):
             seen = pair.at(side)
             row[f"{side}_module"], row[f"{side}_id"] = seen.key if seen else NOBODY
             if seen and seen.mark is not None:
-                row[f"{side}_mark"] = seal(row["id"], as_json(seen.mark.as_data()))
-                row[f"{side}_look"] = vault.fingerprint(LOOK, utterance(seen.mark))
+                marked.append((row, seen.mark))
+        looks = vault.fingerprints((LOOK, utterance(mark)) for _, mark in marked)
+        for (row, mark), look in zip(marked, looks, strict=True):
+            row[f"{side}_mark"] = seal(row["id"], as_json(mark.as_data()))
+            row[f"{side}_look"] = look
     return rows

@@ -25,6 +25,9 @@ CREATE TRIGGER pairs_moved BEFORE UPDATE ON pairs
 -- Who lost a record, or a partner, has moved as well.
 CREATE FUNCTION note_link_gone() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM deleted) THEN
+        RETURN NULL;
+    END IF;
     UPDATE pairs SET moved_in = txid_current() FROM deleted
         WHERE pairs.tenant_id = deleted.tenant_id AND pairs.crm_id = deleted.connection_id
         AND pairs.left_module = deleted.module AND pairs.left_id = deleted.remote_id AND pairs.left_id <> '';
@@ -36,6 +39,9 @@ END
 $$;
 CREATE FUNCTION note_pair_gone() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM deleted) THEN
+        RETURN NULL;
+    END IF;
     UPDATE links SET moved_in = txid_current() FROM deleted
         WHERE links.tenant_id = deleted.tenant_id AND links.connection_id = deleted.crm_id
         AND links.module = deleted.left_module AND links.remote_id = deleted.left_id;
