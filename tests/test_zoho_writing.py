@@ -113,6 +113,26 @@ def test_somebody_new_stands_there_and_reads_back_as_answered(stage: Stage) -> N
     assert ["Roe", "Dan", "Bakery", "x@y.example"] == [rows(stage)[one.remote_id]["Last_Name"] for one in told]
 
 
+def test_a_number_reads_back_as_answered_however_it_is_written(stage: Stage) -> None:
+    """What was understood before it was written is not understood anew, and means the same."""
+    spelt = (
+        "+34 600-555.777",
+        "+34 (0)91 122 23 34",
+        "+44 20 7946 0001 ext. 12",
+        "0034 600 555 888",
+        "911 222 333",
+        "+49 30",
+    )
+    told = writer(stage).create([Person(family=text, lines=(Line.read(text, "mobile", "ES"),)) for text in spelt])
+
+    crm, _ = stage.crm()
+    there = {record.remote_id: record for record in crm.people("Contacts")}
+    assert {one.remote_id: one.record for one in told} == there
+    assert ["+34600555777", "+34911222334", "+442079460001", "+34600555888", "+34911222333", ""] == [
+        one.record.person.lines[0].e164 for one in told if one.record
+    ]
+
+
 def test_a_number_in_a_column_of_the_organisations_own_stays_there(stage: Stage) -> None:
     """It needs no second place, and taking another number away does not touch it."""
     (ann,) = seed(stage, "Contacts", ANN | {"Direct_Line": "600 444 555"})

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from domain.contact import Gone, Line, Person, Record
@@ -113,10 +115,11 @@ class People:
         params = self._listing(module, EVER) | {"ids": ",".join(ids)}
         return {str(row.get("id")): row for row in rows_of(self._client.read(f"{CRM}/{module}", params), "data")}
 
-    def read(self, module: str, row: Body) -> Record | Gone:
+    def read(self, module: str, row: Body, known: Mapping[str, Line] = MappingProxyType({})) -> Record | Gone:
         """Understand one row. A converted lead lives on as a contact, so as a lead it is gone.
 
         A company, a deal or a machine without a number says nothing of who is calling: we have no purpose for it.
+        `known`: numbers by how they are written, where the caller has understood them already.
         """
         remote_id = str(row.get("id"))
         besides = module in self._besides
@@ -134,7 +137,7 @@ class People:
             company=_text(company),
             title=_text(row.get("Designation" if lead else "Title")),
             lines=tuple(
-                Line.read(raw, label, self._region)
+                replace(known[raw], label=label) if raw in known else Line.read(raw, label, self._region)
                 for field, label in columns.items()
                 if (raw := _text(row.get(field)))
             ),

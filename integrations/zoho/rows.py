@@ -6,6 +6,7 @@ column of its label or the next that is free, and what is left over is named ins
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ LABELS: Mapping[str, str] = {label: column for column, label in LINES.items()} |
     "workFax": FAX,
     "homeFax": FAX,
 }
+WHOLE = re.compile(r"\+[0-9][0-9 ().-]*")
+NO_DIGIT = re.compile(r"[^0-9]")
 COLUMNS = frozenset(LONGEST)  # everything we ever write
 
 
@@ -90,9 +93,21 @@ def _called(person: Person) -> str:
 
 def _spell(line: Line, region: str) -> str:
     """Write a number as its person did, unless that is too long here or would mean another number."""
-    if line.raw and len(line.raw) <= LONGEST["Phone"] and Line.read(line.raw, region=region).e164 == line.e164:
+    if line.raw and len(line.raw) <= LONGEST["Phone"] and _means(line, region):
         return line.raw
     return (f"{line.e164} x{line.extension}" if line.extension else line.e164) or line.raw
+
+
+def _means(line: Line, region: str) -> bool:
+    """Whether a number reads here as it was meant; with its country and nothing beside, it does so everywhere."""
+    return whole(line) or Line.read(line.raw, region=region).e164 == line.e164
+
+
+def whole(line: Line) -> bool:
+    """Whether a number is written with its country, and with nothing but what people put between digits."""
+    if line.extension or not WHOLE.fullmatch(line.raw):
+        return False
+    return f"+{NO_DIGIT.sub('', line.raw)}" == line.e164
 
 
 def _laid_out(wanted: Mapping[str, tuple[str, str]], there: Mapping[str, str]) -> Body:

@@ -19,7 +19,7 @@ from domain.telling import MANY, Change, Field, Limits, Told, look, said, same_n
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal
 from integrations.zoho.listing import PAGE
 from integrations.zoho.people import People
-from integrations.zoho.rows import COLUMNS, TAKES, draw
+from integrations.zoho.rows import COLUMNS, TAKES, draw, whole
 
 BATCH = 100
 ROUNDS = 3  # how often what came too late, or was refused for one column, is tried again
@@ -206,8 +206,8 @@ class ZohoPeopleWriter:
         return record if isinstance(record, Record) else None
 
     def _written(self, module: str, row: Body, wanted: Person, fields: frozenset[Field]) -> Told:
-        record = self._record(module, row)
-        if record is None:
+        record = self._people.read(module, row, {line.raw: line for line in wanted.lines if whole(line)})
+        if not isinstance(record, Record):
             raise TryLater("Zoho's answer cannot be read.")
         return _answer(record, wanted, fields)
 
