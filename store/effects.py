@@ -12,6 +12,7 @@ and the index `one_writer_per_call` holds it so.
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -312,12 +313,15 @@ class Effects(Standing):
         counted: bool = True,
     ) -> None:
         back = 0 if counted else case((effects.c.state == "claimed", 1), else_=0)
+        tried: dict[int, list[Effect]] = defaultdict(list)  # after an outage hundreds have been tried equally often
+        for effect in batch:
+            tried[effect.attempts].append(effect)
         with self._db.tenant(tenant) as database:
-            for effect in batch:
-                pause = backoff(effect.attempts) if wait is None else wait
-                ended = counted and effect.attempts + 1 >= ATTEMPTS
+            for attempts, those in tried.items():
+                pause = backoff(attempts) if wait is None else wait
+                ended = counted and attempts + 1 >= ATTEMPTS
                 database.execute(
-                    self._open(tenant, [effect]).values(
+                    self._open(tenant, those).values(
                         state="dead" if ended else state,
                         attempts=effects.c.attempts - back,
                         reason=reason,

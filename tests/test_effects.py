@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from store.database import Database, TenantId
 from store.effects import ATTEMPTS, SETTLE, Effect, Effects, backoff
@@ -46,6 +47,18 @@ def wait_over(db: Database, tenant: TenantId) -> None:
     """Turn the clock past every wait."""
     with db.tenant(tenant) as connection:
         connection.execute(update(effects).values(next_at=effects.c.created_at))
+
+
+@contextmanager
+def heard(db: Database, said: list[str]) -> Iterator[None]:
+    """Note every statement that is said to the database."""
+
+    def note(*told: Any) -> None:
+        said.append(told[2])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield
+    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def only(owed: Effects, tenant: TenantId) -> Effect:
@@ -194,6 +207,30 @@ def test_what_was_surely_not_done_is_due_again(
     later = row(db, tenant)
     assert ("due", "upstream.busy") == (later.state, later.reason)
     assert pause - timedelta(seconds=5) < later.next_at - db.now() <= pause
+
+
+def test_many_are_put_off_together_and_each_waits_its_own_time(
+    owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]
+) -> None:
+    """An outage holds up hundreds: one statement for all that were tried equally often, not one for each."""
+    for key in ("k1", "k2", "k3"):
+        plan(key)
+    first, *_ = owed.waiting(tenant, "calls")
+    owed.claim(tenant, [first])
+    owed.again(tenant, [first], "upstream.busy", wait=timedelta())
+    batch = owed.waiting(tenant, "calls")
+    owed.claim(tenant, batch)
+
+    said: list[str] = []
+    with heard(db, said):
+        owed.again(tenant, batch, "upstream.busy")
+
+    assert 2 == len(said)
+    with db.tenant(tenant) as connection:
+        waits = {left.key: left.next_at - db.now() for left in connection.execute(select(effects))}
+    slack = timedelta(seconds=1)
+    pauses = {key: backoff(1 if key == first.key else 0) for key in waits}
+    assert [] == [key for key, pause in pauses.items() if not pause - slack < waits[key] <= pause]
 
 
 def test_tries_come_to_an_end(owed: Effects, db: Database, tenant: TenantId, plan: Callable[..., bool]) -> None:
