@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +25,26 @@ __all__ = ["db", "db_urls", "mail_url", "neighbour", "once", "servers", "servers
 settings.register_profile("suite", max_examples=50, deadline=None)  # other examples every time
 settings.load_profile("suite")
 
+gc.disable()  # until all is imported (tests/once.py): no module becomes garbage
+
+HERE = Path(__file__).parent
 PROGRAMS = {
     "chromium": "chromium",
     "chromium-driver": "chromedriver",
     "sip-tester": "sipp",
 }  # a Debian package and what it brings
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let workers that collect side by side begin at different files: what one of them compiled the others find."""
+    whole_suite = session.config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if not whole_suite or "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    place, workers = int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    files = sorted(HERE.rglob("test_*.py"))
+    for file in files[len(files) * place // workers : len(files) * (place + 1) // workers]:
+        with suppress(Exception):  # the file itself will say so when its turn comes
+            import_module(".".join(file.relative_to(HERE.parent).with_suffix("").parts))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -70,6 +70,7 @@ def once() -> Iterator[None]:
         patch.setattr(database, "create_engine", engine)
         patch.setattr(database.Database, "close", close)
         gc.freeze()
+        gc.enable()
         yield
     for one in engines.values():
         one.dispose()
