@@ -20,7 +20,7 @@ from sandbox.chaos.verdict import Verdict, judge
 from sandbox.scene import House, Scene
 
 COMPANIES = (ALICE_LTD, NEXT_DOOR)
-PATIENCE_SECONDS = 60.0  # without a single new activity
+PATIENCE_SECONDS = 150.0  # without a single new activity: what failed seven times in a row waits two minutes
 LAST_LOOK_SECONDS = 5.0  # what is unknown is read back after two
 LOOK_SECONDS = 0.5
 
