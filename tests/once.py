@@ -19,6 +19,8 @@ from werkzeug.routing import Rule
 from store import database
 from store.embedded.postgres import DATABASE
 
+FEW_OBJECTS = 50_000  # a test makes hundreds of thousands, and nearly all go by themselves
+
 
 class Kept(BytecodeCache):
     """Compiled templates, in memory; Jinja's key has their name and their text."""
@@ -71,6 +73,7 @@ def once() -> Iterator[None]:
         patch.setattr(database.Database, "close", close)
         gc.freeze()
         gc.enable()
+        gc.set_threshold(FEW_OBJECTS)
         yield
     for one in engines.values():
         one.dispose()
