@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 HOUSE = Path(__file__).parent.parent
@@ -58,9 +59,15 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
                 yield place.as_posix(), ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Everything in a module or function, listed once: walking costs more than looking."""
+    return tuple(ast.walk(tree))
+
+
 def channels(tree: ast.Module) -> set[str]:
     """By what this module could let something out."""
-    return {found for node in ast.walk(tree) for found in _channel(node)}
+    return {found for node in nodes(tree) for found in _channel(node)}
 
 
 def _channel(node: ast.AST) -> Iterator[str]:
@@ -90,7 +97,7 @@ def readings(tree: ast.AST) -> list[str]:
     """Where this module (or function) takes hold of people or mail, as it is written."""
     return [
         called
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call) and (called := _name(node.func)).rpartition(".")[2]
         for owner in [called.split(".")[-2] if "." in called else ""]
         if called.split(".")[-1] in READERS.get(owner, ()) or (owner in ("services", "opened") and "mailbox" in called)
@@ -99,7 +106,7 @@ def readings(tree: ast.AST) -> list[str]:
 
 def unguarded(tree: ast.Module) -> set[str]:
     """The functions that read people or mail and hand nothing to the gate."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in nodes(tree) if isinstance(node, ast.FunctionDef)]
     return {one.name for one in functions if readings(one) and not passings(one)}
 
 
@@ -113,7 +120,7 @@ def passings(tree: ast.AST) -> list[str]:
         if isinstance(target, ast.Name)
     }
     found = []
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and _name(node.func) in {f"passages.{name}" for name in GATE | {"note"}}:
             way = node.args[2] if len(node.args) > 2 else None
             said = way.value if isinstance(way, ast.Constant) else constants.get(_name(way)) if way else None
@@ -125,7 +132,7 @@ def logged(tree: ast.Module) -> set[str]:
     """The keys this module writes to the log with."""
     return {
         keyword.arg
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call)
         and _name(node.func).split(".")[0] in ("log", "logger")
         and "." in _name(node.func)
@@ -138,7 +145,7 @@ def labels(tree: ast.Module) -> set[str]:
     """The labels this module gives to metrics."""
     return {
         keyword.arg
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "labels"
         for keyword in node.keywords
         if keyword.arg is not None

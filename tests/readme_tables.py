@@ -127,8 +127,9 @@ def codes() -> dict[str, str]:
 
 
 def _codes(tree: ast.Module) -> Iterator[str]:
-    named = {target.id: node.value for node in ast.walk(tree) for target, node in _assigned(node)}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    named = {target.id: node.value for node in nodes for target, node in _assigned(node)}
+    for node in nodes:
         for value in _slots(node):
             if isinstance(value, ast.Name) and value.id in named:
                 value = named[value.id]
