@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
+from flask_smorest.spec import APISpecMixin
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy import Engine, create_engine
@@ -37,9 +38,20 @@ class Kept(BytecodeCache):
 
 
 class KnownRule(Rule):
-    """A route whose way of building addresses is compiled once, whatever application it hangs in."""
+    """A route that is read, and whose way of building addresses is compiled, once for all applications it hangs in."""
 
+    read: ClassVar[dict[Any, dict[str, Any]]] = {}
     compiled: ClassVar[dict[Any, Callable[..., tuple[str, str]]]] = {}
+
+    def compile(self) -> None:
+        key = (self.rule, self.subdomain, self.host, repr(self.defaults), self.is_leaf, self.merge_slashes)
+        if key not in self.read:
+            super().compile()
+            self.read[key] = {name: getattr(self, name) for name in ("_parts", "_trace", "_converters", "arguments")}
+            return
+        self.__dict__.update(self.read[key])
+        self._build = self._compile_builder(False).__get__(self, None)
+        self._build_unknown = self._compile_builder(True).__get__(self, None)
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
         key = (self.rule, repr(self.defaults), self.subdomain, self.host, append_unknown)
@@ -48,10 +60,28 @@ class KnownRule(Rule):
         return self.compiled[key]
 
 
+class KnownAnswers:
+    """What flask-smorest writes down for each of HTTP's sixty statuses, written once."""
+
+    def __init__(self) -> None:
+        self._write = APISpecMixin._register_responses
+        self._written: dict[str, Any] = {}
+
+    def put_into(self, api: Any) -> None:
+        parts = api.spec.components
+        if self._written:
+            parts.schema("Error", schema=api.ERROR_SCHEMA)  # what they refer to
+            parts.responses_lazy.update(self._written)
+        else:
+            self._write(api)
+            self._written.update(parts.responses_lazy)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def once() -> Iterator[None]:
     """Let all tests of a worker share these. What was imported stays, so nobody has to look whether it is garbage."""
     engines: dict[Any, Engine] = {}
+    answers = KnownAnswers()
 
     def engine(address: Any, *, pool_size: int, **told: Any) -> Engine:
         key = (address, pool_size)
@@ -69,6 +99,7 @@ def once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "jinja_options", {"bytecode_cache": Kept()})
         patch.setattr(Flask, "url_rule_class", KnownRule)
+        patch.setattr(APISpecMixin, "_register_responses", lambda api: answers.put_into(api))
         patch.setattr(database, "create_engine", engine)
         patch.setattr(database.Database, "close", close)
         gc.freeze()
