@@ -49,10 +49,12 @@ def create_app(services: Services) -> Flask:
 
 
 def warm_up() -> None:
-    """Import what a web process needs, so that a crew of them imports it once."""
+    """Import what a web process or a worker needs, so that a crew of them imports it once."""
     import console
     import webhooks
+    from integrations import telephony_vendors
 
+    telephony_vendors()
     del console, webhooks
 
 

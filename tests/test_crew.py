@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import app
 from commands.crew import aboard
+from integrations import telephony_vendors
 
 ROOT = Path(__file__).parents[1]
 CREW = """
@@ -45,6 +47,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     finally:
         crew.terminate()
         crew.wait()
+
+
+def test_who_is_started_again_finds_the_vendors_there() -> None:
+    """They are found before anybody is forked, and not once more by each who takes over from one that was killed."""
+    telephony_vendors.cache_clear()
+
+    app.warm_up()
+
+    assert 1 == telephony_vendors.cache_info().currsize
 
 
 def test_one_who_waits_keeps_nobody_waiting(folder: Path) -> None:
