@@ -73,15 +73,8 @@ class Ledger:
         Appends of one tenant wait for each other until commit: write late in a transaction.
         """
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"ledger {tenant}"})
-        last = connection.execute(
-            select(ledger.c.seq, ledger.c.hash)
-            .where(ledger.c.tenant_id == tenant)
-            .order_by(ledger.c.seq.desc())
-            .limit(1)
-        ).one_or_none()
-        seq, previous = (last.seq, bytes(last.hash)) if last else _head(connection, tenant)
-        seq += 1
-        at = connection.execute(select(func.clock_timestamp())).scalar_one()
+        last, previous, at = _end(connection, tenant)
+        seq = last + 1
         row = Row(seq=seq, at=at, actor=actor, action=action, subject=subject, facts=facts)
         connection.execute(
             insert(ledger).values(
@@ -136,6 +129,20 @@ class Ledger:
                     if not fits or bytes(found.hash) != previous:
                         return Verdict(rows=count - 1, broken_at=row.seq)
         return Verdict(rows=count)
+
+
+def _end(connection: Connection, tenant: TenantId) -> tuple[int, bytes, datetime]:
+    """The number and hash of the row the next one follows, and what time it is there: one journey as a rule."""
+    now = func.clock_timestamp().label("now")
+    last = connection.execute(
+        select(ledger.c.seq, ledger.c.hash, now)
+        .where(ledger.c.tenant_id == tenant)
+        .order_by(ledger.c.seq.desc())
+        .limit(1)
+    ).one_or_none()
+    if last is None:
+        return (*_head(connection, tenant), connection.execute(select(now)).scalar_one())
+    return last.seq, bytes(last.hash), last.now
 
 
 def _head(connection: Connection, tenant: TenantId) -> tuple[int, bytes]:

@@ -284,14 +284,19 @@ class Vault:
 
     def create(self, connection: Connection, tenant: TenantId) -> None:
         """Give a new tenant its keys, in the transaction that creates the tenant."""
-        for purpose in PURPOSES:
-            self._add(connection, tenant, purpose)
+        self._add(connection, tenant, *PURPOSES)
 
-    def _add(self, connection: Connection, tenant: TenantId, purpose: str) -> None:
-        wrapped = self.ring.wrap(os.urandom(32), self._key_about(tenant, purpose))
-        connection.execute(
-            insert(tenant_keys).values(tenant_id=tenant, purpose=purpose, kid=self.ring.first, wrapped=wrapped)
-        )
+    def _add(self, connection: Connection, tenant: TenantId, *purposes: str) -> None:
+        rows = [
+            {
+                "tenant_id": tenant,
+                "purpose": purpose,
+                "kid": self.ring.first,
+                "wrapped": self.ring.wrap(os.urandom(32), self._key_about(tenant, purpose)),
+            }
+            for purpose in purposes
+        ]
+        connection.execute(insert(tenant_keys).values(rows))
 
     def active(self, tenant: TenantId, purpose: str) -> Key:
         """The key that seals now. A mail key is read afresh each time: destroying it works at once, everywhere."""

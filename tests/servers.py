@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from domain.ports import Organisation
 from store.database import Database, TenantId
@@ -87,3 +90,16 @@ def neighbour(db: Database, vault: Vault) -> TenantId:
         Organisation(remote_id="30001", name="Charlie Inc", time_zone="America/New_York", country="US"),
         profile="strict",
     )
+
+
+@contextmanager
+def said(db: Database) -> Iterator[list[str]]:
+    """Every statement that is said to the database meanwhile."""
+    heard: list[str] = []
+
+    def note(*told: Any) -> None:
+        heard.append(told[2])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield heard
+    event.remove(db.engine, "before_cursor_execute", note)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from store.database import Database, TenantId
 from store.effects import ATTEMPTS, SETTLE, Effect, Effects, backoff
 from store.tables import effects
 from store.vault import Vault
+from tests.servers import said
 
 CRM = uuid.UUID(int=5)
 HOUR = timedelta(hours=1)
@@ -47,18 +47,6 @@ def wait_over(db: Database, tenant: TenantId) -> None:
     """Turn the clock past every wait."""
     with db.tenant(tenant) as connection:
         connection.execute(update(effects).values(next_at=effects.c.created_at))
-
-
-@contextmanager
-def heard(db: Database, said: list[str]) -> Iterator[None]:
-    """Note every statement that is said to the database."""
-
-    def note(*told: Any) -> None:
-        said.append(told[2])
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield
-    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def only(owed: Effects, tenant: TenantId) -> Effect:
@@ -221,11 +209,10 @@ def test_many_are_put_off_together_and_each_waits_its_own_time(
     batch = owed.waiting(tenant, "calls")
     owed.claim(tenant, batch)
 
-    said: list[str] = []
-    with heard(db, said):
+    with said(db) as statements:
         owed.again(tenant, batch, "upstream.busy")
 
-    assert 2 == len(said)
+    assert 2 == len(statements)
     with db.tenant(tenant) as connection:
         waits = {left.key: left.next_at - db.now() for left in connection.execute(select(effects))}
     slack = timedelta(seconds=1)

@@ -16,6 +16,7 @@ from store.database import Database, TenantId
 from store.embedded import Postgres
 from store.ledger import START, Ledger, Row, Verdict, digest
 from store.tables import ledger as table
+from tests.servers import said
 
 ROWS = 7
 
@@ -62,6 +63,19 @@ def test_an_untouched_chain_holds(ledger: Ledger, written: TenantId, neighbour: 
     """Seven rows for Alice, none for Charlie."""
     assert Verdict(rows=ROWS) == ledger.verify(written)
     assert ledger.verify(neighbour).holds
+
+
+def test_a_row_is_three_journeys(ledger: Ledger, db: Database, written: TenantId) -> None:
+    """Others wait from the first to the commit: for a turn, for the end of the chain and what time it is, to write."""
+    with said(db) as statements:
+        ledger.note(written, "call.logged")
+
+    beginnings = (
+        "SELECT pg_advisory_xact_lock(",
+        "SELECT ledger.seq, ledger.hash, clock_timestamp()",
+        "INSERT INTO ledger",
+    )
+    assert [True] * 3 == [one.startswith(words) for one, words in zip(statements, beginnings, strict=True)]
 
 
 def test_a_deed_and_its_row_stand_or_fall_together(ledger: Ledger, db: Database, written: TenantId) -> None:
