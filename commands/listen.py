@@ -178,7 +178,7 @@ class Listeners:
     def _wanted(self) -> Mapping[UUID, Tie]:
         listening = {slug for slug, vendor in self._services.telephony.items() if vendor.traits.listens}
         wanted: dict[UUID, Tie] = {}
-        for tenant in self._services.db.tenants() if listening else []:
+        for tenant in self._services.connections.listened_to(listening) if listening else []:
             try:
                 ties = self._services.connections.all(tenant, kind="telephony")
             except Trouble as error:  # one tenant's trouble must not silence the others

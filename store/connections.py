@@ -6,12 +6,13 @@ The state is computed from what happened last, per connection: `ok` and `trouble
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.errors import Missing
@@ -89,6 +90,12 @@ class Connections:
             statement = statement.where(connections.c.state != "disconnected")
         with self._db.tenant(tenant) as connection:
             return [self._tie(row) for row in connection.execute(statement)]
+
+    def listened_to(self, vendors: Collection[str]) -> list[TenantId]:
+        """Who has an active telephone system of one of these vendors: ids only, for whoever listens."""
+        asked = text("SELECT tenant_id FROM linekeeper_listened_to(:vendors)")
+        with self._db.anyone() as connection:
+            return list(connection.execute(asked, {"vendors": list(vendors)}).scalars())
 
     def get(self, tenant: TenantId, tie: UUID) -> Tie:
         """Raise Missing for a connection that is not there or not this tenant's."""

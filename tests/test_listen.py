@@ -21,6 +21,7 @@ from store.connections import Tie
 from store.database import TenantId
 from store.embedded import Postgres
 from tests import house
+from tests.servers import said
 
 RINGING = (
     b'{"type": "call.ringing", "timestamp": "2026-03-29T09:15:00Z", "data": {"call_id": "c1", "direction": "inbound",'
@@ -168,6 +169,21 @@ def test_one_of_two_processes_listens_and_the_other_takes_over(
     finally:
         other.end()
     assert 0 == talker.listeners
+
+
+def test_only_who_is_to_be_listened_to_is_asked(services: Services, tie: Tie, neighbour: TenantId) -> None:
+    """A look costs no more for all the companies whose phone systems tell by themselves, or that have none."""
+    with said(services.db) as statements:
+        assert [] == services.connections.listened_to({"nobody"})
+    assert 1 == len(statements)
+    assert [tie.tenant] == services.connections.listened_to({"talker"})
+
+    house.phone_system(services, house.administrator(services, neighbour))
+    assert {tie.tenant, neighbour} <= {*services.connections.listened_to({"talker", "standard"})}
+    assert [tie.tenant] == services.connections.listened_to({"talker"})
+    with services.db.tenant(tie.tenant) as database:
+        services.connections.turn(database, tie.tenant, tie.id, "needs_consent")
+    assert [] == services.connections.listened_to({"talker"})
 
 
 def test_a_connection_that_ends_is_not_listened_to(
