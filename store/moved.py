@@ -170,7 +170,7 @@ class Moving:
         if not database.execute(select(exists().where(*of_couple(couple), waits))).scalar_one():
             return
         unquiet = _unquiet(couple, stirred, waits)
-        due = pairs.c.agreed_at < func.now() - AGAIN
+        due = pairs.c.agreed_at < func.now() - AGAIN / 2  # else who began after one look at everybody misses the next
         database.execute(delete(pairs).where(*of_couple(couple), waits, or_(due, pairs.c.id.in_(unquiet))))
 
     def _near(

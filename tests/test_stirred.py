@@ -5,13 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from domain.contact import Line, Person, Record
 from domain.pairs import Pair, Seen, key_of
 from domain.plan import Key, Step
+from domain.threeway import Side
 from store.connections import Connections
 from store.couples import Couple
 from store.database import Database, TenantId
@@ -132,8 +134,7 @@ def _got_another_name(world: World) -> None:
 def _waits_and_says_something_else(world: World) -> None:
     world.say(world.couple.book, book_row(9))
     with world.db.tenant(world.couple.tenant) as database:
-        waiting = {("right", key_of(book_row(9))): ("alike", person(9))}
-        world.pairs.wait(database, world.couple, waiting)  # type: ignore[arg-type]  # a side is a side
+        world.pairs.wait(database, world.couple, {("right", key_of(book_row(9))): ("alike", person(9))})
     assert world.look("").empty
     world.say(world.couple.book, book_row(9, replace(person(9), title="Boss")))
 
@@ -197,6 +198,21 @@ def test_what_was_seen_again_and_says_the_same_has_not_moved(world: World) -> No
         stirred, _ = since(database, world.couple, world.mark)
     assert stirred is not None
     assert (0, 0) == (len(stirred.pairs), len(stirred.links))
+
+
+@pytest.mark.parametrize(("hours", "again"), [(11, False), (13, True)])
+def test_who_waits_is_looked_at_with_everybody(world: World, hours: int, again: bool) -> None:
+    """What was in their way may be gone; who has only begun to wait is left alone, or no look would be the last."""
+    world.say(world.couple.book, book_row(9))
+    reasons: dict[tuple[Side, Key], tuple[str, Person]] = {("right", key_of(book_row(9))): ("alike", person(9))}
+    with world.db.tenant(world.couple.tenant) as database:
+        world.pairs.wait(database, world.couple, reasons)
+        then = datetime.now(UTC) - timedelta(hours=hours)
+        database.execute(update(pairs).where(pairs.c.state != "").values(agreed_at=then))
+
+    everybody = world.look("")
+
+    assert [("right", key_of(book_row(9)))] * again == everybody.alone
 
 
 @pytest.mark.parametrize("which", ["crm", "transaction", "day"])
