@@ -9,10 +9,10 @@ from __future__ import annotations
 import html
 import json
 import re
-import resource
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -48,7 +48,7 @@ def main() -> None:
         "seconds": time.monotonic() - began,
         "requests": asked(zoho, google),
         "rows": int(zoho.get("records", org=ALICE_LTD.org, module="Contacts", count="1")["count"]),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_mb(),
     }
     for name in names[:: max(1, people // CHANGES)][:CHANGES]:
         google.post("contacts/edit", user=ALICE, resourceName=name, person={"organizations": [{"title": "Boss"}]})
@@ -61,6 +61,13 @@ def main() -> None:
     erase_tenant(services, tenant)  # the next size begins with nothing
     services.close()
     print(json.dumps(found))
+
+
+def peak_mb() -> float:
+    """The most memory this program has held. What `getrusage` tells began with whoever started it, stage and all."""
+    told = re.search(r"^VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    assert told, "Linux says how much memory a process has held"
+    return int(told[1]) / 1024
 
 
 def invented(people: int) -> Iterator[dict[str, Any]]:
