@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -82,6 +83,7 @@ def _serve(parts: Parts, settings: Settings) -> None:
         raise CannotStart(f"Port {settings.port} is taken; set PORT to another one.") from None
     app = parts.create_app(services)
     listening.listen(BACKLOG)
+    gc.freeze()  # what is open by now stays: nobody looks through it for garbage
     log.info("serving", pid=os.getpid())
     try:
         front.serve(app, listening, threads=settings.web_threads, at_once=app.extensions["linekeeper.at_once"])
@@ -100,6 +102,7 @@ def _work(settings: Settings, queue: str) -> None:
     workers.open_for(services)
     _catch_up(services, queue)
     connection = Redis.from_url(settings.redis_url)
+    gc.freeze()
     log.info("working", name=queue, pid=os.getpid())
     SimpleWorker(  # one queue: RQ then moves a job rather than popping it, so that a crash loses no ring
         [Queue(queue, connection=connection, serializer=JSONSerializer)],

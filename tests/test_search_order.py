@@ -307,7 +307,8 @@ def test_what_is_taken_out_or_deleted_there_is_forgotten(office: Office, alice: 
     search(office, *MODULES, "Machines")
     sync(office)
     tie = crm(office)
-    assert (2, 2) == office.services.hub.by_module(office.tenant, tie.id)["Machines"]
+    there = len(office.rows("Machines"))
+    assert (there, there) == office.services.hub.by_module(office.tenant, tie.id)["Machines"]
 
     office.zoho.post("modules/delete", org="alice", module="Machines")
     assert "Zoho has no such module any more" in alice.get(PATH).get_data(as_text=True)
