@@ -110,13 +110,15 @@ class Letter:
 
 
 def address_of(shown: str) -> str:
-    """The bare address of somebody as a header shows them; "" for none that could be written to.
+    """The bare address of somebody as a header shows them; "" for none that could be written to, or for several.
+
+    Python's own reading of what is not one address differs from release to release (CVE-2023-27043).
 
     >>> address_of('"Dana Dune" <dana@sol.example>')
     'dana@sol.example'
     """
-    address = email.utils.parseaddr(shown)[1]
-    return address if ADDRESS.fullmatch(address) else ""
+    found = [] if any(end in shown for end in "\r\n") else email.utils.getaddresses([shown])
+    return found[0][1] if len(found) == 1 and ADDRESS.fullmatch(found[0][1]) else ""
 
 
 def name_of(shown: str) -> str:
