@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-WORKERS ?= 3  # each has servers of its own; the longest files come first, and two of them mostly wait
+WORKERS ?= 4  # each has servers of its own; the longest files come first, and two or three of them mostly wait
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 LINT := app.py settings.py domain store oauth integrations jobs webhooks console sandbox commands tests bench
 
