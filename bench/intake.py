@@ -1,4 +1,4 @@
-"""Events in, written down before the answer: what a door costs on top of a server that does nothing.
+"""Events in, written down before the answer: what a door costs beside a Flask route that does nothing.
 
 Both are served by the same command on the same machine at the same time, and asked by the same clients in turn, one
 side idle while the other is asked. Clients, web processes and PostgreSQL share the cores.
@@ -23,7 +23,7 @@ EVENTS = {CLIENTS: 4_000, 1: 600}  # a round
 ROUNDS = 5
 WARM_UP = 1_000
 ROOT = Path(__file__).resolve().parents[1]
-BARE = "a knock answered and forgotten, same server"
+BARE = "a bare Flask route, same server"
 
 
 @dataclass(slots=True)
