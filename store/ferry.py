@@ -36,7 +36,7 @@ class Ferry:
         self._idle: list[psycopg.AsyncConnection[Any]] = []
         self._waiting: dict[tuple[uuid.UUID, str], list[Freight]] = {}  # in the order they came
         self._crossing: set[tuple[uuid.UUID, str]] = set()
-        self._boats: set[asyncio.Task[None]] = set()
+        self._boats: set[asyncio.Task[Any] | None] = set()
 
     async def write(self, tenant: uuid.UUID, statement: str, row: Mapping[str, Any]) -> bool:
         """Write a row as `tenant`; False when it was there before. Raises as `Writers.write` does."""
@@ -44,20 +44,21 @@ class Ferry:
         told: asyncio.Future[bool] = loop.create_future()
         self._waiting.setdefault((tenant, statement), []).append(Freight(row, told))
         if (tenant, statement) not in self._crossing and len(self._boats) < BOATS:
-            boat = loop.create_task(self._cross())
-            self._boats.add(boat)
-            boat.add_done_callback(self._boats.discard)
+            self._boats.add(loop.create_task(self._cross()))
         return await told
 
     async def _cross(self) -> None:
         """Take everybody over who waits, a tenant's together, until nobody does."""
-        while shore := next((one for one in self._waiting if one not in self._crossing), None):
-            freight = self._waiting.pop(shore)
-            self._crossing.add(shore)
-            try:
-                await self._carry(*shore, freight)
-            finally:
-                self._crossing.discard(shore)
+        try:
+            while shore := next((one for one in self._waiting if one not in self._crossing), None):
+                freight = self._waiting.pop(shore)
+                self._crossing.add(shore)
+                try:
+                    await self._carry(*shore, freight)
+                finally:
+                    self._crossing.discard(shore)
+        finally:  # in the same step as the last look: whoever comes now sends a boat of their own
+            self._boats -= {asyncio.current_task()}
 
     async def _carry(self, tenant: uuid.UUID, statement: str, freight: Sequence[Freight]) -> None:
         try:

@@ -202,6 +202,19 @@ def test_only_so_many_tenants_cross_at_one_time(hurried: Database, monkeypatch: 
     assert BOATS == most[0]
 
 
+def test_a_boat_that_just_came_in_keeps_nobody_waiting(
+    hurried: Database, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes again the moment they are told, when there is no other boat, is taken over all the same."""
+    monkeypatch.setattr("store.ferry.BOATS", 1)
+
+    async def one_after_the_other() -> list[bool]:
+        tie = uuid.uuid4()
+        return [await hurried.write_soon(tenant, WRITE_ONCE, values(f"e{place}", tie)) for place in range(3)]
+
+    assert [True] * 3 == asyncio.run(asyncio.wait_for(one_after_the_other(), 20))
+
+
 def test_a_lost_server_costs_one_refusal(write: Write, db_urls: Postgres, tenant: TenantId) -> None:
     """What was under way is answered "send it again"; the next one finds a connection that works."""
     tie = uuid.uuid4()
