@@ -11,6 +11,7 @@ from domain.contact import Gone, Line, Person, Record
 from domain.errors import NotAllowed, Refused, TryLater
 from domain.ports import CursorLost
 from integrations.google import open_contacts
+from integrations.google.people import line_of
 from tests.google_stage import ALICE, BOB, READ_MAIL, Stage, running
 
 LIST = "GET /v1/people/me/connections"
@@ -69,6 +70,25 @@ def test_everything_is_read_once_with_every_number_and_label(stage: Stage) -> No
     )
     assert expected == people[carol].person
     assert people[carol].etag
+
+
+@pytest.mark.parametrize(
+    ("canonical", "e164"),
+    [
+        ({}, "+34600111222"),
+        ({"canonicalForm": ""}, "+34600111222"),
+        ({"canonicalForm": "+34600111222"}, "+34600111222"),
+        ({"canonicalForm": "+51600111222"}, "+51600111222"),  # the user lives elsewhere than the company
+        ({"canonicalForm": "+51 600 111 222"}, "+51600111222"),
+        ({"canonicalForm": "?"}, "+34600111222"),
+    ],
+    ids=["absent", "empty", "the same", "another country", "spelt otherwise", "no number"],
+)
+def test_google_knows_better_from_where_a_number_is_dialled(canonical: dict[str, str], e164: str) -> None:
+    """Its canonical form wins where it is a number; what was written, and an inside line, stay as they are."""
+    said = {"value": "600 111 222 ext. 4", "type": "work", **canonical}
+
+    assert Line(raw="600 111 222 ext. 4", e164=e164, extension="4", label="work") == line_of(said, "ES")
 
 
 def test_from_then_on_only_changes_are_read(stage: Stage) -> None:

@@ -131,8 +131,10 @@ def line_of(number: Mapping[str, str], region: str) -> Line:
     """Read one number. Google's canonical form knows the user's own country, so it wins over our guess."""
     line = Line.read(number["value"], number.get("type") or number.get("formattedType", ""), region)
     said = number.get("canonicalForm", "")
-    canonical = said if said == line.e164 else phone.read(said, region).e164  # reading is dear, and mostly they agree
-    return replace(line, e164=canonical) if canonical != line.e164 and canonical else line
+    if said in ("", line.e164):  # mostly they agree, and reading is dear
+        return line
+    canonical = phone.read(said, region).e164
+    return replace(line, e164=canonical) if canonical else line
 
 
 def primary(values: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
