@@ -93,6 +93,10 @@ VARIANTS = tuple(
     )
 )
 
+# Otherwise numbers of forty countries have the tables' patterns compiled again and again, ten times as dear as reading:
+# `re` keeps 512 of them. All there are take a megabyte.
+phonenumbers.enable_pattern_cache()
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
