@@ -6,7 +6,6 @@ Prints one line of JSON.
 
 from __future__ import annotations
 
-import gc
 import html
 import json
 import re
@@ -20,6 +19,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import requests
 
 import settings
+from commands.calm import settle
 from domain.ports import in_batches
 from domain.sharing import Sharing
 from jobs import connect, worker
@@ -42,7 +42,7 @@ def main() -> None:
     names = [name for batch in in_batches(invented(people), SEEDED_AT_ONCE) for name in _added(google, batch)]
     tenant = move_in(services, google)
     clear(zoho, google)
-    gc.freeze()  # as a worker does before it begins
+    settle()  # as a worker does before it begins
     before, began = time.process_time(), time.monotonic()
     run(services, tenant)
     found: dict[str, Any] = {

@@ -6,7 +6,6 @@ ended. Who is aboard stands in DATA_DIR/crew.json, for whoever has to look after
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 import click
 import structlog
 
+from commands.calm import settle
 from domain.errors import Trouble
 from store.embedded.processes import die_with_parent
 
@@ -43,7 +43,7 @@ class Crew:
     def run(self) -> None:
         """Fill every role and fill it again whenever its process ends, until SIGTERM or Ctrl-C."""
         signal.signal(signal.SIGTERM, interrupt)
-        gc.freeze()  # what was imported stays, and stays shared: nobody aboard looks through it for garbage
+        settle()  # what was imported stays shared
         try:
             while True:
                 for role in [role for role, due in self._due.items() if due <= time.monotonic()]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ import click
 import structlog
 
 from commands import front
+from commands.calm import settle
 from commands.cli import Parts, cli, settings_of_house
 from commands.crew import Crew, interrupt
 from commands.listen import keep_listening
@@ -83,7 +83,7 @@ def _serve(parts: Parts, settings: Settings) -> None:
         raise CannotStart(f"Port {settings.port} is taken; set PORT to another one.") from None
     app = parts.create_app(services)
     listening.listen(BACKLOG)
-    gc.freeze()  # what is open by now stays: nobody looks through it for garbage
+    settle()
     log.info("serving", pid=os.getpid())
     try:
         front.serve(app, listening, threads=settings.web_threads, at_once=app.extensions["linekeeper.at_once"])
@@ -102,7 +102,7 @@ def _work(settings: Settings, queue: str) -> None:
     workers.open_for(services)
     _catch_up(services, queue)
     connection = Redis.from_url(settings.redis_url)
-    gc.freeze()
+    settle()
     log.info("working", name=queue, pid=os.getpid())
     SimpleWorker(  # one queue: RQ then moves a job rather than popping it, so that a crash loses no ring
         [Queue(queue, connection=connection, serializer=JSONSerializer)],

@@ -6,7 +6,6 @@ records must share to be the same person. Nothing is read or written here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +35,10 @@ class Line:
         if self.label:
             said["label"] = self.label
         return said if self.raw and self.e164 else {key: value for key, value in said.items() if value}
+
+    def called(self, label: str) -> Line:
+        """The same number under another label."""
+        return Line(raw=self.raw, e164=self.e164, extension=self.extension, label=label)
 
     @classmethod
     def read(cls, raw: str, label: str = "", region: str = "US") -> Line:
@@ -80,11 +83,6 @@ class Person:
             lines=tuple([Line(**line) for line in data.get("lines", ())]),
             emails=tuple(data.get("emails", ())),
         )
-
-    @classmethod
-    def from_text(cls, text: str) -> Person:
-        """The same from the text that was sealed; an empty text says nothing."""
-        return cls.from_data(json.loads(text)) if text else cls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,28 +174,21 @@ def merge(said: Sequence[tuple[Side, Person]], first: Iterable[Side] = ("zoho", 
     if len({side for side, _ in said}) < len(said):  # two of one side: something has to come first, always the same
         ordered.sort(key=lambda pair: (rank.get(pair[0], len(rank)), pair[0], repr(pair[1])))
     view: dict[str, Any] = {}
-    source: dict[str, list[Side]] = {}
-    named = next(((side, person) for side, person in ordered if person.given or person.family), None)
-    for side, person in ordered:
-        for name in NAMES:
-            if name in ("given", "family") and named is not None and named[1] is not person:
-                continue  # half a name from each side would be nobody's name
-            if (value := getattr(person, name)) and name not in view:
-                view[name] = value
-                source[name] = [side]
+    source: dict[str, tuple[Side, ...]] = {}
+    named = next((pair for pair in ordered if pair[1].given or pair[1].family), None)
+    for name in NAMES:  # half a name from each side would be nobody's name
+        for side, person in [named] if named and name in ("given", "family") else ordered:
+            if value := getattr(person, name):
+                view[name], source[name] = value, (side,)
+                break
     lines: dict[str, Line] = {}
     emails: dict[str, str] = {}
-    for side, person in ordered:
+    for _, person in ordered:
         for line in person.lines:
             lines.setdefault(line.e164 or line.raw, line)
-            _also(source, "lines", side)
         for address in person.emails:
             emails.setdefault(fold_email(address), address)
-            _also(source, "emails", side)
-    merged = Person(**view, lines=tuple(lines.values()), emails=tuple(emails.values()))
-    return Merged(person=merged, source={name: tuple(sides) for name, sides in source.items()})
-
-
-def _also(source: dict[str, list[Side]], name: str, side: Side) -> None:
-    if side not in source.setdefault(name, []):
-        source[name].append(side)
+    for name in ("lines", "emails"):
+        if sides := tuple(dict.fromkeys(side for side, person in ordered if getattr(person, name))):
+            source[name] = sides
+    return Merged(person=Person(**view, lines=tuple(lines.values()), emails=tuple(emails.values())), source=source)

@@ -7,7 +7,6 @@ telling twice does no harm; only a creation that nobody answered has to be looke
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -90,12 +89,17 @@ def number_key(line: Line) -> str:
 
 def said(person: Person, name: Field) -> str | frozenset[str]:
     """What a person says in a field, in the one spelling we compare: labels and the places of spaces do not count."""
-    if name == "lines":
-        return frozenset(filter(None, map(number_key, person.lines)))
-    if name == "emails":
-        return frozenset(filter(None, map(fold_email, person.emails)))
+    return _many(person, name) if name in MANY else _one(person, name)
+
+
+def _one(person: Person, name: Field) -> str:
     text = f"{person.given} {person.family}" if name == "name" else getattr(person, name)
     return " ".join(text.split())
+
+
+def _many(person: Person, name: Field) -> frozenset[str]:
+    spelt = map(number_key, person.lines) if name == "lines" else map(fold_email, person.emails)
+    return frozenset(filter(None, spelt))
 
 
 def agree(one: Person, other: Person, fields: Sequence[Field] | frozenset[Field] = FIELDS) -> bool:
@@ -103,9 +107,10 @@ def agree(one: Person, other: Person, fields: Sequence[Field] | frozenset[Field]
     return all(said(one, name) == said(other, name) for name in fields)
 
 
-def utterance(person: Person) -> str:
-    """All a person says as one text: equal exactly for people who agree."""
-    return json.dumps([*(said(person, name) for name in ONE), *(sorted(said(person, name)) for name in MANY)])
+def utterance(person: Person) -> list[str | list[str]]:
+    """All a person says: equal exactly for people who agree."""
+    one: list[str | list[str]] = [_one(person, name) for name in ONE]
+    return one + [sorted(_many(person, name)) for name in MANY]
 
 
 def look(change: Change, record: Record | None) -> Told | None:

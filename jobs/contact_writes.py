@@ -8,9 +8,10 @@ it has moved still. Pairs, links, journal and the effect's end are one transacti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import repeat
 from uuid import UUID
 
 import structlog
@@ -41,84 +42,142 @@ EXIT = "contacts in step"  # the gate's name for what goes from Google into the 
 PAUSED = "sync.paused"
 ENDED = "disconnected"
 LOOK_AGAIN = timedelta(minutes=1)
+REMEMBERED_AT_ONCE = 1_000  # people; remembering the answers to one request at a time costs as much as asking
 SINKS: Mapping[Side, str] = {"left": "tenant's own CRM", "right": "this user's own contacts"}
 Answers = dict[Side, Told]
 Ties = Mapping[Side, Tie]
 
 
-def write(services: Services, tenant: TenantId, effect: Effect) -> bool:
-    """Tell what one effect owes, or find out what became of it; False when it is not done."""
-    errand = Errand.from_data(effect.payload)
-    ties = _ties(services, tenant, errand.crm, effect.connection)
+@dataclass(frozen=True, slots=True, eq=False)
+class Doing:
+    """An effect on its way: what it has to tell, and what each side answered to each step."""
+
+    effect: Effect
+    errand: Errand
+    told: Sequence[Answers]
+    heard: set[Side] = field(default_factory=set)  # who answered at all
+
+    @classmethod
+    def of(cls, effect: Effect) -> Doing:
+        errand = Errand.from_data(effect.payload)
+        return cls(effect, errand, [{} for _ in errand.steps])
+
+    def mine(self, side: Side) -> list[int]:
+        """The places of the steps one side has to be told."""
+        return [place for place, step in enumerate(self.errand.steps) if side in told_by(step)]
+
+
+def act(services: Services, tenant: TenantId, effects: Iterable[Effect]) -> None:
+    """Tell what these owe, or find out what became of it, and remember the answers; then on to what moved next."""
+    alike: dict[tuple[UUID, UUID], list[Doing]] = {}
+    for effect in effects:
+        doing = Doing.of(effect)
+        alike.setdefault((doing.errand.crm, effect.connection), []).append(doing)
+    for (crm, book), theirs in alike.items():
+        couple = Couple(tenant, crm, book, MODULES)
+        some = False
+        for batch in _batches(theirs):
+            services.effects.claim(tenant, [one.effect for one in batch if one.effect.state == "due"])
+            done = [one for one in batch if _told(services, couple, one)]
+            _note(services, couple, batch)
+            if done:
+                _remember(services, couple, done)
+                some = True
+        if some and not services.effects.open(tenant, book, KIND):
+            services.chores.hurry(tenant, CHORE, book)
+
+
+def _batches(every: Sequence[Doing]) -> Iterator[list[Doing]]:
+    """As many as are remembered at once."""
+    batch: list[Doing] = []
+    for doing in every:
+        if batch and sum(len(one.told) for one in (*batch, doing)) > REMEMBERED_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(doing)
+    if batch:
+        yield batch
+
+
+def _told(services: Services, couple: Couple, doing: Doing) -> bool:
+    """Tell what one effect owes to whom it concerns, as far as that may be now; False when it is not done."""
+    tenant, effect = couple.tenant, doing.effect
+    ties = _ties(services, couple)  # looked at before each request: who ends or pauses it is heeded at once
     if ties is None:
         services.effects.drop(tenant, [effect], ENDED, state="dropped")
         return False
     if any(Sharing.from_facts(tie.facts).paused for tie in ties.values()):
         services.effects.postpone(tenant, [effect], PAUSED, LOOK_AGAIN)
         return False
-    told: list[Answers] = [{} for _ in errand.steps]
     for side in SIDES:
         try:
-            _tell(services, ties[side], side, effect, errand, told)
+            tell(services, ties[side], side, doing)
         except (TryLater, Unanswered) as error:
-            postpone(services, ties[side], [effect], error, repeatable=not errand.creates)
+            postpone(services, ties[side], [effect], error, repeatable=not doing.errand.creates)
             services.connections.trouble(tenant, ties[side].id, error.code)
             return False
         except Trouble as error:
             services.effects.drop(tenant, [effect], error.code)
             services.connections.trouble(tenant, ties[side].id, error.code)
             return False
-    couple = Couple(tenant, errand.crm, effect.connection, MODULES)
-    _remember(services, couple, effect, errand, told)
     return True
 
 
-def go_on(services: Services, tenant: TenantId, done: Collection[Effect]) -> None:
-    """When the last of an address book's errands is done, on to what moved next."""
-    for book in {effect.connection for effect in done}:
-        if not services.effects.open(tenant, book, KIND):
-            services.chores.hurry(tenant, CHORE, book)
-
-
-def _ties(services: Services, tenant: TenantId, crm: UUID, book: UUID) -> Ties | None:
+def _ties(services: Services, couple: Couple) -> Ties | None:
     try:
-        ties: Ties = {"left": services.connections.get(tenant, crm), "right": services.connections.get(tenant, book)}
+        with services.db.reading(couple.tenant):
+            ties: Ties = {side: services.connections.get(couple.tenant, couple.at(side)) for side in SIDES}
     except Missing:
         return None
     return None if any(tie.state == ENDED for tie in ties.values()) else ties
 
 
-def _tell(services: Services, tie: Tie, side: Side, effect: Effect, errand: Errand, told: Sequence[Answers]) -> None:
+def tell(services: Services, tie: Tie, side: Side, doing: Doing) -> None:
     """Tell one side its part of the steps, and take down the answers."""
-    mine = [place for place, step in enumerate(errand.steps) if side in told_by(step)]
+    mine = doing.mine(side)
     if not mine:
         return
-    carried = [str(errand.steps[place].pair or place) for place in mine if errand.steps[place].do != "delete"]
-    if side == "left" and carried:
-        passages.whole(services, tie.tenant, EXIT, effect.connection, len(carried))
-    writer, do = services.people_writer(tie), errand.steps[mine[0]].do
+    effect, errand = doing.effect, doing.errand
+    do = errand.steps[mine[0]].do
+    people = [person for place in mine if (person := errand.steps[place].person) is not None]
+    with services.db.reading(tie.tenant):
+        if carried := _carried(doing, side):
+            passages.whole(services, tie.tenant, EXIT, effect.connection, len(carried))
+        writer = services.people_writer(tie)
+        mapped = side == "left" and do == "create" and effect.state == "due"
+        more = newcomers.of_contacts(services, tie, people, effect.connection) if mapped else ()
     if do == "create":
-        people = [person for place in mine if (person := errand.steps[place].person) is not None]
         if effect.state == "unknown":
             found = writer.find(people, effect.created_at)
             log.info("creations_looked_for", tenant=str(tie.tenant), connection=str(tie.id), read_back=len(people))
         else:
-            services.effects.claim(tie.tenant, [effect])
-            more = newcomers.of_contacts(services, tie, people, effect.connection) if side == "left" else ()
             found = list(writer.create(people, more))
             left_out = [name for answer in found if answer is not None for name in answer.left_out]
             newcomers.refused(services, tie, "Contacts", left_out)
         answers: list[Told | None] = list(found)
     else:
-        if effect.state == "due":
-            services.effects.claim(tie.tenant, [effect])
         answers = list(_change(writer, do, [errand.steps[place] for place in mine], side))
     for place, answer in zip(mine, answers, strict=True):
         if answer is not None:
-            told[place][side] = answer
-    if side == "left" and carried:
-        passages.note_whole(services, tie.tenant, EXIT, carried, subject=f"connections:{tie.id}")
-    services.connections.ok(tie.tenant, tie.id)
+            doing.told[place][side] = answer
+    doing.heard.add(side)
+
+
+def _note(services: Services, couple: Couple, batch: Sequence[Doing]) -> None:
+    """Write down whom the CRM was told of, whatever else became of it."""
+    if carried := [name for one in batch if "left" in one.heard for name in _carried(one, "left")]:
+        passages.note_whole(services, couple.tenant, EXIT, carried, subject=f"connections:{couple.crm}")
+    for side in SIDES:
+        if any(side in one.heard for one in batch):
+            services.connections.ok(couple.tenant, couple.at(side))
+
+
+def _carried(doing: Doing, side: Side) -> list[str]:
+    """Of whom the CRM is told what Google said of them."""
+    if side == "right":
+        return []
+    steps = doing.errand.steps
+    return [str(steps[place].pair or place) for place in doing.mine(side) if steps[place].do != "delete"]
 
 
 def _change(writer: PeopleWriter, do: str, steps: Sequence[Step], side: Side) -> list[Told]:
@@ -129,53 +188,63 @@ def _change(writer: PeopleWriter, do: str, steps: Sequence[Step], side: Side) ->
 # ---- remembering --------------------------------------------------------------------------------------------------
 
 
-def _remember(services: Services, couple: Couple, effect: Effect, errand: Errand, told: Sequence[Answers]) -> None:
+def _remember(services: Services, couple: Couple, done: Sequence[Doing]) -> None:
+    """Take down what was answered, of many requests in one transaction."""
     tenant = couple.tenant
-    taken = {side: _taken(services, couple, side, errand.steps, told) for side in SIDES}
-    counts = Counter(f"{side} {answer.do}" for answers in told for side, answer in answers.items())
     with services.db.tenant(tenant) as database:
-        if not services.effects.stands(database, tenant, effect.id):
-            return  # somebody in it was erased meanwhile: nothing of it is kept
-        if errand.undo is None:
-            _settle(services, database, couple, errand, told)
-        else:
-            done = any(answer.do in ("written", "joined") for answers in told for answer in answers.values())
-            services.journal.turn(database, tenant, errand.undo, "undone" if done else "open", ("asked",))
-        for side, steps in taken.items():
-            if steps:
-                services.hub.apply(database, tenant, couple.at(side), steps)
-        services.effects.done(database, tenant, {effect.id: ""})
+        there = services.effects.stand(database, tenant, [one.effect.id for one in done])
+        done = [one for one in done if one.effect.id in there]  # in the others somebody was erased
+        steps = [step for one in done for step in one.errand.steps]
+        told = [answers for one in done for answers in one.told]
+        taken = {side: _taken(services, database, couple, side, steps, told) for side in SIDES}
+        _settle(services, database, couple, [one for one in done if one.errand.undo is None])
+        for one in done:
+            if one.errand.undo is not None:
+                turned = any(answer.do in ("written", "joined") for answers in one.told for answer in answers.values())
+                services.journal.turn(database, tenant, one.errand.undo, "undone" if turned else "open", ("asked",))
+        for side, news in taken.items():
+            if news:
+                services.hub.apply(database, tenant, couple.at(side), news)
+        services.effects.done(database, tenant, {one.effect.id: "" for one in done})
         for side in SIDES:
-            if any(side in answers for answers in told):
+            if counts := Counter(answers[side].do for answers in told if side in answers):
                 services.ledger.write(
                     database,
                     tenant,
                     "contacts.exchanged",
                     subject=f"connections:{couple.at(side)}",
                     sink=SINKS[side],
-                    counts=dict(Counter(answers[side].do for answers in told if side in answers)),
-                    read_back=effect.state == "unknown",
+                    counts=dict(counts),
+                    read_back=any(one.effect.state == "unknown" for one in done),
                 )
-    log.info("contacts_told", tenant=str(tenant), connection=str(couple.book), counts=dict(counts))
+    many = Counter(f"{side} {answer.do}" for answers in told for side, answer in answers.items())
+    log.info("contacts_told", tenant=str(tenant), connection=str(couple.book), counts=dict(many))
 
 
-def _settle(services: Services, database: Connection, couple: Couple, errand: Errand, told: Sequence[Answers]) -> None:
+def _settle(services: Services, database: Connection, couple: Couple, done: Sequence[Doing]) -> None:
     """Move the marks of the pairs whose step was done, and write down what it cost."""
-    before = services.pairs.get(database, couple, [step.pair for step in errand.steps])
-    partners = _partners(services, database, couple, errand, told)
+    every = [
+        (step, answers, about)
+        for one in done
+        for step, answers, about in zip(
+            one.errand.steps, one.told, one.errand.lost or repeat((), len(one.told)), strict=True
+        )
+        if answers  # else nobody answered
+    ]
+    before = services.pairs.get(database, couple, [step.pair for step, _, _ in every])
+    partners = _partners(services, database, couple, [(step, answers) for step, answers, _ in every])
     agreed: dict[str, Pair] = {}
     journal: list[Line] = []
     parted: list[str] = []
-    for place, (step, answers) in enumerate(zip(errand.steps, told, strict=True)):
-        if not answers or (step.pair and step.pair not in before):
-            continue  # nobody answered, or the pair was forgotten meanwhile
+    for place, (step, answers, about) in enumerate(every):
+        if step.pair and step.pair not in before:
+            continue  # the pair was forgotten meanwhile
         met = _met(step, answers)
         taken = met is not None and met in partners
         if met is not None:
             partners.add(met)
         known = before.get(step.pair)
         settled = settle(step, answers, known, taken=taken)
-        about = errand.lost[place] if errand.lost else ()
         if settled.pair is None:
             parted.append(step.pair)
         elif settled.pair != known:
@@ -188,16 +257,13 @@ def _settle(services: Services, database: Connection, couple: Couple, errand: Er
 
 
 def _partners(
-    services: Services, database: Connection, couple: Couple, errand: Errand, told: Sequence[Answers]
+    services: Services, database: Connection, couple: Couple, every: Sequence[tuple[Step, Answers]]
 ) -> set[tuple[Side, Key]]:
     """Which of the records we created, or met while creating, belong to somebody else already."""
+    met = {one for step, answers in every if (one := _met(step, answers)) is not None}
     found: set[tuple[Side, Key]] = set()
     for side in SIDES:
-        keys = {
-            met[1]
-            for step, answers in zip(errand.steps, told, strict=True)
-            if (met := _met(step, answers)) is not None and met[0] == side
-        }
+        keys = {key for at, key in met if at == side}
         found |= {(side, key) for key in services.pairs.partnered(database, couple, side, keys)}
     return found
 
@@ -221,7 +287,12 @@ def _cost(step: Step, answers: Answers, conflicts: Lost) -> list[Line]:
 
 
 def _taken(
-    services: Services, couple: Couple, side: Side, steps: Sequence[Step], told: Sequence[Answers]
+    services: Services,
+    database: Connection,
+    couple: Couple,
+    side: Side,
+    steps: Sequence[Step],
+    told: Sequence[Answers],
 ) -> list[Taken]:
     """What the hub learns from the answers of one side: what we wrote is known, and is no news when it is read."""
     mine = [(step, answers[side]) for step, answers in zip(steps, told, strict=True) if side in answers]
@@ -229,9 +300,9 @@ def _taken(
     named = asked | {key_of(answer.record) for _, answer in mine if answer.record}
     if not named:
         return []
-    here = services.hub.owners(couple.tenant, couple.at(side), named)
+    here = services.hub.owners(database, couple.tenant, couple.at(side), named)
     across = {key_of(record) for step, _ in mine if (record := step.at(other(side)))}
-    there = services.hub.owners(couple.tenant, couple.at(other(side)), across) if across else {}
+    there = services.hub.owners(database, couple.tenant, couple.at(other(side)), across) if across else {}
     found: dict[Key, Taken] = {}
     for step, answer in mine:
         was, partner = step.at(side), step.at(other(side))

@@ -31,7 +31,6 @@ from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
 from store.database import TenantId
-from store.effects import Effect
 from store.inbox import Delivery, Inbox
 
 log = structlog.get_logger()
@@ -237,13 +236,9 @@ def act(services: Services, tenant: TenantId) -> int:
     services.effects.orphans(tenant, "contacts")
     waiting = services.effects.waiting(tenant, "contacts", limit=OWED_AT_ONCE)
     sheet_log.act(services, tenant, [effect for effect in waiting if effect.kind == sheet_log.KIND])
-    done: list[Effect] = []
+    contact_writes.act(services, tenant, [effect for effect in waiting if effect.kind == both_ways.KIND])
     for effect in waiting:
-        if effect.kind == sheet_log.KIND:
-            continue
-        if effect.kind == both_ways.KIND:
-            if contact_writes.write(services, tenant, effect):
-                done.append(effect)
+        if effect.kind in (sheet_log.KIND, both_ways.KIND):
             continue
         tie = services.connections.get(tenant, effect.connection)
         try:
@@ -256,7 +251,6 @@ def act(services: Services, tenant: TenantId) -> int:
         else:
             with services.db.tenant(tenant) as database:
                 services.effects.done(database, tenant, {effect.id: ""})
-    contact_writes.go_on(services, tenant, done)
     return len(waiting)
 
 

@@ -7,7 +7,6 @@ tenant's, only what is read before we know whose it is.
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import orjson
 import psycopg
 from sqlalchemy import (
     ARRAY,
@@ -59,7 +59,7 @@ def handed(table: Table, rows: Sequence[Mapping[str, Any]]) -> TableValuedAlias:
     costs least on both sides, and one statement however many they are.
     """
     like: ColumnElement[Any] = literal_column(f"NULL::{table.name}")
-    told = bindparam(None, json.dumps(rows, default=_plain, separators=(",", ":")), Text)
+    told = bindparam(None, as_rows(rows), Text)
     columns = [column(name, table.c[name].type) for name in rows[0]]
     return func.json_populate_recordset(like, cast(told, JSON)).table_valued(*columns, name="handed")
 
@@ -74,7 +74,7 @@ def _plain(value: Any) -> str:
 def among(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """Whether `column` is one of these: one parameter, however many they are, so that it is one statement for ever.
 
-    Ids and fingerprints travel as one text: the driver makes a list value by value.
+    They travel as one text: the driver makes a list value by value.
     """
     spell = _SPELT.get(type(column.type))
     told = list(values) if spell is None else f"{{{','.join(map(spell, values))}}}"
@@ -91,12 +91,18 @@ class _Many(UserDefinedType[str]):
         self.of = of
 
     def get_col_spec(self, **_: Any) -> str:
-        return "UUID[]" if isinstance(self.of, Uuid) else "BYTEA[]"
+        return f"{_NAMED[type(self.of)]}[]"
 
 
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_NAMED: Mapping[type[TypeEngine[Any]], str] = {Uuid: "UUID", LargeBinary: "BYTEA", Text: "TEXT"}
 _SPELT: Mapping[type[TypeEngine[Any]], Callable[[Any], str]] = {
     Uuid: str,
     LargeBinary: lambda value: f'"\\\\x{value.hex()}"',
+    Text: _quoted,
 }
 
 
@@ -111,7 +117,7 @@ def rowset(*columns: Column[Any]) -> TableValuedAlias:
 
 def as_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as `rowset` reads them."""
-    return json.dumps(rows, default=_plain, check_circular=False)
+    return orjson.dumps(rows, default=_plain).decode()
 
 
 class UnsafeRole(Trouble):

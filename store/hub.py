@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -20,14 +21,13 @@ from domain.deal import OPEN
 from domain.pairs import key_of
 from domain.plan import CROWD, ContactId, Key, Link, Step
 from domain.ports import in_batches
-from domain.telling import utterance
+from store import persons
 from store.database import TenantId, among, as_rows, rowset
 from store.finding import of_side
 from store.merging import PHONEBOOK, Merging
 from store.tables import links, tombstones
-from store.vault import as_json
 
-LOOK = "look"  # the kind of a fingerprint of all a record says
+REMEMBERED = 16_384  # names of rows: those of a few thousand people, asked for again and again
 SAID = ("contact_id", "owner", "account", "mark", "look", "changed_at")  # what a link learns from each reading
 _KEPT = (links.c.id, links.c.module, links.c.remote_id, *(links.c[name] for name in SAID))
 _rows = rowset(*_KEPT)
@@ -49,28 +49,16 @@ class Hub(Merging):
     def links(self, tenant: TenantId, connection: UUID, only: Collection[Key] | None = None) -> dict[Key, Link]:
         """How the records of one side looked when last seen; `only` these, or all of them."""
         opened = self._vault.of(tenant).opening("links", "mark")
-        return {
-            (row.module, row.remote_id): _link(row, Person.from_text(opened(row.id, row.mark)))
-            for row in self._links(tenant, connection, links.c, only)
-        }
-
-    def owners(self, tenant: TenantId, connection: UUID, only: Collection[Key]) -> dict[Key, Link]:
-        """The same with nothing opened: whose each of these records is."""
-        shut = (links.c.module, links.c.remote_id, links.c.contact_id, links.c.owner, links.c.account)
-        return {
-            (row.module, row.remote_id): _link(row, Person()) for row in self._links(tenant, connection, shut, only)
-        }
-
-    def _links(
-        self, tenant: TenantId, connection: UUID, columns: Iterable[Any], only: Collection[Key] | None
-    ) -> Iterator[Any]:
-        statement = select(*columns).where(links.c.tenant_id == tenant, links.c.connection_id == connection)
         with self._db.tenant(tenant) as database:
-            if only is None:
-                yield from database.execution_options(yield_per=1_000).execute(statement)
-                return
-            for batch in in_batches(only, 1_000):
-                yield from database.execute(statement.where(known_as(connection, batch)))
+            rows = _links(database, tenant, connection, links.c, only)
+            return {(row.module, row.remote_id): _link(row, persons.read(opened(row.id, row.mark))) for row in rows}
+
+    @staticmethod
+    def owners(database: Connection, tenant: TenantId, connection: UUID, only: Collection[Key]) -> dict[Key, Link]:
+        """The same in the caller's transaction, with nothing opened: whose each of these records is."""
+        shut = (links.c.module, links.c.remote_id, links.c.contact_id, links.c.owner, links.c.account)
+        rows = _links(database, tenant, connection, shut, only)
+        return {(row.module, row.remote_id): _link(row, Person()) for row in rows}
 
     def seen(self, database: Connection, tenant: TenantId, connection: UUID, records: Iterable[Record]) -> None:
         """These stand there still, in the caller's transaction."""
@@ -236,7 +224,7 @@ class Hub(Merging):
             return
         vault = self._vault.of(tenant)
         seal, rows = vault.sealing("links", "mark"), []
-        looks = vault.fingerprints((LOOK, utterance(record.person)) for _, _, record in told)
+        looks = persons.looks(vault, (record.person for _, _, record in told))
         for (row, contact, record), look in zip(told, looks, strict=True):
             name = str(row)
             rows.append(
@@ -247,12 +235,23 @@ class Hub(Merging):
                     "contact_id": contact,
                     "owner": record.owner,
                     "account": record.account,
-                    "mark": seal(name, as_json(record.person.as_data())),
+                    "mark": seal(name, persons.spell(record.person)),
                     "look": look,
                     "changed_at": record.changed_at,
                 }
             )
         database.execute(PUT_LINKS, {"tenant": tenant, "connection": connection, "rows": as_rows(rows)})
+
+
+def _links(
+    database: Connection, tenant: TenantId, connection: UUID, columns: Iterable[Any], only: Collection[Key] | None
+) -> Iterator[Any]:
+    statement = select(*columns).where(links.c.tenant_id == tenant, links.c.connection_id == connection)
+    if only is None:
+        yield from database.execution_options(yield_per=1_000).execute(statement)
+        return
+    for batch in in_batches(only, 1_000):
+        yield from database.execute(statement.where(known_as(connection, batch)))
 
 
 def _alone(database: Connection, tenant: TenantId) -> None:
@@ -271,6 +270,7 @@ def _link(row: Any, mark: Person) -> Link:
     )
 
 
+@lru_cache(maxsize=REMEMBERED)
 def row_of(connection: UUID, module: str, remote_id: str) -> UUID:
     """One row for one record."""
     return uuid.uuid5(connection, f"{module}/{remote_id}")

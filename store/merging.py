@@ -5,10 +5,10 @@ Who is new has no other side yet, so nothing is read back of them; of everybody 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
+import orjson
 from sqlalchemy import ARRAY, Connection, Text, Uuid, any_, bindparam, cast, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -17,6 +17,7 @@ from domain.contact import Merged, Person, Side, keys, merge, prefixes
 from domain.deal import NOT_THEIR_WORDS
 from domain.ports import in_batches
 from domain.telling import number_key
+from store import persons
 from store.database import Database, TenantId, among, as_rows, rowset
 from store.effects import Effects
 from store.finding import Finding
@@ -118,7 +119,7 @@ class Merging(Finding):
         )
         opened = self._vault.of(tenant).opening("links", "mark")
         for row, contact, module, mark, vendor in rows:
-            person = told.get(row) or Person.from_text(opened(row, mark))
+            person = told.get(row) or persons.read(opened(row, mark))
             said.setdefault(contact, []).append((side_of(vendor, module), person))
         return said
 
@@ -144,7 +145,7 @@ class Merging(Finding):
             if now == (was := before.get(contact, "")):
                 continue
             rows.append({"id": str(contact), "person": seal(contact, now)})
-            once = Person.from_data(json.loads(was)["person"]) if was else Person()
+            once = Person.from_data(orjson.loads(was)["person"]) if was else Person()
             if _traits(once) == _traits(view.person):
                 continue  # another side says the same, in another order
             old, new = found_by(once), found_by(view.person)

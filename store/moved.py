@@ -19,11 +19,11 @@ from domain.contact import Person, Record
 from domain.pairs import Pair, Seen, View
 from domain.plan import Key
 from domain.ports import in_batches
-from domain.telling import utterance
 from domain.threeway import SIDES, Side
+from store import persons
 from store.couples import Couple, module_at, name_at, named, of_couple, of_side, somebody
 from store.database import Database, among
-from store.hub import LOOK, known_as
+from store.hub import known_as
 from store.merging import SPELT
 from store.stirred import AGAIN, Stirred, since
 from store.tables import contact_keys, links, pairs
@@ -221,12 +221,12 @@ class Moving:
         found: dict[Key, Record] = {}
         opened = vault.opening("links", "mark")
         for row in database.execute(statement):
-            person = Person.from_text(opened(row.id, row.mark))
+            person = persons.read(opened(row.id, row.mark))
             found[row.module, row.remote_id] = Record(
                 module=row.module, remote_id=row.remote_id, person=person, owner=row.owner, changed_at=row.changed_at
             )
             if row.look is None:  # a link from before there were fingerprints
-                said = vault.fingerprint(LOOK, utterance(person))
+                (said,) = persons.looks(vault, [person])
                 database.execute(
                     update(links).where(links.c.tenant_id == row.tenant_id, links.c.id == row.id).values(look=said)
                 )

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, or_, select
 
-from store.database import Database, TenantId
+from store.database import Database, TenantId, among
 from store.tables import calls, effects
 from store.vault import Vault
 
@@ -63,13 +63,13 @@ class Standing:
         return many
 
     @staticmethod
-    def stands(database: Connection, tenant: TenantId, effect: UUID) -> bool:
-        """Say whether an effect is there still, and keep it there until the caller's transaction ends.
+    def stand(database: Connection, tenant: TenantId, ids: Collection[UUID]) -> set[UUID]:
+        """Which of these effects are there still; they are kept there until the caller's transaction ends.
 
         One that is about somebody who was erased meanwhile is not.
         """
-        same = (effects.c.tenant_id == tenant, effects.c.id == effect, effects.c.state.in_(WAITING))
-        return database.execute(select(effects.c.id).where(*same).with_for_update()).scalar_one_or_none() is not None
+        same = (effects.c.tenant_id == tenant, among(effects.c.id, ids), effects.c.state.in_(WAITING))
+        return set(database.execute(select(effects.c.id).where(*same).with_for_update()).scalars())
 
     def of_calls(self, tenant: TenantId, calls: Collection[UUID]) -> dict[UUID, Owed]:
         """How the activity of each of these calls stands; a call that made us owe none is left out."""
@@ -111,14 +111,14 @@ class Standing:
             ).one_or_none()
         return None if row is None else (row.state, row.reason)
 
-    def results(self, tenant: TenantId, kind: str, among: Collection[str]) -> set[str]:
+    def results(self, tenant: TenantId, kind: str, of: Collection[str]) -> set[str]:
         """Which of these ids over there what we owed of a kind has become."""
-        if not among:
+        if not of:
             return set()
         with self._db.tenant(tenant) as database:
             found = database.execute(
                 select(effects.c.result).where(
-                    effects.c.tenant_id == tenant, effects.c.kind == kind, effects.c.result.in_(among)
+                    effects.c.tenant_id == tenant, effects.c.kind == kind, effects.c.result.in_(of)
                 )
             ).scalars()
             return set(found)

@@ -17,14 +17,13 @@ from domain.contact import Person
 from domain.pairs import Pair, Seen
 from domain.plan import Key
 from domain.ports import in_batches
-from domain.telling import utterance
 from domain.threeway import SIDES, Side
+from store import persons
 from store.couples import Couple, module_at, name_at, named, of_couple
 from store.database import TenantId, among, as_rows, rowset
-from store.hub import LOOK
 from store.moved import APART, NOBODY, PARTS, WAITING, Moving, pair_of
 from store.tables import pairs
-from store.vault import TenantVault, as_json
+from store.vault import TenantVault
 
 _TOLD = ("id", "state", *(f"{side}_{part}" for side in SIDES for part in PARTS))
 _told = rowset(*(pairs.c[name] for name in _TOLD))
@@ -154,8 +153,8 @@ def _rows(vault: TenantVault, agreed: Sequence[Pair]) -> list[dict[str, Any]]:
             row[f"{side}_module"], row[f"{side}_id"] = seen.key if seen else NOBODY
             if seen and seen.mark is not None:
                 marked.append((row, seen.mark))
-        looks = vault.fingerprints((LOOK, utterance(mark)) for _, mark in marked)
+        looks = persons.looks(vault, (mark for _, mark in marked))
         for (row, mark), look in zip(marked, looks, strict=True):
-            row[f"{side}_mark"] = seal(row["id"], as_json(mark.as_data()))
+            row[f"{side}_mark"] = seal(row["id"], persons.spell(mark))
             row[f"{side}_look"] = look
     return rows

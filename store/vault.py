@@ -18,11 +18,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -37,9 +41,9 @@ HEADER = struct.Struct(">BBI")
 FORMAT = AES_256_GCM = 1
 NONCE_BYTES = 12  # random; at most 2^32 seals under one key (NIST SP 800-38D), which no tenant's rows come near
 START = HEADER.size + NONCE_BYTES  # of what is sealed
+REMEMBERED = 16_384  # fingerprints of one key: those of a few hundred people, in some megabytes
 REMEMBER_SECONDS = 60.0  # unwrapped keys other than mail's; a destroyed one is gone from every process by then
 NO_TENANT = UUID(int=0)
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once: making it costs as much as a person
 LARGEST_KEY_ID = 2**31 - 1  # of the column; an envelope that names a larger one was tampered with
 
 
@@ -97,17 +101,28 @@ class Key:
     id: int
     secret: bytes
     cipher: AESGCM = field(init=False, compare=False)  # made once: its key schedule costs as much as a short value
-    mac: hmac.HMAC = field(init=False, compare=False)  # keyed once, and copied for each value
+    mac: HMAC = field(init=False, compare=False)  # keyed once, and copied for each value
+    known: dict[tuple[str, str], bytes] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cipher", AESGCM(self.secret))
-        object.__setattr__(self, "mac", hmac.new(self.secret, digestmod="sha256"))
+        object.__setattr__(self, "mac", HMAC(self.secret, SHA256()))
 
     def fingerprint(self, kind: str, value: str) -> bytes:
         """HMAC-SHA-256 of a kind and a value."""
         mac = self.mac.copy()
         mac.update(f"{kind}\0{value}".encode())
-        return mac.digest()
+        return mac.finalize()
+
+    def fingerprints(self, told: Iterable[tuple[str, str]]) -> list[bytes]:
+        """The fingerprints of many (kind, value), in their order; what is told again before long is reckoned once.
+
+        A number is looked for before it is written down, and people share the beginnings of their names.
+        """
+        known, fingerprint = self.known, self.fingerprint
+        if len(known) > REMEMBERED:
+            known.clear()
+        return [known.get(one) or known.setdefault(one, fingerprint(*one)) for one in told]
 
     def __repr__(self) -> str:
         return f"Key({self.id})"
@@ -131,7 +146,10 @@ def _about(tenant: TenantId, place: Place, header: bytes) -> bytes:
 
 def as_json(value: Any) -> str:
     """The one text of a value that is sealed: equal values, equal texts."""
-    return _JSON.encode(value)
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # half a character, or a number no other program reads: an outside system may say anything
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def seal_with(key: Key, tenant: TenantId, place: Place, plain: bytes) -> bytes:
@@ -230,10 +248,12 @@ class TenantVault:
         return self._vault.active(self.tenant, "index").fingerprint(kind, value)
 
     def fingerprints(self, told: Iterable[tuple[str, str]]) -> list[bytes]:
-        """The fingerprints of many (kind, value), in their order; what is told twice is reckoned once."""
-        key = self._vault.active(self.tenant, "index")
-        known: dict[tuple[str, str], bytes] = {}
-        return [known.get(one) or known.setdefault(one, key.fingerprint(*one)) for one in told]
+        """The fingerprints of many (kind, value), in their order."""
+        return self._vault.active(self.tenant, "index").fingerprints(told)
+
+    def fingerprinting(self, kind: str) -> Callable[[str], bytes]:
+        """What fingerprints long values of a kind, one by one; none of them is remembered."""
+        return partial(self._vault.active(self.tenant, "index").fingerprint, kind)
 
 
 class Vault:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -232,10 +231,10 @@ def in_step(cage: Cage) -> str:
     """What Zoho is told where both are kept in step."""
     cage.said.clear()
     services, crm = cage.services, cage.stage.office.crm
-    effect: Any = SimpleNamespace(id=uuid4(), state="due", connection=cage.account, created_at=services.db.now())
-    errand = Errand(crm=crm, steps=[Step(do="create", side="left", person=KESTREL)])
-    with suppress(NotForThat):
-        contact_writes._tell(services, services.connections.get(cage.tenant, crm), "left", effect, errand, [{}])
+    errand = Errand(crm=crm, steps=[Step(do="create", side="left", person=KESTREL)]).as_data()
+    account, now = cage.account, services.db.now()
+    effect: Any = SimpleNamespace(id=uuid4(), state="due", connection=account, created_at=now, payload=errand)
+    contact_writes.act(services, cage.tenant, [effect])
     return repr(cage.said)
 
 

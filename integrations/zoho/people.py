@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -137,7 +136,7 @@ class People:
             company=_text(company),
             title=_text(row.get("Designation" if lead else "Title")),
             lines=tuple(
-                replace(known[raw], label=label) if raw in known else Line.read(raw, label, self._region)
+                known[raw].called(label) if raw in known else Line.read(raw, label, self._region)
                 for field, label in columns.items()
                 if (raw := _text(row.get(field)))
             ),

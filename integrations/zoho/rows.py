@@ -35,6 +35,9 @@ LABELS: Mapping[str, str] = {label: column for column, label in LINES.items()} |
     "workFax": FAX,
     "homeFax": FAX,
 }
+NUMBERS: Mapping[str, tuple[str, ...]] = {
+    module: tuple(column for column in LINES if column in FIELDS[module]) for module in TAKES
+}
 WHOLE = re.compile(r"\+[0-9][0-9 ().-]*")
 NO_DIGIT = re.compile(r"[^0-9]")
 COLUMNS = frozenset(LONGEST)  # everything we ever write
@@ -63,15 +66,17 @@ def draw(
         drawn["Designation" if module == "Leads" else "Title"] = person.title or None
     if "lines" in wanted:
         numbers = {number_key(line): (_spell(line, region), line.label) for line in person.lines if number_key(line)}
-        columns = [column for column in LINES if column in FIELDS[module]]
-        keys = {column: _key(row, column, region) for column in columns}
+        keys = {column: _key(row, column, region) for column in NUMBERS[module]}
         placed = {_key(row, column, region) for column in own} - set(keys.values())
         drawn |= _laid_out({key: number for key, number in numbers.items() if key not in placed}, keys)
     if "emails" in wanted:
         addresses = {fold_email(address): (address, "") for address in person.emails if fold_email(address)}
         drawn |= _laid_out(addresses, {column: fold_email(str(row.get(column) or "")) for column in EMAILS})
-    fitting = {column: value and value[: LONGEST[column]] for column, value in drawn.items()}
-    return {column: value for column, value in fitting.items() if (value or None) != (row.get(column) or None)}
+    return {
+        column: fitting
+        for column, value in drawn.items()
+        if ((fitting := value and value[: LONGEST[column]]) or None) != (row.get(column) or None)
+    }
 
 
 def _key(row: Mapping[str, Any], column: str, region: str) -> str:
@@ -114,13 +119,15 @@ def _laid_out(wanted: Mapping[str, tuple[str, str]], there: Mapping[str, str]) -
     """Give each value its column: the one it has, the one of its label, the next free one; None for one too many."""
     drawn: Body = {column: None for column, key in there.items() if key and key not in wanted}
     free = [column for column, key in there.items() if not key or key not in wanted]
+    placed = set(there.values())
     for key, (value, label) in wanted.items():
-        fitting = [
-            column for column in free if (column == FAX) == (LABELS.get(label) == FAX) and len(value) <= LONGEST[column]
-        ]
-        if key in there.values() or not fitting:
+        if key in placed:
             continue
-        column = LABELS.get(label, "") if LABELS.get(label, "") in fitting else fitting[0]
-        free.remove(column)
-        drawn[column] = value
+        liked = LABELS.get(label, "")
+        likely = (liked, *free) if liked in free else free
+        for column in likely:
+            if (column == FAX) == (liked == FAX) and len(value) <= LONGEST[column]:
+                free.remove(column)
+                drawn[column] = value
+                break
     return drawn

@@ -15,7 +15,7 @@ from typing import Any
 
 from domain.contact import Person, Record
 from domain.errors import Refused, TryLater, Unanswered, Upstream
-from domain.telling import MANY, Change, Field, Limits, Told, look, said, same_newcomer
+from domain.telling import Change, Field, Limits, Told, look, said, same_newcomer
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal
 from integrations.zoho.listing import PAGE
 from integrations.zoho.people import People
@@ -215,10 +215,15 @@ class ZohoPeopleWriter:
 def _answer(record: Record, wanted: Person, fields: frozenset[Field]) -> Told:
     """A record as it stands now, and in which fields not all that was wanted found room."""
     kept, asked = record.person, wanted
-    many = {name for name in MANY if not set(said(asked, name)) <= set(said(kept, name))}
-    single = {name for name in fields if said(asked, name) not in ("", said(kept, name)) and name not in MANY}
-    short = tuple(sorted((many | single) & fields))
+    short = tuple(sorted(name for name in fields if _lacks(said(kept, name), said(asked, name))))
     return Told(do="written", remote_id=record.remote_id, record=record, short=short)
+
+
+def _lacks(kept: str | frozenset[str], asked: str | frozenset[str]) -> bool:
+    """Whether not all that was asked for stands there."""
+    if isinstance(asked, str) or isinstance(kept, str):
+        return asked not in ("", kept)
+    return not asked <= kept
 
 
 def _each(answer: Body, count: int, otherwise: type[Upstream]) -> list[Any]:
