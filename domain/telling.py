@@ -7,7 +7,8 @@ telling twice does no harm; only a creation that nobody answered has to be looke
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -59,7 +60,8 @@ class Told:
 
 
 class PeopleWriter(Protocol):
-    """A side's people, to be written. Answers come in the order of the question, at most `limits` of them at once.
+    """A side's people, to be written. Answers come in the order of the question, at most `limits` of them at once; only
+    `find` takes any number.
 
     Every method may raise what `domain.errors` names under Upstream; then nobody knows which of them were done.
     """
@@ -124,11 +126,29 @@ def look(change: Change, record: Record | None) -> Told | None:
     return None
 
 
-def same_newcomer(record: Record, person: Person) -> bool:
-    """Say whether a record is the one a lost answer was about: everything asked for is there, and it has that name."""
-    there, asked = record.person, person
-    return (
-        said(there, "name") == said(asked, "name")
-        and bool(asked.lines or asked.emails)
-        and all(said(asked, name) == said(there, name) for name in MANY)
-    )
+class Awaited:
+    """People whose creation nobody answered, to be told from whoever else a side names: by their name and by every
+    number and address that was asked for."""
+
+    def __init__(self, people: Iterable[Person]) -> None:
+        self._places: dict[object, deque[int]] = {}
+        for place, person in enumerate(people):
+            if person.lines or person.emails:
+                self._places.setdefault(_known_by(person), deque()).append(place)
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    def place_of(self, record: Record) -> int | None:
+        """The place of the first who may be this record and has not been found yet."""
+        known_by = _known_by(record.person)
+        if (places := self._places.get(known_by)) is None:
+            return None
+        place = places.popleft()
+        if not places:
+            del self._places[known_by]
+        return place
+
+
+def _known_by(person: Person) -> object:
+    return said(person, "name"), *(said(person, name) for name in MANY)

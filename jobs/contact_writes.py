@@ -2,39 +2,29 @@
 
 An effect of kind `contact.write` is one request's worth of steps. Changes and deletions may be told twice: whoever is
 told looks first. Creations nobody answered are looked for; what is not found is forgotten, and decided again, since
-it has moved still. Pairs, links, journal and the effect's end are one transaction.
+it has moved still. The answers to several requests are remembered together (`jobs.contact_answers`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import repeat
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection
 
-from domain.agreement import Step, settle
-from domain.errand import Errand, Lost, told_by
 from domain.errors import Missing, Trouble, TryLater, Unanswered
-from domain.pairs import Pair, key_of
-from domain.plan import Key, Link
-from domain.plan import Step as Taken
 from domain.sharing import Sharing
-from domain.telling import PeopleWriter, Told
-from domain.threeway import SIDES, Side, other
-from jobs import lost, newcomers, passages
+from domain.threeway import SIDES, Side
+from jobs import newcomers, passages
 from jobs.both_ways import CHORE, KIND, MODULES
+from jobs.contact_answers import Doing, remember
 from jobs.outage import postpone
 from jobs.services import Services
 from store.connections import Tie
 from store.couples import Couple
 from store.database import TenantId
 from store.effects import Effect
-from store.journal import Line
 
 log = structlog.get_logger()
 
@@ -42,29 +32,8 @@ EXIT = "contacts in step"  # the gate's name for what goes from Google into the 
 PAUSED = "sync.paused"
 ENDED = "disconnected"
 LOOK_AGAIN = timedelta(minutes=1)
-REMEMBERED_AT_ONCE = 1_000  # people; remembering the answers to one request at a time costs as much as asking
-SINKS: Mapping[Side, str] = {"left": "tenant's own CRM", "right": "this user's own contacts"}
-Answers = dict[Side, Told]
+REMEMBERED_AT_ONCE = 1_000  # people
 Ties = Mapping[Side, Tie]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Doing:
-    """An effect on its way: what it has to tell, and what each side answered to each step."""
-
-    effect: Effect
-    errand: Errand
-    told: Sequence[Answers]
-    heard: set[Side] = field(default_factory=set)  # who answered at all
-
-    @classmethod
-    def of(cls, effect: Effect) -> Doing:
-        errand = Errand.from_data(effect.payload)
-        return cls(effect, errand, [{} for _ in errand.steps])
-
-    def mine(self, side: Side) -> list[int]:
-        """The places of the steps one side has to be told."""
-        return [place for place, step in enumerate(self.errand.steps) if side in told_by(step)]
 
 
 def act(services: Services, tenant: TenantId, effects: Iterable[Effect]) -> None:
@@ -78,46 +47,59 @@ def act(services: Services, tenant: TenantId, effects: Iterable[Effect]) -> None
         some = False
         for batch in _batches(theirs):
             services.effects.claim(tenant, [one.effect for one in batch if one.effect.state == "due"])
-            done = [one for one in batch if _told(services, couple, one)]
+            done = [one for together in _requests(batch) if _told(services, couple, together) for one in together]
             _note(services, couple, batch)
             if done:
-                _remember(services, couple, done)
+                remember(services, couple, done)
                 some = True
         if some and not services.effects.open(tenant, book, KIND):
             services.chores.hurry(tenant, CHORE, book)
 
 
-def _batches(every: Sequence[Doing]) -> Iterator[list[Doing]]:
+def _batches(every: Iterable[Doing]) -> Iterator[list[Doing]]:
     """As many as are remembered at once."""
     batch: list[Doing] = []
+    people = 0
     for doing in every:
-        if batch and sum(len(one.told) for one in (*batch, doing)) > REMEMBERED_AT_ONCE:
+        if batch and people + len(doing.told) > REMEMBERED_AT_ONCE:
             yield batch
-            batch = []
+            batch, people = [], 0
         batch.append(doing)
+        people += len(doing.told)
     if batch:
         yield batch
 
 
-def _told(services: Services, couple: Couple, doing: Doing) -> bool:
-    """Tell what one effect owes to whom it concerns, as far as that may be now; False when it is not done."""
-    tenant, effect = couple.tenant, doing.effect
+def _requests(batch: Iterable[Doing]) -> Iterator[list[Doing]]:
+    """What is asked for at once: each by itself, but whoever is looked for together with all the others."""
+    lost: dict[Side | None, list[Doing]] = {}
+    for doing in batch:
+        if doing.effect.state == "unknown" and doing.errand.creates:
+            lost.setdefault(doing.errand.steps[0].side, []).append(doing)
+        else:
+            yield [doing]
+    yield from lost.values()
+
+
+def _told(services: Services, couple: Couple, together: Sequence[Doing]) -> bool:
+    """Tell what these owe to whom it concerns, as far as that may be now; False when it is not done."""
+    tenant, effects = couple.tenant, [one.effect for one in together]
     ties = _ties(services, couple)  # looked at before each request: who ends or pauses it is heeded at once
     if ties is None:
-        services.effects.drop(tenant, [effect], ENDED, state="dropped")
+        services.effects.drop(tenant, effects, ENDED, state="dropped")
         return False
     if any(Sharing.from_facts(tie.facts).paused for tie in ties.values()):
-        services.effects.postpone(tenant, [effect], PAUSED, LOOK_AGAIN)
+        services.effects.postpone(tenant, effects, PAUSED, LOOK_AGAIN)
         return False
     for side in SIDES:
         try:
-            tell(services, ties[side], side, doing)
+            _tell(services, ties[side], side, together)
         except (TryLater, Unanswered) as error:
-            postpone(services, ties[side], [effect], error, repeatable=not doing.errand.creates)
+            postpone(services, ties[side], effects, error, repeatable=not together[0].errand.creates)
             services.connections.trouble(tenant, ties[side].id, error.code)
             return False
         except Trouble as error:
-            services.effects.drop(tenant, [effect], error.code)
+            services.effects.drop(tenant, effects, error.code)
             services.connections.trouble(tenant, ties[side].id, error.code)
             return False
     return True
@@ -132,35 +114,35 @@ def _ties(services: Services, couple: Couple) -> Ties | None:
     return None if any(tie.state == ENDED for tie in ties.values()) else ties
 
 
-def tell(services: Services, tie: Tie, side: Side, doing: Doing) -> None:
+def _tell(services: Services, tie: Tie, side: Side, together: Sequence[Doing]) -> None:
     """Tell one side its part of the steps, and take down the answers."""
-    mine = doing.mine(side)
+    mine = [(one, place) for one in together for place in one.mine(side)]
     if not mine:
         return
-    effect, errand = doing.effect, doing.errand
-    do = errand.steps[mine[0]].do
-    people = [person for place in mine if (person := errand.steps[place].person) is not None]
+    effect, steps = together[0].effect, [one.errand.steps[place] for one, place in mine]
+    do, lost = steps[0].do, steps[0].do == "create" and effect.state == "unknown"
+    people = [step.person for step in steps if step.person is not None]
     with services.db.reading(tie.tenant):
-        if carried := _carried(doing, side):
+        if carried := [name for one in together for name in _carried(one, side)]:
             passages.whole(services, tie.tenant, EXIT, effect.connection, len(carried))
         writer = services.people_writer(tie)
-        mapped = side == "left" and do == "create" and effect.state == "due"
+        mapped = side == "left" and do == "create" and not lost
         more = newcomers.of_contacts(services, tie, people, effect.connection) if mapped else ()
-    if do == "create":
-        if effect.state == "unknown":
-            found = writer.find(people, effect.created_at)
-            log.info("creations_looked_for", tenant=str(tie.tenant), connection=str(tie.id), read_back=len(people))
-        else:
-            found = list(writer.create(people, more))
-            left_out = [name for answer in found if answer is not None for name in answer.left_out]
-            newcomers.refused(services, tie, "Contacts", left_out)
-        answers: list[Told | None] = list(found)
+    if lost:
+        answers = writer.find(people, min(one.effect.created_at for one in together))
+        log.info("creations_looked_for", tenant=str(tie.tenant), connection=str(tie.id), read_back=len(people))
+    elif do == "create":
+        answers = list(writer.create(people, more))
+        left_out = [name for answer in answers if answer is not None for name in answer.left_out]
+        newcomers.refused(services, tie, "Contacts", left_out)
     else:
-        answers = list(_change(writer, do, [errand.steps[place] for place in mine], side))
-    for place, answer in zip(mine, answers, strict=True):
+        changes = [step.changes[side] for step in steps]
+        answers = list(writer.delete(changes) if do == "delete" else writer.update(changes))
+    for (one, place), answer in zip(mine, answers, strict=True):
         if answer is not None:
-            doing.told[place][side] = answer
-    doing.heard.add(side)
+            one.told[place][side] = answer
+    for one in together:
+        one.heard.add(side)
 
 
 def _note(services: Services, couple: Couple, batch: Sequence[Doing]) -> None:
@@ -178,147 +160,3 @@ def _carried(doing: Doing, side: Side) -> list[str]:
         return []
     steps = doing.errand.steps
     return [str(steps[place].pair or place) for place in doing.mine(side) if steps[place].do != "delete"]
-
-
-def _change(writer: PeopleWriter, do: str, steps: Sequence[Step], side: Side) -> list[Told]:
-    changes = [step.changes[side] for step in steps]
-    return writer.delete(changes) if do == "delete" else writer.update(changes)
-
-
-# ---- remembering --------------------------------------------------------------------------------------------------
-
-
-def _remember(services: Services, couple: Couple, done: Sequence[Doing]) -> None:
-    """Take down what was answered, of many requests in one transaction."""
-    tenant = couple.tenant
-    with services.db.tenant(tenant) as database:
-        there = services.effects.stand(database, tenant, [one.effect.id for one in done])
-        done = [one for one in done if one.effect.id in there]  # in the others somebody was erased
-        steps = [step for one in done for step in one.errand.steps]
-        told = [answers for one in done for answers in one.told]
-        taken = {side: _taken(services, database, couple, side, steps, told) for side in SIDES}
-        _settle(services, database, couple, [one for one in done if one.errand.undo is None])
-        for one in done:
-            if one.errand.undo is not None:
-                turned = any(answer.do in ("written", "joined") for answers in one.told for answer in answers.values())
-                services.journal.turn(database, tenant, one.errand.undo, "undone" if turned else "open", ("asked",))
-        for side, news in taken.items():
-            if news:
-                services.hub.apply(database, tenant, couple.at(side), news)
-        services.effects.done(database, tenant, {one.effect.id: "" for one in done})
-        for side in SIDES:
-            if counts := Counter(answers[side].do for answers in told if side in answers):
-                services.ledger.write(
-                    database,
-                    tenant,
-                    "contacts.exchanged",
-                    subject=f"connections:{couple.at(side)}",
-                    sink=SINKS[side],
-                    counts=dict(counts),
-                    read_back=any(one.effect.state == "unknown" for one in done),
-                )
-    many = Counter(f"{side} {answer.do}" for answers in told for side, answer in answers.items())
-    log.info("contacts_told", tenant=str(tenant), connection=str(couple.book), counts=dict(many))
-
-
-def _settle(services: Services, database: Connection, couple: Couple, done: Sequence[Doing]) -> None:
-    """Move the marks of the pairs whose step was done, and write down what it cost."""
-    every = [
-        (step, answers, about)
-        for one in done
-        for step, answers, about in zip(
-            one.errand.steps, one.told, one.errand.lost or repeat((), len(one.told)), strict=True
-        )
-        if answers  # else nobody answered
-    ]
-    before = services.pairs.get(database, couple, [step.pair for step, _, _ in every])
-    partners = _partners(services, database, couple, [(step, answers) for step, answers, _ in every])
-    agreed: dict[str, Pair] = {}
-    journal: list[Line] = []
-    parted: list[str] = []
-    for place, (step, answers, about) in enumerate(every):
-        if step.pair and step.pair not in before:
-            continue  # the pair was forgotten meanwhile
-        met = _met(step, answers)
-        taken = met is not None and met in partners
-        if met is not None:
-            partners.add(met)
-        known = before.get(step.pair)
-        settled = settle(step, answers, known, taken=taken)
-        if settled.pair is None:
-            parted.append(step.pair)
-        elif settled.pair != known:
-            agreed[step.pair or f"new {place}"] = replace(settled.pair, id=step.pair)
-        if settled.pair is None or settled.pair != known or settled.conflicts:
-            journal += _cost(step, answers, (*about, *settled.conflicts))
-    services.pairs.part(database, couple, parted)
-    services.pairs.put(database, couple, list(agreed.values()))
-    services.journal.write(database, couple.tenant, couple.crm, couple.book, journal)
-
-
-def _partners(
-    services: Services, database: Connection, couple: Couple, every: Sequence[tuple[Step, Answers]]
-) -> set[tuple[Side, Key]]:
-    """Which of the records we created, or met while creating, belong to somebody else already."""
-    met = {one for step, answers in every if (one := _met(step, answers)) is not None}
-    found: set[tuple[Side, Key]] = set()
-    for side in SIDES:
-        keys = {key for at, key in met if at == side}
-        found |= {(side, key) for key in services.pairs.partnered(database, couple, side, keys)}
-    return found
-
-
-def _met(step: Step, answers: Answers) -> tuple[Side, Key] | None:
-    """The record a creation led to."""
-    if step.do != "create" or step.side is None:
-        return None
-    answer = answers.get(step.side)
-    return (step.side, key_of(answer.record)) if answer is not None and answer.record is not None else None
-
-
-def _cost(step: Step, answers: Answers, conflicts: Lost) -> list[Line]:
-    lines = [
-        line
-        for side, answer in answers.items()
-        if answer.do in ("written", "gone")
-        for line in lost.of_told(step, side, answer.record.person if answer.record else None, conflicts)
-    ]
-    return [*lines, *lost.of_ties(step, conflicts, lines)]
-
-
-def _taken(
-    services: Services,
-    database: Connection,
-    couple: Couple,
-    side: Side,
-    steps: Sequence[Step],
-    told: Sequence[Answers],
-) -> list[Taken]:
-    """What the hub learns from the answers of one side: what we wrote is known, and is no news when it is read."""
-    mine = [(step, answers[side]) for step, answers in zip(steps, told, strict=True) if side in answers]
-    asked = {key_of(record) for step, _ in mine if (record := step.at(side))}
-    named = asked | {key_of(answer.record) for _, answer in mine if answer.record}
-    if not named:
-        return []
-    here = services.hub.owners(database, couple.tenant, couple.at(side), named)
-    across = {key_of(record) for step, _ in mine if (record := step.at(other(side)))}
-    there = services.hub.owners(database, couple.tenant, couple.at(other(side)), across) if across else {}
-    found: dict[Key, Taken] = {}
-    for step, answer in mine:
-        was, partner = step.at(side), step.at(other(side))
-        old = here.get(key_of(was)) if was else None
-        if answer.record is not None:
-            key = key_of(answer.record)
-            beside = old or (there.get(key_of(partner)) if partner else None)
-            found[key] = _told_of(answer, here.get(key), beside)
-        if old is not None and (answer.do == "gone" or (answer.record and key_of(answer.record) != key_of(was))):  # type: ignore[arg-type]  # there is an old link of it
-            found[old.module, old.remote_id] = Taken(do="drop", contact=old.contact, link=old)
-    return list(found.values())
-
-
-def _told_of(answer: Told, known: Link | None, beside: Link | None) -> Taken:
-    if known is not None:
-        return Taken(do="refresh", contact=known.contact, record=answer.record, link=known)
-    if beside is not None:
-        return Taken(do="join", contact=beside.contact, record=answer.record)
-    return Taken(do="adopt", record=answer.record)

@@ -17,7 +17,7 @@ from domain.agreement import Agreement, Step, plan, settle
 from domain.contact import Person, Record
 from domain.errors import TryLater, Unanswered
 from domain.pairs import Pair, View
-from domain.telling import FIELDS, MANY, Change, Field, Limits, Told, look, said, same_newcomer
+from domain.telling import FIELDS, MANY, Awaited, Change, Field, Limits, Told, look, said
 from domain.threeway import Conflict, Side, Terms
 
 MODULE = "people"
@@ -91,12 +91,10 @@ class MemorySide:
 
     def find(self, people: Sequence[Person], since: datetime) -> list[Told | None]:
         found: list[Told | None] = [None] * len(people)
+        awaited = Awaited(self._kept(person, Person(), frozenset(FIELDS)) for person in people)
         for key in self.people:
-            for at, person in enumerate(people):
-                kept = self._kept(person, Person(), frozenset(FIELDS))
-                if found[at] is None and same_newcomer(self._record(key), kept):
-                    found[at] = self._told(key, person, frozenset(FIELDS))
-                    break
+            if (at := awaited.place_of(self._record(key))) is not None:
+                found[at] = self._told(key, people[at], frozenset(FIELDS))
         return found
 
     def update(self, changes: Sequence[Change]) -> list[Told]:

@@ -16,7 +16,7 @@ from domain.besides import BOOK
 from domain.contact import Person, Record
 from domain.errors import Refused, Unanswered, Upstream
 from domain.ports import in_batches
-from domain.telling import FIELDS, Change, Limits, Told, look, same_newcomer
+from domain.telling import FIELDS, Awaited, Change, Limits, Told, look
 from integrations.google.discovery import leaf
 from integrations.google.drawing import draw, mask_of
 from integrations.google.people import PERSON_FIELDS, changed_at, record_of
@@ -81,8 +81,9 @@ class GoogleContactsWriter:
     def find(self, people: Sequence[Person], since: datetime) -> list[Told | None]:
         """Look for people whose creation nobody answered, among what changed since then; newest first."""
         found: list[Told | None] = [None] * len(people)
+        awaited = Awaited(people)
         following: dict[str, str] = {}
-        while None in found:
+        while awaited:
             page = execute(
                 self._connections.list(
                     resourceName="people/me",
@@ -97,8 +98,7 @@ class GoogleContactsWriter:
                 if (changed := changed_at(entry)) is not None and changed < since - CLOCKS:
                     return found
                 record = record_of(entry, self._region)
-                place = next((at for at, who in enumerate(people) if not found[at] and same_newcomer(record, who)), -1)
-                if place >= 0:
+                if (place := awaited.place_of(record)) is not None:
                     found[place] = _written(record)
             if not page.get("nextPageToken"):
                 break

@@ -15,7 +15,7 @@ from typing import Any
 
 from domain.contact import Person, Record
 from domain.errors import Refused, TryLater, Unanswered, Upstream
-from domain.telling import Change, Field, Limits, Told, look, said, same_newcomer
+from domain.telling import Awaited, Change, Field, Limits, Told, look, said
 from integrations.zoho.client import CRM, Body, ZohoClient, code_of, refusal
 from integrations.zoho.listing import PAGE
 from integrations.zoho.people import People
@@ -97,10 +97,9 @@ class ZohoPeopleWriter:
     def find(self, people: Sequence[Person], since: datetime) -> list[Told | None]:
         """Look for people whose creation nobody answered, among what changed since then."""
         found: list[Told | None] = [None] * len(people)
-        seen_as = [self._as_kept(person) for person in people]
+        awaited = Awaited(map(self._as_kept, people))
         for record in self._people.changed(NEWCOMERS, since):
-            place = next((at for at, who in enumerate(seen_as) if not found[at] and same_newcomer(record, who)), -1)
-            if place >= 0:
+            if (place := awaited.place_of(record)) is not None:
                 found[place] = _answer(record, people[place], TAKES[NEWCOMERS])
         return found
 
