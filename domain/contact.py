@@ -65,7 +65,15 @@ class Person:
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON values, for sealing."""
-        data: dict[str, Any] = {name: value for name in NAMES if (value := getattr(self, name))}
+        data: dict[str, Any] = {}
+        if self.given:
+            data["given"] = self.given
+        if self.family:
+            data["family"] = self.family
+        if self.company:
+            data["company"] = self.company
+        if self.title:
+            data["title"] = self.title
         if self.lines:
             data["lines"] = [line.as_data() for line in self.lines]
         if self.emails:
@@ -75,13 +83,14 @@ class Person:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Person:
         """Undo `as_data`."""
+        said = data.get
         return cls(
-            given=data.get("given", ""),
-            family=data.get("family", ""),
-            company=data.get("company", ""),
-            title=data.get("title", ""),
-            lines=tuple([Line(**line) for line in data.get("lines", ())]),
-            emails=tuple(data.get("emails", ())),
+            given=said("given", ""),
+            family=said("family", ""),
+            company=said("company", ""),
+            title=said("title", ""),
+            lines=tuple([Line(**line) for line in said("lines", ())]),
+            emails=tuple(said("emails", ())),
         )
 
 
@@ -170,25 +179,26 @@ def merge(said: Sequence[tuple[Side, Person]], first: Iterable[Side] = ("zoho", 
     """Add up what the sides say. Names come whole from the first side in `first` that has one; lines and addresses
     from everybody, each once. The order of `said` does not matter."""
     rank = {side: place for place, side in enumerate(first)}
-    ordered = sorted(said, key=lambda pair: (rank.get(pair[0], len(rank)), pair[0]))
+    ordered = sorted(said, key=lambda pair: (rank.get(pair[0], len(rank)), pair[0])) if len(said) > 1 else said
     if len({side for side, _ in said}) < len(said):  # two of one side: something has to come first, always the same
-        ordered.sort(key=lambda pair: (rank.get(pair[0], len(rank)), pair[0], repr(pair[1])))
+        ordered = sorted(ordered, key=lambda pair: (rank.get(pair[0], len(rank)), pair[0], repr(pair[1])))
     view: dict[str, Any] = {}
     source: dict[str, tuple[Side, ...]] = {}
-    named = next((pair for pair in ordered if pair[1].given or pair[1].family), None)
-    for name in NAMES:  # half a name from each side would be nobody's name
-        for side, person in [named] if named and name in ("given", "family") else ordered:
-            if value := getattr(person, name):
-                view[name], source[name] = value, (side,)
-                break
     lines: dict[str, Line] = {}
     emails: dict[str, str] = {}
-    for _, person in ordered:
+    for side, person in ordered:
+        if not ("given" in view or "family" in view):  # half a name from each side would be nobody's name
+            for name in NAMES[:2]:
+                if value := getattr(person, name):
+                    view[name], source[name] = value, (side,)
+        for name in NAMES[2:]:
+            if name not in view and (value := getattr(person, name)):
+                view[name], source[name] = value, (side,)
         for line in person.lines:
             lines.setdefault(line.e164 or line.raw, line)
         for address in person.emails:
             emails.setdefault(fold_email(address), address)
     for name in ("lines", "emails"):
-        if sides := tuple(dict.fromkeys(side for side, person in ordered if getattr(person, name))):
-            source[name] = sides
+        if sides := [side for side, person in ordered if getattr(person, name)]:
+            source[name] = tuple(dict.fromkeys(sides))
     return Merged(person=Person(**view, lines=tuple(lines.values()), emails=tuple(emails.values())), source=source)

@@ -90,10 +90,11 @@ def read_plan(
         elif contact := same_person(item.person):
             yield Step(do="join", contact=contact, record=item)
         else:
-            met = (pair for name in sorted(keys(item.person)) for pair in fresh.get(name, ()))
+            names = keys(item.person)
+            met = (pair for name in sorted(names) for pair in fresh.get(name, ()))
             twin = next((record for record, person in met if one_person(person, item.person)), None)
             yield Step(do="adopt", record=item) if twin is None else Step(do="join", record=item, link=_of(twin))
-            for name in keys(item.person):
+            for name in names:
                 if len(near := fresh.setdefault(name, [])) < CROWD:
                     near.append((twin or item, item.person))
     for key in sorted(gone):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import repeat
 
 import structlog
@@ -112,7 +112,7 @@ def _settle(services: Services, database: Connection, couple: Couple, done: Sequ
         if settled.pair is None:
             parted.append(step.pair)
         elif settled.pair != known:
-            agreed[step.pair or f"new {place}"] = replace(settled.pair, id=step.pair)
+            agreed[step.pair or f"new {place}"] = settled.pair
         if settled.pair is None or settled.pair != known or settled.conflicts:
             journal += _cost(step, answers, (*about, *settled.conflicts))
     services.pairs.part(database, couple, parted)

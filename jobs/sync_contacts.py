@@ -182,7 +182,7 @@ def _take_over(services: Services, tie: Tie, records: list[Record], *, seen: boo
     links = hub.links(tenant, tie.id, {key_of(record) for record in records})
     new = [record.person for record in records if key_of(record) not in links]
     forgotten = hub.forgotten(tenant, new)
-    kept = [record for record in records if not (keys(record.person) & forgotten)]
+    kept = [record for record in records if not (keys(record.person) & forgotten)] if forgotten else records
     renamed = {(record.module, old): key_of(record) for record in records for old in record.formerly}
     steps = list(read_plan(kept, links, hub.same_person(tenant, new), complete=False, go_on=True))
     known = [record for record in kept if key_of(record) in links]

@@ -100,7 +100,7 @@ def _quoted(text: str) -> str:
 
 _NAMED: Mapping[type[TypeEngine[Any]], str] = {Uuid: "UUID", LargeBinary: "BYTEA", Text: "TEXT"}
 _SPELT: Mapping[type[TypeEngine[Any]], Callable[[Any], str]] = {
-    Uuid: str,
+    Uuid: lambda value: value.hex if isinstance(value, uuid.UUID) else str(value),
     LargeBinary: lambda value: f'"\\\\x{value.hex()}"',
     Text: _quoted,
 }

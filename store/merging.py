@@ -6,6 +6,7 @@ Who is new has no other side yet, so nothing is read back of them; of everybody 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from uuid import UUID
 
 import orjson
@@ -76,7 +77,7 @@ class Merging(Finding):
         `told`: what some of their links say, by row, where the caller has just written it.
         """
         went, told = 0, told or {}
-        for batch in in_batches(sorted(ids), 1_000):
+        for batch in in_batches(sorted(ids, key=attrgetter("int")), 1_000):
             said = self._said(database, tenant, batch, told)
             if gone := [contact for contact in batch if contact not in said]:
                 self._leave_phonebooks(database, tenant, gone)
@@ -146,9 +147,9 @@ class Merging(Finding):
                 continue
             rows.append({"id": str(contact), "person": seal(contact, now)})
             once = Person.from_data(orjson.loads(was)["person"]) if was else Person()
-            if _traits(once) == _traits(view.person):
+            if was and _traits(once) == _traits(view.person):
                 continue  # another side says the same, in another order
-            old, new = found_by(once), found_by(view.person)
+            old, new = found_by(once) if was else frozenset(), found_by(view.person)
             went.append((contact, old - new))
             came.append((contact, new - old))
         if rows:

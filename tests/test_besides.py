@@ -165,6 +165,7 @@ def test_whoever_left_is_gone_also_where_google_does_not_say(office: Office) -> 
     """Other contacts are told of; the directory is compared once a day."""
     others = add(office, OTHERS, somebody("Left", "+34615000001"))
     colleagues = add(office, DIRECTORY, somebody("Quit", "+34615000002"))
+    office.google.post("contacts", user=ALICE, contacts=[somebody("Own", "+34615000003"), somebody("Mine")])
     look(office, OTHERS)
     look(office, DIRECTORY)
     assert (["Left"], ["Quit"]) == (known(office, "+34615000001"), known(office, "+34615000002"))
