@@ -7,7 +7,6 @@ has moved still and is decided again, so a run may be killed anywhere.
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -140,17 +139,11 @@ def _owe(
             database, tenant, couple.crm, couple.book, lost.of_steps(settled, [lost_by[id(step)] for step in settled])
         )
         services.pairs.wait(database, couple, waiting)
-        for batch in bundled(told, limits):
-            errand = Errand(crm=couple.crm, steps=batch, lost=[lost_by[id(step)] for step in batch])
-            services.effects.plan(
-                database,
-                tenant,
-                KIND,
-                f"{KIND}:{uuid.uuid4()}",
-                connection=couple.book,
-                lane="contacts",
-                payload=errand.as_data(),
-            )
+        errands = [
+            Errand(crm=couple.crm, steps=batch, lost=[lost_by[id(step)] for step in batch]).as_data()
+            for batch in bundled(told, limits)
+        ]
+        services.effects.plan_each(database, tenant, KIND, errands, connection=couple.book, lane="contacts")
     alone = {(side, key_of(record)) for step in settled for side in SIDES if (record := step.at(side))}
     over = sum(bool(step.pair) for step in settled) + len(alone & set(moved.alone)) + len(waiting)
     return dict(Counter(step.do for step in steps)), over

@@ -15,6 +15,7 @@ import structlog
 
 from domain.errors import Missing, Trouble, TryLater, Unanswered
 from domain.sharing import Sharing
+from domain.telling import PeopleWriter
 from domain.threeway import SIDES, Side
 from jobs import newcomers, passages
 from jobs.both_ways import CHORE, KIND, MODULES
@@ -34,6 +35,7 @@ ENDED = "disconnected"
 LOOK_AGAIN = timedelta(minutes=1)
 REMEMBERED_AT_ONCE = 1_000  # people
 Ties = Mapping[Side, Tie]
+Writers = dict[Side, PeopleWriter]  # opened once for a batch; each of their requests asks for its token
 
 
 def act(services: Services, tenant: TenantId, effects: Iterable[Effect]) -> None:
@@ -47,7 +49,10 @@ def act(services: Services, tenant: TenantId, effects: Iterable[Effect]) -> None
         some = False
         for batch in _batches(theirs):
             services.effects.claim(tenant, [one.effect for one in batch if one.effect.state == "due"])
-            done = [one for together in _requests(batch) if _told(services, couple, together) for one in together]
+            writers: Writers = {}
+            done = [
+                one for together in _requests(batch) if _told(services, couple, writers, together) for one in together
+            ]
             _note(services, couple, batch)
             if done:
                 remember(services, couple, done)
@@ -81,7 +86,7 @@ def _requests(batch: Iterable[Doing]) -> Iterator[list[Doing]]:
     yield from lost.values()
 
 
-def _told(services: Services, couple: Couple, together: Sequence[Doing]) -> bool:
+def _told(services: Services, couple: Couple, writers: Writers, together: Sequence[Doing]) -> bool:
     """Tell what these owe to whom it concerns, as far as that may be now; False when it is not done."""
     tenant, effects = couple.tenant, [one.effect for one in together]
     ties = _ties(services, couple)  # looked at before each request: who ends or pauses it is heeded at once
@@ -93,7 +98,7 @@ def _told(services: Services, couple: Couple, together: Sequence[Doing]) -> bool
         return False
     for side in SIDES:
         try:
-            _tell(services, ties[side], side, together)
+            _tell(services, ties[side], side, writers, together)
         except (TryLater, Unanswered) as error:
             postpone(services, ties[side], effects, error, repeatable=not together[0].errand.creates)
             services.connections.trouble(tenant, ties[side].id, error.code)
@@ -114,7 +119,7 @@ def _ties(services: Services, couple: Couple) -> Ties | None:
     return None if any(tie.state == ENDED for tie in ties.values()) else ties
 
 
-def _tell(services: Services, tie: Tie, side: Side, together: Sequence[Doing]) -> None:
+def _tell(services: Services, tie: Tie, side: Side, writers: Writers, together: Sequence[Doing]) -> None:
     """Tell one side its part of the steps, and take down the answers."""
     mine = [(one, place) for one in together for place in one.mine(side)]
     if not mine:
@@ -125,7 +130,7 @@ def _tell(services: Services, tie: Tie, side: Side, together: Sequence[Doing]) -
     with services.db.reading(tie.tenant):
         if carried := [name for one in together for name in _carried(one, side)]:
             passages.whole(services, tie.tenant, EXIT, effect.connection, len(carried))
-        writer = services.people_writer(tie)
+        writer = writers.get(side) or writers.setdefault(side, services.people_writer(tie))
         mapped = side == "left" and do == "create" and not lost
         more = newcomers.of_contacts(services, tie, people, effect.connection) if mapped else ()
     if lost:

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import requests
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from domain.consent import Token
 from domain.errors import ConsentLost, TryLater, Upstream
@@ -39,6 +39,28 @@ POLL_SECONDS = 0.05
 TRIALS = 2  # one consent that dies at that age may have been withdrawn; two in a row were not
 TRIAL_EARLY, TRIAL_LATE = timedelta(hours=-1), timedelta(hours=12)  # clocks differ; a renewal notices within the hour
 SHORT_LIVES = "short_lives"  # the fact of a connection that counts them
+ACTIVE = select(
+    grants,
+    func.clock_timestamp().label("now"),
+    func.coalesce(grants.c.extra["life"].as_integer(), USUAL_LIFE).label("life_seconds"),
+).where(
+    grants.c.tenant_id == bindparam("tenant"), grants.c.connection_id == bindparam("tie"), grants.c.state == "active"
+)
+STANDING = (
+    select(connections.c.id, grants.c.scopes)
+    .outerjoin(
+        grants,
+        (grants.c.tenant_id == connections.c.tenant_id)
+        & (grants.c.connection_id == connections.c.id)
+        & (grants.c.state == "active")
+        & (connections.c.state == "active"),
+    )
+    .where(
+        connections.c.tenant_id == bindparam("tenant"),
+        connections.c.vendor == bindparam("vendor"),
+        connections.c.state != "disconnected",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,33 +191,13 @@ class Grants:
 
     def standing(self, tenant: TenantId, vendor: str) -> dict[UUID, frozenset[str]]:
         """The connections to a provider that are not ended, and what consent each stands on: none, if it is lost."""
-        stands = (
-            (grants.c.tenant_id == connections.c.tenant_id)
-            & (grants.c.connection_id == connections.c.id)
-            & (grants.c.state == "active")
-            & (connections.c.state == "active")
-        )
         with self._db.tenant(tenant) as database:
-            rows = database.execute(
-                select(connections.c.id, grants.c.scopes)
-                .outerjoin(grants, stands)
-                .where(
-                    connections.c.tenant_id == tenant,
-                    connections.c.vendor == vendor,
-                    connections.c.state != "disconnected",
-                )
-            ).all()
+            rows = database.execute(STANDING, {"tenant": tenant, "vendor": vendor}).all()
         return {row.id: frozenset(row.scopes or ()) for row in rows}
 
     def _row(self, tenant: TenantId, tie: UUID) -> Any:
         with self._db.tenant(tenant) as database:
-            return database.execute(
-                select(
-                    grants,
-                    func.clock_timestamp().label("now"),
-                    func.coalesce(grants.c.extra["life"].as_integer(), USUAL_LIFE).label("life_seconds"),
-                ).where(grants.c.tenant_id == tenant, grants.c.connection_id == tie, grants.c.state == "active")
-            ).one_or_none()
+            return database.execute(ACTIVE, {"tenant": tenant, "tie": tie}).one_or_none()
 
     def giver(self, tenant: TenantId, tie: UUID) -> UUID | None:
         """Who gave the latest consent of a connection, whatever became of it."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.errors import Missing
@@ -21,6 +21,9 @@ from store.tables import chores, connection_secrets, connections, cursors
 from store.vault import Vault
 
 Kind = Literal["crm", "workspace", "telephony"]
+GET = select(connections).where(  # made once: making a statement costs as much as asking it
+    connections.c.tenant_id == bindparam("tenant"), connections.c.id == bindparam("tie")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +103,7 @@ class Connections:
     def get(self, tenant: TenantId, tie: UUID) -> Tie:
         """Raise Missing for a connection that is not there or not this tenant's."""
         with self._db.tenant(tenant) as connection:
-            row = connection.execute(
-                select(connections).where(connections.c.tenant_id == tenant, connections.c.id == tie)
-            ).one_or_none()
+            row = connection.execute(GET, {"tenant": tenant, "tie": tie}).one_or_none()
         if row is None:
             raise Missing("There is no such connection.")
         return self._tie(row)

@@ -40,6 +40,11 @@ def of_side(couple: Couple, side: Side, table: Any) -> tuple[ColumnElement[bool]
     return (*mine, table.c.module.in_(couple.modules) if side == "left" else table.c.module.not_in(ASIDE))
 
 
+def aside(state: ColumnElement[bool]) -> tuple[ColumnElement[bool], ...]:
+    """Whether a pair is one of the few that wait or are left out, in the very words of the index that holds them."""
+    return (pairs.c.state != literal_column("''"), state)
+
+
 def somebody(side: Side) -> ColumnElement[bool]:
     """Whether a pair has anybody on a side, in the very words of the index that leaves out who has not."""
     return name_at(side) != literal_column("''")

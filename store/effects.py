@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from store.database import TenantId, among, handed
 from store.inbox import Lane
 from store.owed import ACTIVITIES, LATER, OVER, RECORD, TEXTS, UPDATE, WAITING, Standing
 from store.tables import effects
+from store.vault import as_json
 
 ATTEMPTS = 12  # with the waits below: about a day
 SETTLE = timedelta(seconds=2)  # a request whose sender died may still be at work over there; then it is read back
@@ -98,6 +99,26 @@ class Effects(Standing):
             .returning(effects.c.id)  # an INSERT's rowcount is not to be had from SQLAlchemy
         ).scalar_one_or_none()
         return new is not None
+
+    def plan_each(
+        self,
+        database: Connection,
+        tenant: TenantId,
+        kind: str,
+        payloads: Iterable[Mapping[str, Any]],
+        *,
+        connection: UUID,
+        lane: Lane,
+    ) -> None:
+        """Write down several of a kind that nobody can have written down before, in the caller's transaction."""
+        seal = self._vault.of(tenant).sealing("effects", "payload")
+        same = {"tenant_id": tenant, "connection_id": connection, "kind": kind, "lane": lane}
+        rows = [
+            {"id": row, "key": f"{kind}:{row}", "payload": seal(row, as_json(payload)), **same}
+            for row, payload in ((uuid.uuid4(), payload) for payload in payloads)
+        ]
+        if rows:
+            database.execute(insert(effects).from_select([*rows[0]], select(handed(effects, rows))))
 
     @staticmethod
     def plan_activities(

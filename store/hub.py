@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Uuid, bindparam, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.contact import Person, Record, keys, one_person
@@ -143,10 +143,12 @@ class Hub(Merging):
 
     def forgotten(self, tenant: TenantId, people: Iterable[Person]) -> set[tuple[str, str]]:
         """Which of these numbers and addresses belong to somebody who asked to be forgotten."""
-        told = {key for person in people for key in keys(person)}
-        wanted = dict(zip(self._vault.of(tenant).fingerprints(told), told, strict=True))
         found: set[tuple[str, str]] = set()
         with self._db.tenant(tenant) as database:
+            if not database.execute(select(exists().where(tombstones.c.tenant_id == tenant))).scalar_one():
+                return found  # nobody ever asked
+            told = {key for person in people for key in keys(person)}
+            wanted = dict(zip(self._vault.of(tenant).fingerprints(told), told, strict=True))
             for batch in in_batches(wanted, 5_000):
                 rows = database.execute(
                     select(tombstones.c.fingerprint).where(
@@ -212,7 +214,7 @@ class Hub(Merging):
                 select(links.c.module, links.c.remote_id, links.c.contact_id).where(
                     links.c.tenant_id == tenant, among(links.c.id, batch)
                 )
-            )
+            ).all()
             found |= {(module, remote_id): contact for module, remote_id, contact in known}
         return found
 
@@ -251,7 +253,7 @@ def _links(
         yield from database.execution_options(yield_per=1_000).execute(statement)
         return
     for batch in in_batches(only, 1_000):
-        yield from database.execute(statement.where(known_as(connection, batch)))
+        yield from database.execute(statement.where(known_as(connection, batch))).all()
 
 
 def _alone(database: Connection, tenant: TenantId) -> None:

@@ -86,7 +86,7 @@ class Merging(Finding):
                 select(contacts.c.id, contacts.c.person).where(
                     contacts.c.tenant_id == tenant, among(contacts.c.id, said)
                 )
-            )
+            ).all()
             opened = self._vault.of(tenant).opening("contacts", "person")
             self._write(database, tenant, said, {row.id: opened(row.id, row.person) for row in rows})
             went += len(gone)
@@ -117,7 +117,7 @@ class Merging(Finding):
             .where(
                 links.c.tenant_id == tenant, among(links.c.contact_id, batch), links.c.module.not_in(NOT_THEIR_WORDS)
             )
-        )
+        ).all()
         opened = self._vault.of(tenant).opening("links", "mark")
         for row, contact, module, mark, vendor in rows:
             person = told.get(row) or persons.read(opened(row, mark))

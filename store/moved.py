@@ -21,7 +21,7 @@ from domain.plan import Key
 from domain.ports import in_batches
 from domain.threeway import SIDES, Side
 from store import persons
-from store.couples import Couple, module_at, name_at, named, of_couple, of_side, somebody
+from store.couples import Couple, aside, module_at, name_at, named, of_couple, of_side, somebody
 from store.database import Database, among
 from store.hub import known_as
 from store.merging import SPELT
@@ -166,7 +166,7 @@ class Moving:
     @staticmethod
     def _call_up(database: Connection, couple: Couple, stirred: Stirred | None) -> None:
         """Look again at those who wait: at once when they say something else, and at all of them now and then."""
-        waits = and_(pairs.c.state.like(f"{WAITING}:%"), _may_have(pairs, stirred))
+        waits = and_(*aside(pairs.c.state.like(f"{WAITING}:%")), _may_have(pairs, stirred))
         if not database.execute(select(exists().where(*of_couple(couple), waits))).scalar_one():
             return
         unquiet = _unquiet(couple, stirred, waits)
@@ -181,7 +181,7 @@ class Moving:
         for side in SIDES:
             for batch in in_batches(moved[side], 1_000):
                 here = (*of_side(couple, side, links), known_as(couple.at(side), batch))
-                whose |= set(database.execute(select(links.c.contact_id).where(*here)).scalars())
+                whose |= set(database.execute(select(links.c.contact_id).where(*here)).scalars().all())
         mine, theirs = contact_keys.alias("mine"), contact_keys.alias("theirs")
         near = set(whose)
         for batch in in_batches(whose, 1_000):
@@ -198,7 +198,9 @@ class Moving:
                     )
                     .where(mine.c.tenant_id == couple.tenant, mine.c.kind.in_(FINDS), among(mine.c.contact_id, batch))
                     .distinct()
-                ).scalars()
+                )
+                .scalars()
+                .all()
             )
         records: dict[Side, dict[Key, Record]] = {"left": {}, "right": {}}
         for side in SIDES:
@@ -220,7 +222,7 @@ class Moving:
     def _records(database: Connection, vault: TenantVault, statement: Select[Any]) -> dict[Key, Record]:
         found: dict[Key, Record] = {}
         opened = vault.opening("links", "mark")
-        for row in database.execute(statement):
+        for row in database.execute(statement).all():
             person = persons.read(opened(row.id, row.mark))
             found[row.module, row.remote_id] = Record(
                 module=row.module, remote_id=row.remote_id, person=person, owner=row.owner, changed_at=row.changed_at

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Uuid, and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Uuid, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.contact import Person
@@ -19,7 +19,7 @@ from domain.plan import Key
 from domain.ports import in_batches
 from domain.threeway import SIDES, Side
 from store import persons
-from store.couples import Couple, module_at, name_at, named, of_couple
+from store.couples import Couple, aside, module_at, name_at, named, of_couple
 from store.database import TenantId, among, as_rows, rowset
 from store.moved import APART, NOBODY, PARTS, WAITING, Moving, pair_of
 from store.tables import pairs
@@ -100,6 +100,8 @@ class Pairs(Moving):
     def set_apart(database: Connection, tenant: TenantId, tie: UUID, keys: Collection[Key], *, apart: bool) -> None:
         """These take no part any more: their partners are left alone. Or they do again, and meet as if for the first
         time."""
+        if not apart and not _some(database, tenant, pairs.c.state == APART):
+            return
         for batch in in_batches(keys, 1_000):
             names = [key[1] for key in batch]
             mine = or_(
@@ -134,12 +136,18 @@ class Pairs(Moving):
     @staticmethod
     def _make_room(database: Connection, couple: Couple, agreed: Sequence[Pair]) -> None:
         """Somebody who waited, and has a partner now, is in one pair only."""
+        waits = pairs.c.state.like(f"{WAITING}:%")
+        if not _some(database, couple.tenant, waits):
+            return
         for side in SIDES:
             names = [seen.key[1] for pair in agreed if (seen := pair.at(side))]
             for batch in in_batches(names, 1_000):
-                database.execute(
-                    delete(pairs).where(*of_couple(couple), pairs.c.state.like(f"{WAITING}:%"), named(side, batch))
-                )
+                database.execute(delete(pairs).where(*of_couple(couple), waits, named(side, batch)))
+
+
+def _some(database: Connection, tenant: TenantId, state: ColumnElement[bool]) -> bool:
+    """Whether there is anybody in a state few are in: mostly nobody, and then nobody has to be looked for."""
+    return bool(database.execute(select(exists().where(pairs.c.tenant_id == tenant, *aside(state)))).scalar_one())
 
 
 def _rows(vault: TenantVault, agreed: Sequence[Pair]) -> list[dict[str, Any]]:

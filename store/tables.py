@@ -682,6 +682,7 @@ pairs = (
         _moved(),
         PrimaryKeyConstraint("tenant_id", "id"),
         Index("pairs_in_order", "tenant_id", "moved_in"),
+        Index("pairs_set_aside", "tenant_id", "state", postgresql_where=text("state <> ''")),
         Index(
             "one_left_partner",
             "tenant_id",

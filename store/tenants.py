@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain import matching
@@ -34,6 +34,7 @@ from store.tables import devices, tenants, users
 from store.vault import Vault
 
 Role = Literal["admin", "agent"]
+GET = select(tenants).where(tenants.c.id == bindparam("tenant"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ class Tenants:
     def get(self, tenant: TenantId) -> Tenant:
         """Raise Missing for a tenant that is not there."""
         with self._db.tenant(tenant) as connection:
-            row = connection.execute(select(tenants).where(tenants.c.id == tenant)).one_or_none()
+            row = connection.execute(GET, {"tenant": tenant}).one_or_none()
         if row is None:
             raise Missing("There is no such tenant.")
         return Tenant(

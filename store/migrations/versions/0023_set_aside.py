@@ -1,0 +1,17 @@
+"""Find at once who is set aside: those who wait for a partner, and those left out of the sync.
+
+The statements stand in the .sql file of the same name, as they were run.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0023"
+down_revision = "0022"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.get_bind().connection.cursor().execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
