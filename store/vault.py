@@ -111,7 +111,7 @@ class Key:
     def fingerprint(self, kind: str, value: str) -> bytes:
         """HMAC-SHA-256 of a kind and a value."""
         mac = self.mac.copy()
-        mac.update(f"{kind}\0{value}".encode())
+        mac.update(f"{kind}\0{value}".encode("utf-8", "replace"))
         return mac.finalize()
 
     def fingerprints(self, told: Iterable[tuple[str, str]]) -> list[bytes]:
@@ -148,8 +148,8 @@ def as_json(value: Any) -> str:
     """The one text of a value that is sealed: equal values, equal texts."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # half a character, or a number no other program reads: an outside system may say anything
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except TypeError:  # half a character, cut off where a field was full, or a number beyond every register
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
 
 
 def seal_with(key: Key, tenant: TenantId, place: Place, plain: bytes) -> bytes:

@@ -111,6 +111,20 @@ def test_changes_and_deletions_travel(office: Office) -> None:
     assert 0 == office.services.hub.count(office.tenant)
 
 
+def test_half_a_character_stops_nobody(office: Office) -> None:
+    """Somebody's name was cut off in Zoho where the field was full, in the middle of a picture."""
+    office.both_ways()
+    office.seed(ERIN, {"First_Name": "Carol \ud83d", "Last_Name": "Diaz", "Mobile": "+34 600 111 222"})
+
+    office.work()
+
+    assert {"Diaz", "Roe"} == {one["names"][0]["familyName"] for one in office.people().values()}
+    assert ["Carol ? Diaz"] == [one.person.name for one in office.services.hub.search(office.tenant, "diaz")]
+    office.written()
+    office.work()
+    assert {} == office.written()
+
+
 def test_one_way_is_one_way(office: Office) -> None:
     """Google only receives: what is new or changed there stays there, and nobody in Zoho is touched."""
     office.choose(office.book, direction="write")

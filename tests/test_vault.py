@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import random
 import traceback
 import uuid
@@ -126,7 +127,7 @@ def test_another_tenant_cannot_open_it(tenant: TenantId, neighbour: TenantId, va
 
 
 def test_the_kinds_of_sealed_text(tenant: TenantId, vault: Vault) -> None:
-    """An empty cell is an empty text; JSON keeps its letters."""
+    """An empty cell is an empty text; JSON keeps its letters, and half a character is none."""
     mine = vault.of(tenant)
 
     assert "" == mine.open("contacts", ROW, "person", None)
@@ -134,6 +135,26 @@ def test_the_kinds_of_sealed_text(tenant: TenantId, vault: Vault) -> None:
     assert {"name": "Łukasz"} == mine.open_json(
         "contacts", ROW, "person", mine.seal_json("contacts", ROW, "person", {"name": "Łukasz"})
     )
+    strange = mine.seal_json("contacts", ROW, "person", {"name": "Ada \ud83d", "many": 2**70})
+    assert {"name": "Ada ?", "many": 2**70} == mine.open_json("contacts", ROW, "person", strange)
+
+
+def test_a_fingerprint_is_the_same_however_often_it_is_asked_for(tenant: TenantId, vault: Vault) -> None:
+    """In the order of the question, remembered or not; of half a character too."""
+    mine = vault.of(tenant)
+    asked = [
+        ("number", "+34600111222"),
+        ("email", "ada@shop.example"),
+        ("number", "+34600111222"),
+        ("prefix", "ad\ud83d"),
+    ]
+
+    told = [mine.fingerprint(*one) for one in asked]
+
+    assert told == mine.fingerprints(asked) == mine.fingerprints(asked)
+    assert told[0] == told[2] == hmac.digest(vault.active(tenant, "index").secret, b"number\0+34600111222", "sha256")
+    assert 3 == len(set(told))
+    assert told[:2] == [mine.fingerprinting(kind)(value) for kind, value in asked[:2]]
 
 
 def test_a_destroyed_key_is_gone_everywhere_within_a_minute(tenant: TenantId, db: Database, vault: Vault) -> None:
