@@ -100,27 +100,30 @@ class Alice:
 
     def clicks(self, words: str) -> None:
         """Click the first button or link that can be seen and says so."""
-        wanted = f"//button[contains(., {words!r})] | //a[contains(., {words!r})]"
+        self._clicks(By.XPATH, f"//button[contains(., {words!r})] | //a[contains(., {words!r})]")
+
+    def presses(self, words: str) -> None:
+        """Press the button that says exactly this."""
+        self._clicks(By.XPATH, f"//button[normalize-space()={words!r}]")
+
+    def ticks(self, name: str, value: str) -> None:
+        self._clicks(By.CSS_SELECTOR, f"input[name='{name}'][value$='{value}']")
+
+    def types(self, name: str, text: str) -> None:
+        self.browser.find_element(By.NAME, name).send_keys(text)
+
+    def _clicks(self, by: str, wanted: str) -> None:
+        """Click the first of these that can be seen, once it is there: a page may still be on its way."""
 
         def clicked(page: webdriver.Chrome) -> bool:
-            for found in page.find_elements(By.XPATH, wanted):
+            for found in page.find_elements(by, wanted):
                 if found.is_displayed():
                     found.click()
                     return True
             return False
 
         gone = [StaleElementReferenceException]  # the page moved on between looking and clicking
-        WebDriverWait(self.browser, PATIENCE_SECONDS, ignored_exceptions=gone).until(clicked)
-
-    def presses(self, words: str) -> None:
-        """Press the button that says exactly this."""
-        self.browser.find_element(By.XPATH, f"//button[normalize-space()={words!r}]").click()
-
-    def types(self, name: str, text: str) -> None:
-        self.browser.find_element(By.NAME, name).send_keys(text)
-
-    def ticks(self, name: str, value: str) -> None:
-        self.browser.find_element(By.CSS_SELECTOR, f"input[name='{name}'][value$='{value}']").click()
+        WebDriverWait(self.browser, PATIENCE_SECONDS, ignored_exceptions=gone).until(clicked, f"{wanted} is not there")
 
     def sees(self, words: str) -> None:
         """Wait until the page says so."""
