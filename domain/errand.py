@@ -13,6 +13,7 @@ from uuid import UUID
 
 from domain.agreement import Step
 from domain.contact import Person, Record
+from domain.edit import Edit
 from domain.pairs import key_of
 from domain.ports import in_batches
 from domain.telling import Change, Limits
@@ -23,12 +24,19 @@ Lost = tuple[Conflict, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """What one effect has to tell, each step with what it costs. `undo`: the journal's line it takes back."""
+    """What one effect has to tell, each step with what it costs. `undo`: the journal's line it takes back; `edit`:
+    what somebody wants of this one record, whatever else is paired with it."""
 
     crm: UUID
     steps: Sequence[Step]
     lost: Sequence[Lost] = ()  # of each step
     undo: UUID | None = None
+    edit: Edit | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether the pairs of its steps agree once it is done; else the next exchange compares them."""
+        return self.undo is None and self.edit is None
 
     @property
     def creates(self) -> bool:
@@ -37,10 +45,10 @@ class Errand:
     def as_data(self) -> dict[str, Any]:
         """Plain JSON values, for sealing."""
         lost = self.lost or [()] * len(self.steps)
-        return {
-            "crm": str(self.crm),
-            "steps": [_step_data(step, about) for step, about in zip(self.steps, lost, strict=True)],
-        } | ({"undo": str(self.undo)} if self.undo else {})
+        steps = [_step_data(step, about) for step, about in zip(self.steps, lost, strict=True)]
+        data: dict[str, Any] = {"crm": str(self.crm), "steps": steps}
+        data |= {"undo": str(self.undo)} if self.undo else {}
+        return data | ({"edit": self.edit.as_data()} if self.edit else {})
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Errand:
@@ -54,6 +62,7 @@ class Errand:
                 for told, step in zip(data["steps"], steps, strict=True)
             ],
             undo=UUID(data["undo"]) if data.get("undo") else None,
+            edit=Edit.from_data(data["edit"]) if data.get("edit") else None,
         )
 
 

@@ -21,7 +21,7 @@ from domain.plan import Key, Link
 from domain.plan import Step as Taken
 from domain.telling import Told
 from domain.threeway import SIDES, Side, other
-from jobs import lost
+from jobs import edits, lost
 from jobs.services import Services
 from store.couples import Couple
 from store.effects import Effect
@@ -61,11 +61,13 @@ def remember(services: Services, couple: Couple, done: Sequence[Doing]) -> None:
         steps = [step for one in done for step in one.errand.steps]
         told = [answers for one in done for answers in one.told]
         taken = {side: _taken(services, database, couple, side, steps, told) for side in SIDES}
-        _settle(services, database, couple, [one for one in done if one.errand.undo is None])
+        _settle(services, database, couple, [one for one in done if one.errand.paired])
         for one in done:
             if one.errand.undo is not None:
                 turned = any(answer.do in ("written", "joined") for answers in one.told for answer in answers.values())
                 services.journal.turn(database, tenant, one.errand.undo, "undone" if turned else "open", ("asked",))
+            if one.errand.edit is not None:
+                _edited(services, database, couple, one)
         for side, news in taken.items():
             if news:
                 services.hub.apply(database, tenant, couple.at(side), news)
@@ -118,6 +120,15 @@ def _settle(services: Services, database: Connection, couple: Couple, done: Sequ
     services.pairs.part(database, couple, parted)
     services.pairs.put(database, couple, list(agreed.values()))
     services.journal.write(database, couple.tenant, couple.crm, couple.book, journal)
+
+
+def _edited(services: Services, database: Connection, couple: Couple, one: Doing) -> None:
+    """Write down what an edit overwrote; where somebody was faster, it is compared with what they wrote."""
+    for step, answers in zip(one.errand.steps, one.told, strict=True):
+        services.journal.write(database, couple.tenant, couple.crm, couple.book, _cost(step, answers, ()))
+        for answer in answers.values():
+            if answer.do == "changed" and answer.record is not None:
+                edits.again(services, database, couple.tenant, one.errand, answer.record)
 
 
 def _partners(

@@ -58,7 +58,7 @@ def act(services: Services, tenant: TenantId, effects: Iterable[Effect]) -> None
                 remember(services, couple, done)
                 some = True
         if some and not services.effects.open(tenant, book, KIND):
-            services.chores.hurry(tenant, CHORE, book)
+            services.chores.hurry(tenant, CHORE, book if book != crm else None)  # an edit concerns every address book
 
 
 def _batches(every: Iterable[Doing]) -> Iterator[list[Doing]]:
@@ -161,7 +161,7 @@ def _note(services: Services, couple: Couple, batch: Sequence[Doing]) -> None:
 
 def _carried(doing: Doing, side: Side) -> list[str]:
     """Of whom the CRM is told what Google said of them."""
-    if side == "right":
+    if side == "right" or doing.errand.edit is not None:  # an edit is the tenant's own word
         return []
     steps = doing.errand.steps
     return [str(steps[place].pair or place) for place in doing.mine(side) if steps[place].do != "delete"]

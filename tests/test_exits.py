@@ -41,6 +41,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/contact_writes.py": {"zoho"},
     "jobs/correcting.py": {"zoho"},
     "jobs/dialling.py": {"phone", "zoho"},  # the number to dial, and that it could not be
+    "jobs/edits.py": {"zoho"},  # asks which fields a record takes
     "jobs/filling.py": {"zoho"},  # fields of activities, from what `jobs/activities.py` let out
     "jobs/follow_ups.py": {"zoho"},
     "jobs/leaving.py": {"zoho"},  # that a connection ends

@@ -18,7 +18,7 @@ from domain import phone
 from domain.contact import fold_email
 from domain.errors import Malformed, Missing
 from domain.ports import Control
-from jobs import dialling, passages, steering
+from jobs import dialling, edits, passages, steering
 from store.api_keys import ApiKey
 from store.call_book import Kept
 from store.changes import Kind, News, TooOld
@@ -26,6 +26,7 @@ from store.finding import Contact
 from store.tenants import User
 from webhooks.bearer import REFUSALS, SECURITY, knocking
 from webhooks.doorkeeper import doorkeeper, knock
+from webhooks.edits import PARTS, edit_from
 from webhooks.problem import problem
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1", description="For the tenant's own programs")
@@ -36,6 +37,7 @@ TEXTS = re.compile(rf"[^\x00\ud800-\udfff]{{0,{phone.LONGEST}}}", re.DOTALL)
 TOKEN_CHARACTERS = 200
 TEXT = {"type": "string"}
 ERRORS = {"400": {"description": "Not a question this door answers"}, **REFUSALS}
+_PERSON = {"type": "object", "description": "A contact, as `GET /api/v1/contacts` tells it"}
 PAGED = [
     {"in": "query", "name": "since", "required": False, "schema": TEXT | {"maxLength": TOKEN_CHARACTERS}},
     {
@@ -161,6 +163,33 @@ def contacts() -> Response:
     return _page(news, {id: _contact(contact) for id, contact in found.items()})
 
 
+@bp.patch("/contacts/<uuid:contact>")
+@bp.doc(
+    summary="Change a contact that was edited on a device",
+    security=SECURITY,
+    parameters=[{"in": "path", "name": "contact", "required": True, "schema": {"type": "string", "format": "uuid"}}],
+    requestBody=_body({"was": _PERSON, "now": _PERSON}, ["was", "now"]),
+    responses={
+        "202": {"description": "Which fields are on their way to the records, and why each of the others is not"},
+        "404": {"description": "No such contact (any more)"},
+        "413": {"description": "Larger than 256 KiB"},
+        "415": {"description": "Not JSON"},
+        **ERRORS,
+    },
+)
+def change_contact(contact: UUID) -> Response:
+    """Compare how a device saw a contact and how it has them now with what stands there, and owe the records the rest.
+
+    Safe to tell twice. Whoever was faster keeps their word in a field both changed; nothing is created or deleted.
+    """
+    services = doorkeeper().services
+    key = knocking(services, "contacts.write")
+    wish = edit_from(knock("application/json").body, services.tenants.get(key.tenant).region)
+    done = edits.edit(services, key.tenant, contact, wish, actor=f"key:{key.id}")
+    kept = {PARTS[name]: why for name, why in done.kept.items()}
+    return _json({"taken": [PARTS[name] for name in done.taken], "kept": kept}, 202)
+
+
 # ---- reading what was asked ---------------------------------------------------------------------------------------
 
 
@@ -255,6 +284,8 @@ def _contact(contact: Contact) -> dict[str, Any]:
     return {
         "id": str(contact.id),
         "name": person.name,
+        "given": person.given,
+        "family": person.family,
         "company": person.company,
         "title": person.title,
         "numbers": [
