@@ -77,7 +77,7 @@ def test_a_request_that_is_put_off_keeps_nobody_waiting(office: Office, families
 
     visit(office)
 
-    assert 130 == len(standing(office, families))
+    assert 130 <= len(standing(office, families)), "the third request went out although the second did not"
     office.go_on()
     assert families == standing(office, families)
     assert {CREATES["zoho"]: 4} == office.written()
