@@ -195,6 +195,9 @@ class Settings:
         _hosts, frozenset(), "private hosts a tenant may name (PBX, recordings), comma separated"
     )
     contacts_sync_seconds: int = _setting(_whole(1, DAY_SECONDS), 300, "how often the contacts sweep runs")
+    alarm_silence_hours: int = _setting(
+        _whole(1, 168), 72, "a phone system that tells nothing for so long is announced as silent"
+    )
     hint_milliseconds: int = _setting(
         _whole(20, 5_000), 300, "how long a phone system waits for a hint (caller name, routing) before it gets none"
     )

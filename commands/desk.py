@@ -16,7 +16,7 @@ from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
 from domain.besides import SOURCES
 from domain.errors import Missing, Upstream
-from jobs import both_ways, connect, passages, reconcile, worker
+from jobs import alarms, both_ways, connect, passages, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
 
@@ -88,6 +88,7 @@ def connections_list(tenant: str | None, json_: bool) -> None:
                 "state": tie.state,
                 "last success": tie.last_ok_at or "never",
                 "reason": tie.reason,
+                "announced": ", ".join(sorted(tie.facts.get(alarms.FACT, ()))),
             }
             for one in tenants_of(opened, tenant)
             for tie in opened.connections.all(one)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from console import words
 from console.words import Word
+from jobs import alarms
 from jobs.licences import Seen
 from store.connections import Tie
 from store.database import Database, TenantId
@@ -100,6 +101,15 @@ def attention(services: Services, at: Here, ties: Sequence[Tie], titles: dict[st
         )
         for tie in ties
         if (ends_at := Seen.of(tie).ends_at) is not None and tie.state != "disconnected"
+    ]
+    found += [
+        Attention(
+            title=f"{words.vendor(tie.vendor, titles)}: {words.ALARMS[one.what][0].format(at.times.mid(one.at))}",
+            sentence=words.ALARMS[one.what][1],
+            tie=tie.id,
+        )
+        for tie in ties
+        for one in alarms.of(services, tie)
     ]
     silent = _silent(services, at, ties, titles)
     found += silent.values()

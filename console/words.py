@@ -200,6 +200,22 @@ DUTIES = {
 MANDATORY = "lead.mandatory."  # and the field that a layout demands
 VENDORS = {"zoho": "Zoho", "google": "Google"}
 KINDS = {"crm": "CRM", "workspace": "Workspace", "telephony": "Telephone system"}
+ALARMS: Mapping[str, tuple[str, str]] = {  # what is announced of a connection: a title that wants a day, and a sentence
+    "watch": (
+        "stops telling us of changes {}",
+        "It is asked to go on every few days, and lately that did not work. Once it ends, changes arrive with the"
+        " regular reading, some minutes later.",
+    ),
+    "consent": (
+        "its permission ends {}",
+        "Connect it again before that day: then nothing is lost, and nothing has to be read anew.",
+    ),
+    "silence": (
+        "last heard from {}",
+        "If somebody has telephoned since, its news does not reach us: look whether the address it was given is still"
+        " set there.",
+    ),
+}
 REASONS = {
     "consent.lost": "Permission was withdrawn or has run out. Give it again and the waiting work goes on.",
     "consent.scope": "A permission this connection was given is none any more. Give permission again.",

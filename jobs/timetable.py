@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from jobs import alarms
 from jobs import purge as purging
 from jobs.services import Services
 from store.mailkeys import period_seconds
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS = 1.0
 PURGE_SECONDS = 600.0
+ALARM_SECONDS = 900.0
 IDLE_SECONDS = 2.0  # how often the others look whether the lock is free
 
 
@@ -44,6 +46,7 @@ def run(services: Services, stop: threading.Event, *, clock: Callable[[], float]
         "sweep": _Duty(SWEEP_SECONDS, lambda: sweep(services)),
         "purge mail": _Duty(period_seconds(services.mail.cache_seconds), lambda: purging.purge_mail(services)),
         "purge": _Duty(PURGE_SECONDS, lambda: purging.purge(services)),
+        "alarms": _Duty(ALARM_SECONDS, lambda: alarms.look(services)),
     }
     while not stop.is_set():
         with services.lanes.alone("timetable") as ours:

@@ -100,6 +100,12 @@ class Connections:
         with self._db.anyone() as connection:
             return list(connection.execute(asked, {"vendors": list(vendors)}).scalars())
 
+    def announced(self) -> dict[str, int]:
+        """How many connections of anybody's are announced as silent, or about to be, by what it is."""
+        with self._db.anyone() as connection:
+            rows = connection.execute(text("SELECT what, many FROM linekeeper_alarms()"))
+            return {row.what: row.many for row in rows}
+
     def get(self, tenant: TenantId, tie: UUID) -> Tie:
         """Raise Missing for a connection that is not there or not this tenant's."""
         with self._db.tenant(tenant) as connection:

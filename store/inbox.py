@@ -83,6 +83,16 @@ class Inbox:
             "body": self._vault.of(tenant).seal("deliveries", row, "body", body),
         }
 
+    def heard_at(self, tenant: TenantId, connection: UUID) -> datetime | None:
+        """When a connection last told us anything, as far back as we know."""
+        with self._db.tenant(tenant) as database:
+            last: datetime | None = database.execute(
+                select(func.max(deliveries.c.received_at)).where(
+                    deliveries.c.tenant_id == tenant, deliveries.c.connection_id == connection
+                )
+            ).scalar_one()
+        return last
+
     def pending(self, tenant: TenantId, lane: Lane, limit: int = 100) -> list[Delivery]:
         """What waits in a lane, oldest first. The caller holds the lane."""
         vault = self._vault.of(tenant)

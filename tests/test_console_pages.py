@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text, update
 from sqlalchemy.engine import make_url
 
+from console.words import Times
 from domain.contact import Line, Person, Record
 from domain.plan import Step
 from store.database import TenantId
@@ -305,6 +306,19 @@ def test_the_overview_says_what_waits_for_a_person(stage: Stage) -> None:
     assert 303 == post(stage.browser("alice"), "/console/deliveries/replay").status_code
     assert {"pending": 1} == services.inbox.counts(office.tenant)
     assert "deliveries.replayed" in stage.actions()
+
+
+def test_the_overview_announces_what_would_die_silently(stage: Stage) -> None:
+    """With the day, what it means, and where to look; for an administrator, who can mend it."""
+    services, office = stage.services, stage.office
+    ends = services.db.now() + timedelta(hours=30)
+    services.connections.set_facts(office.tenant, office.crm, watched_until=ends.isoformat())
+
+    shown = page(stage, "/console/")
+
+    day = Times.of(services.tenants.get(office.tenant).time_zone, services.db.now()).mid(ends)
+    assert f"Zoho: stops telling us of changes {day}" in shown
+    assert f'href="/console/connections#tie-{office.crm}"' in shown
 
 
 def test_the_overview_counts_todays_calls(stage: Stage) -> None:

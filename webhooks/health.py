@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from domain.alarm import KINDS
 from domain.pop import BUDGET_MS
 from jobs.services import Services
 from store import budget
@@ -86,6 +87,11 @@ class _Now(Collector):
         yield from self._pops()
         oldest = self._services.mail.oldest_seconds() or 0.0
         yield GaugeMetricFamily("linekeeper_mail_oldest_seconds", "Age of the oldest cached message", value=oldest)
+        alarms = GaugeMetricFamily("linekeeper_alarms", "Connections that fall silent, or have", labels=["kind"])
+        announced = self._services.connections.announced()
+        for what in KINDS:
+            alarms.add_metric([what], announced.get(what, 0))
+        yield alarms
         waiting = self._services.installs.waiting()
         yield GaugeMetricFamily("linekeeper_installs_waiting", "Installed, and nobody consented yet", value=waiting)
 
