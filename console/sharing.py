@@ -145,6 +145,7 @@ def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) ->
         besides=_besides(tie, features, chosen),
         held=[_held(one) for one in chores if one.held],
         running=next((one.progress for one in chores if one.progress.get("left")), None),
+        exporting=next((one.progress["exporting"] for one in chores if one.progress.get("exporting")), 0),
         waiting=_waiting(tie),
     )
 

@@ -55,6 +55,7 @@ HELD = {  # what a held run would do, by its chore
     ),
     "exchange": "This run would delete {removing} of {known} people on the other side.",
 }
+EXPORTING = "{title} is writing {many} records into files for us. They are taken over as soon as it is done."
 LOST = {  # domain.threeway.Why, and jobs.lost
     "overwritten": "It was changed on the other side.",
     "deleted": "It was deleted on the other side.",

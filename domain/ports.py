@@ -386,11 +386,37 @@ class CrmModule:
     phones: tuple[str, ...] = ()  # the labels of its phone columns
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """How far a file is into which a CRM writes a module, or a part of it."""
+
+    state: Literal["waiting", "ready", "failed"]
+    rows: int = 0  # in the file
+    more: str = ""  # what the next part is asked for with; "" when there is none
+
+
+class Exports(Protocol):
+    """The files a CRM writes whole modules into, for whoever has to read very many people."""
+
+    def count(self, module: str) -> int:
+        """How many records a module has."""
+
+    def begin(self, module: str, part: str = "") -> str:
+        """Have a module, or its next part, written out; return the job's id. Begun twice, there are two files."""
+
+    def look(self, job: str) -> Export:
+        """Say how far a job is. Raises Refused when it is not known any more."""
+
+    def people(self, module: str, job: str, rows: int) -> Iterator[Record]:
+        """Yield everybody in a file that has to hold so many rows. Raises Refused when it cannot be read."""
+
+
 class Crm(Protocol):
     """A CRM organisation seen with one grant."""
 
     modules: tuple[str, ...]  # where people are kept
     spare: frozenset[str]  # those of them a consent may leave out
+    exports: Exports
 
     def organisation(self) -> Organisation: ...
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -25,7 +27,7 @@ from domain.plan import Key, Step, read_plan
 from domain.ports import Crm, CursorLost, in_batches
 from domain.sharing import Sharing
 from integrations.zoho.notifications import read_notification
-from jobs import both_ways, contact_writes, deals, sheet_log
+from jobs import both_ways, contact_writes, deals, first_load, sheet_log
 from jobs.outage import postpone
 from jobs.services import Services
 from store.chores import Chore
@@ -41,8 +43,11 @@ AT_ONCE = 1_000  # records held in memory
 OWED_AT_ONCE = 20  # effects, each with a hundred or two
 
 
-def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, int]:
-    """Read what changed in the CRM since the last sweep, deletions too; the first time everything."""
+def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False) -> dict[str, Any]:
+    """Read what changed in the CRM since the last sweep, deletions too; the first time everything.
+
+    A large CRM writes it into files then: while it does, this is due again soon and says how many records that are.
+    """
     if Sharing.from_facts(tie.facts).paused:
         return {}
     crm = services.crm(tie)
@@ -50,20 +55,36 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
     reading = crm.reading()
     known = reading == services.connections.cursor(tie.tenant, tie.id, READING)  # a new column is in nobody's changes
     since = datetime.fromisoformat(cursor) if cursor and known else None
-    started = services.db.now()
     modules = _modules(crm, tie)
-    told: Iterable[Record | Gone] = chain.from_iterable(_of(crm, module, crm.people, since) for module in modules)
+    load = first_load.look(services, tie, crm.exports, modules, reading) if since is None else None
+    if load and load.waiting:
+        services.connections.ok(tie.tenant, tie.id)
+        return {"again_in": first_load.LOOK_AGAIN, "exporting": load.records}
+    started = load.began if load else services.db.now()
+    told: Iterable[Record | Gone] = chain.from_iterable(
+        _everyone(services, tie, crm, load, module, since) for module in modules
+    )
     if since is None:
         left_out = services.hub.known_keys(tie.tenant, tie.id, besides=modules)
         told = chain((Gone(module=module, remote_id=id, apart=True) for module, id in left_out), told)
     else:
         gone = (_of(crm, module, crm.people_gone, since) for module in modules)
         told = chain(told, chain.from_iterable(gone))
-    counts = take(services, tie, told, complete=since is None, go_on=go_on)
+    counts = take(services, tie, told, complete=since is None, go_on=go_on, began=started)
     deals.read(services, tie, crm)
+    if load:
+        first_load.done(services, tie)
     services.connections.set_cursor(tie.tenant, tie.id, READING, reading)
     services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
     return counts
+
+
+def _everyone(
+    services: Services, tie: Tie, crm: Crm, load: first_load.Load | None, module: str, since: datetime | None
+) -> Iterator[Record | Gone]:
+    """Read a module from its files where it has any, else page by page."""
+    listed = partial(_of, crm, module, crm.people, since)
+    return first_load.people(services, tie, crm, load, module, listed) if load else listed()
 
 
 def _modules(crm: Crm, tie: Tie) -> tuple[str, ...]:
@@ -137,13 +158,14 @@ def take(
     complete: bool,
     go_on: bool,
     modules: Collection[str] = (),
+    began: datetime | None = None,
 ) -> dict[str, int]:
     """Take over what a side tells, a thousand records at a time; what is gone goes last, and only if so many may.
 
-    `complete`: it is the whole side, so what is missing from it is gone. `modules`: the side is these, if it has more.
-    Raises Held, with nothing removed.
+    `complete`: it is the whole side as it was when that `began`, so what has not been seen since then is gone.
+    `modules`: the side is these, if it has more. Raises Held, with nothing removed.
     """
-    began = services.db.now() if complete else None
+    began = (began or services.db.now()) if complete else None
     counts, many = Counter(NOTHING), 0
     gone: dict[Key, Gone] = {}
     apart: list[Gone] = []
@@ -163,7 +185,7 @@ def take(
         apart.clear()
     if began is not None:
         unseen = services.hub.unseen(tie.tenant, tie.id, began, modules)
-        gone = {key: Gone(module=key[0], remote_id=key[1]) for key in unseen}
+        gone |= {key: Gone(module=key[0], remote_id=key[1]) for key in unseen}
     counts.update(_let_go(services, tie, list(gone.values()), go_on=go_on, modules=modules))
     if any(counts.values()):
         services.chores.hurry(tie.tenant, "write.phonebook")

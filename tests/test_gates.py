@@ -292,6 +292,8 @@ CREDITS: dict[str, tuple[str, str, dict[str, Any], int]] = {
     "ten records": ("POST", "/crm/v8/Calls", {"json": {"data": [{}] * 10}}, 1),
     "a hundred records": ("POST", "/crm/v8/Calls", {"json": {"data": [{}] * 100}}, 10),
     "none": ("POST", "/crm/v8/Calls", {"json": {"data": []}}, 1),
+    "a module in a file": ("POST", "/crm/bulk/v8/read", {"json": {"query": {}}}, 50),
+    "a file": ("GET", "/crm/bulk/v8/read/4150868000000200001/result", {}, 1),
     "a pop": ("POST", "/phonebridge/v3/callnotify", {"data": {"state": "ringing"}}, 0),
 }
 

@@ -24,6 +24,7 @@ from domain.ports import Http, Tokens
 from integrations.guard import dropped
 
 CRM = "/crm/v8"
+BULK = "/crm/bulk/v8"
 MAX_BYTES = 10 * 1024 * 1024
 MAX_WAIT_SECONDS = 3600.0
 COQL_ROWS = 200  # a query may get 200 rows by every version of the documentation, more by some
@@ -84,18 +85,33 @@ class ZohoClient:
             if not answer or not info_of(answer).get("more_records"):
                 return
 
+    def download(self, path: str, most: int) -> bytes:
+        """Get a file into memory, never onto disk; empty when there is none. Raises Refused for one beyond `most`."""
+        status, headers, raw = self._answer("GET", path, TryLater, {}, most)
+        if status < 300 and not raw.startswith(b"{"):
+            return raw
+        _understand(status, headers, _body(raw), TryLater, "")
+        raise Refused("Zoho sent no file.")
+
     def _send(self, method: str, path: str, *, repeatable: bool = True, items: str = "", **options: Any) -> Body | None:
         unknown: type[Upstream] = TryLater if repeatable else Unanswered
-        status, headers, body = self._exchange(method, path, self._tokens(), unknown, options)
-        if status == 401 and code_of(body) != SCOPE_MISSING:
-            status, headers, body = self._exchange(method, path, self._tokens(renew=True), unknown, options)
-            if status == 401 and code_of(body) != SCOPE_MISSING:
+        status, headers, raw = self._answer(method, path, unknown, options, MAX_BYTES)
+        return _understand(status, headers, _body(raw), unknown, items)
+
+    def _answer(
+        self, method: str, path: str, unknown: type[Upstream], options: Mapping[str, Any], most: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send; once more with a renewed token when the one we had is refused."""
+        status, headers, raw = self._exchange(method, path, self._tokens(), unknown, options, most)
+        if status == 401 and code_of(_body(raw)) != SCOPE_MISSING:
+            status, headers, raw = self._exchange(method, path, self._tokens(renew=True), unknown, options, most)
+            if status == 401 and code_of(_body(raw)) != SCOPE_MISSING:
                 raise ConsentLost("Zoho refuses our access even after renewing it.")
-        return _understand(status, headers, body, unknown, items)
+        return status, headers, raw
 
     def _exchange(
-        self, method: str, path: str, token: str, unknown: type[Upstream], options: Mapping[str, Any]
-    ) -> tuple[int, Mapping[str, str], Body | None]:
+        self, method: str, path: str, token: str, unknown: type[Upstream], options: Mapping[str, Any], most: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Send and read the answer to its end; a second time only what may be repeated and was cut off."""
         headers = {**options.get("headers", {}), "Authorization": f"Zoho-oauthtoken {token}"}  # never "Bearer": 1.4
         sent = {**options, "headers": headers, "timeout": self._timeout, "stream": True, "allow_redirects": False}
@@ -107,20 +123,25 @@ class ZohoClient:
                     raise
                 response = self._http.request(method, self._origin + path, **sent)
             with closing(response):
-                return response.status_code, response.headers, _body(response, unknown)
+                return response.status_code, response.headers, _raw(response, unknown, most)
         except requests.RequestException as error:
             if _nothing_sent(error):
                 raise TryLater("Zoho could not be reached.") from None
             raise unknown("Zoho did not answer.") from None  # the cause may name an address with numbers in it
 
 
-def _body(response: Any, unknown: type[Upstream]) -> Body | None:
-    """Read an answer's JSON object; None when it is empty or something else, such as a gateway's HTML page."""
+def _raw(response: Any, unknown: type[Upstream], most: int) -> bytes:
+    """Read an answer to its end, if that comes soon enough."""
     raw = bytearray()
     for chunk in response.iter_content(65_536):
         raw += chunk
-        if len(raw) > MAX_BYTES:
+        if len(raw) > most:
             raise (Refused if unknown is TryLater else unknown)("Zoho's answer is larger than we read.")
+    return bytes(raw)
+
+
+def _body(raw: bytes) -> Body | None:
+    """Read an answer's JSON object; None when it is empty or something else, such as a gateway's HTML page."""
     try:
         body = jsons.loads(raw)
     except (ValueError, RecursionError):

@@ -15,6 +15,7 @@ from domain.ports import (
     CallRecord,
     CrmModule,
     CrmUser,
+    Exports,
     Http,
     LoggedCall,
     NewLead,
@@ -33,6 +34,7 @@ from integrations.zoho.client import CRM, Body, ZohoClient, rows_of
 from integrations.zoho.country import country_of
 from integrations.zoho.datacentres import crm_web
 from integrations.zoho.deals import Deals
+from integrations.zoho.export import ZohoExports
 from integrations.zoho.fields import call_fields, person_fields, record_fields
 from integrations.zoho.leads import Leads
 from integrations.zoho.listing import PAGE
@@ -69,6 +71,7 @@ class ZohoCrm:
         self._modules = Modules(client)
         self._deals = Deals(client)
         self._records = Records(client)
+        self.exports: Exports = ZohoExports(client, self._people)
         self._leads = Leads(client)
         self._calls = Calls(client)
         self._tasks = Tasks(client)

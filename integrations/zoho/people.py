@@ -66,13 +66,19 @@ class People:
         """Name -> label of the phone columns the organisation added to a module."""
         return self._own.of(module, FIELDS.get(module, ()))
 
-    def _is_there(self, module: str) -> bool:
+    def is_there(self, module: str) -> bool:
         """Whether there is something to read: of a module beside people, only if it has numbers."""
         return module not in self._besides or bool(self.own(module))
 
+    def columns(self, module: str) -> tuple[str, ...]:
+        """What is read of a module's records."""
+        own = self.own(module)
+        standard = FIELDS.get(module) or (*filter(None, (self._own.title(module),)), *RECORD)
+        return (*standard, *own)
+
     def changed(self, module: str, since: datetime | None) -> Iterator[Record]:
         """Yield what changed since then, or everything."""
-        if not self._is_there(module):
+        if not self.is_there(module):
             return
         asked = partial(self._listing, module)
         try:
@@ -91,7 +97,7 @@ class People:
         for gone in list(self._left.values()):
             if gone.module == module:
                 yield self._left.pop(gone.remote_id)
-        if not self._is_there(module):
+        if not self.is_there(module):
             return
         try:
             for remote_id in deleted(self._client, module, since):
@@ -109,7 +115,7 @@ class People:
 
     def rows(self, module: str, ids: Sequence[str]) -> dict[str, Body]:
         """The rows with these ids as Zoho keeps them, at most a hundred; one that is not there is left out."""
-        if not self._is_there(module):
+        if not self.is_there(module):
             return {}
         params = self._listing(module, EVER) | {"ids": ",".join(ids)}
         return {str(row.get("id")): row for row in rows_of(self._client.read(f"{CRM}/{module}", params), "data")}
@@ -155,9 +161,7 @@ class People:
 
     def _listing(self, module: str, since: datetime | None) -> dict[str, str]:
         """What a listing asks for; converted leads stay out of it unless it is to show what became of them."""
-        own = self.own(module)
-        standard = FIELDS.get(module) or (*filter(None, (self._own.title(module),)), *RECORD)
-        params = {"fields": ",".join((*standard, *own))}
+        params = {"fields": ",".join(self.columns(module))}
         return params | {"converted": "both"} if since is not None and module == "Leads" else params
 
 

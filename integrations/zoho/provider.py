@@ -58,6 +58,15 @@ FEATURES = (
         without="Callers who are in Zoho CRM only show as a number.",
     ),
     Feature(
+        slug="export",
+        title="Read a large organisation at once",
+        purpose="Have Zoho CRM write contacts, leads and companies into a file for us where there are more than"
+        " 20,000, so that the first reading takes minutes and few of the organisation's API credits.",
+        scopes=ORGANISATION | {"ZohoCRM.bulk.READ"},
+        without="A large organisation is read page by page at first, 200 records a request.",
+        optional=True,
+    ),
+    Feature(
         slug="accounts",
         title="Know companies by their number",
         purpose="Read companies and their numbers, so that a call from a switchboard can be logged on the company.",

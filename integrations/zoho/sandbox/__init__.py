@@ -14,6 +14,7 @@ secret, code or token of one data centre is refused by the other.
 | `gate` | whose token, which scopes, concurrency, credits of the rolling 24 hours |
 | `records`, `writes`, `rules`, `tables` | rows: pages, batches, upsert, tombstones, what a call must look like |
 | `search`, `coql` | the index that lags, and the query language that does not |
+| `bulk`, `exports` | a module written out into a file |
 | `directory`, `metadata` | users, organisation, modules, fields |
 | `notifications`, `channels` | channels, and posting what changed |
 | `phonebridge`, `bridge` | clicks, call controls, `callnotify`, and the activity Zoho writes itself |
@@ -32,6 +33,7 @@ from flask import Flask
 
 from integrations.zoho.sandbox import (
     accounts,
+    bulk,
     control,
     coql,
     directory,
@@ -60,7 +62,7 @@ def _create_app(dc: DataCentre) -> Flask:
     app.extensions["understudy"] = dc.world
     for part in (accounts, control, phonebridge):
         app.register_blueprint(part.doors(dc))
-    for part in (directory, notifications, coql, search, records):
+    for part in (directory, notifications, coql, search, bulk, records):
         blueprint = part.doors(dc)
         blueprint.before_request(admit(dc))
         blueprint.after_request(show_credits)

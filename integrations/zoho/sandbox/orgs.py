@@ -44,6 +44,10 @@ class Knobs:
     search_phone: str = "digits"  # digits: spelling does not matter; raw: only the same spelling is found
     coql_rows: int = 200  # rows one query may ask for: 200 in one text of Zoho's, 2,000 in another
     coql_long_text: bool = False  # whether a where clause may name a multi-line field
+    bulk_looks: int = 2  # looks at a bulk read job before it can be done
+    bulk_seconds: float = 0.0  # and seconds on the stage's clock
+    bulk_rows: int = 200_000  # rows in one file
+    bulk_fails: bool = False  # every job ends as FAILURE
     notify_copies: int = 1  # deliver each notification so many times
     notify_drop_every: int = 0  # lose every n-th notification
     notify_delay: float = 0.0  # seconds on the stage's clock before a notification leaves

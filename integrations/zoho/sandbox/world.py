@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from integrations.zoho.sandbox.bridge import Bridge
 from integrations.zoho.sandbox.channels import Notifier
 from integrations.zoho.sandbox.clock import Clock
+from integrations.zoho.sandbox.exports import Exports
 from integrations.zoho.sandbox.faults import Faults, RequestLog
 from integrations.zoho.sandbox.idtoken import Signer
 from integrations.zoho.sandbox.orgs import Client, Knobs, Org, User
@@ -51,6 +52,7 @@ class World:
         self.requests = RequestLog()
         self.notifier = Notifier(self.clock, self.knobs)
         self.bridge = Bridge()
+        self.exports = Exports()
         self.in_flight: Counter[tuple[str, str, bool]] = Counter()  # (org, client, heavy)
         self._made = 0
 
