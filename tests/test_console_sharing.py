@@ -52,6 +52,20 @@ def test_alice_chooses_which_way_changes_travel(stage: Stage, book: UUID) -> Non
     assert (book, both_ways.CHORE) in chores
 
 
+def test_a_large_crm_that_is_being_written_out_says_so(stage: Stage) -> None:
+    """While files are made, whoever looks knows how many people will come out of them."""
+    services, tenant = stage.services, stage.office.tenant
+    crm = services.connections.add(tenant, "crm", "zoho", label="Alice Ltd")
+    services.chores.set_up(tenant, crm, "read.crm", lane="contacts", every_seconds=300)
+    alice, path = stage.browser("alice"), f"/console/connections/{crm}/contacts"
+    assert "Under way" not in alice.get(path).get_data(as_text=True)
+
+    (chore,) = (one for one in services.chores.all(tenant) if one.connection == crm)
+    services.chores.went_well(tenant, chore, exporting=120_000)
+
+    assert "is writing 120,000 records into files for us" in alice.get(path).get_data(as_text=True)
+
+
 BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "no direction": ("", {}),
     "another direction": ("", {"direction": "up"}),

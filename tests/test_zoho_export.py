@@ -113,6 +113,21 @@ def test_a_converted_lead_and_a_company_without_a_number_are_nobody() -> None:
     ]
 
 
+def test_a_record_beside_people_is_its_name_and_its_numbers() -> None:
+    fields = [{"api_name": "Name"}, {"api_name": "Site_Phone", "data_type": "phone", "field_label": "Site phone"}]
+    file = packed(["Id", "Name", "Owner", "Site_Phone"], ["1", "Lift 7", "7", "911222333"], ["2", "Lift 8", "7", ""])
+    line = Line([answer(200, {"fields": fields}), answer(200, file), answer(200, {"fields": []})])
+    crm = open_crm(http=line, api_domain=ORIGIN, tokens=Purse(), region="ES", besides=("Lifts", "Stairs"))
+
+    (lift,) = crm.exports.people("Lifts", JOB, 2)
+
+    assert ("Lift 7", [("Site phone", "+34911222333")]) == (
+        lift.person.company,
+        [(one.label, one.e164) for one in lift.person.lines],
+    )
+    assert 0 == crm.exports.count("Stairs")  # nothing of it is read, so nobody asks how large it is
+
+
 def test_an_empty_file_is_not_even_fetched() -> None:
     line = Line([])
     crm = open_crm(http=line, api_domain=ORIGIN, tokens=Purse(), region="ES")
@@ -424,14 +439,18 @@ def test_a_file_that_cannot_be_had_is_a_listing(office: Office, wrong: dict[str,
     assert (EVERYBODY, (False, 0, "")) == (known(office), state(office))
 
 
-def test_zoho_that_is_busy_is_asked_again_for_the_same_file(office: Office) -> None:
-    busy = {"match": f"GET {READ}/*/result", "action": "status", "status": 503}
-    office.zoho.post("faults", **busy)
+@pytest.mark.parametrize(("match", "taken"), [(f"GET {READ}/*/result", 0), (LISTED, 4)], ids=["file", "changes"])
+def test_zoho_that_is_busy_is_asked_again_for_the_same_file(
+    office: Office, monkeypatch: pytest.MonkeyPatch, match: str, taken: int
+) -> None:
+    """Also after half of it was taken over: nobody is there twice."""
+    monkeypatch.setattr(sync_contacts, "AT_ONCE", 2)
+    office.zoho.fault(match, "status", status=503)
 
-    assert {BEGUN: 1, LOOKED: 1, FETCHED: 1} == visit(office)
-    assert "upstream.busy" == office.chore("read.crm").reason
+    assert {BEGUN: 1, LOOKED: 1, FETCHED: 1} == {name: many for name, many in visit(office).items() if name != LISTED}
+    assert ("upstream.busy", taken) == (office.chore("read.crm").reason, len(known(office)))
     assert {FETCHED: 1, LISTED: 1, DELETED: 1} == visit(office)
-    assert EVERYBODY == known(office)
+    assert (EVERYBODY, 6) == (known(office), office.services.hub.count(office.tenant))
 
 
 def test_without_the_permission_pages_are_listed(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from waitress.server import create_server
 
-from tests.understudies.zoho_cast import Stage
+from tests.understudies.zoho_cast import SCOPES, Stage
 
 # The SDK's own habits; it is imported late, so that this filter already holds.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -29,7 +29,9 @@ class Sdk:
 
     def __init__(self, stage: Stage, origin: str, folder: Path) -> None:
         self.stage = stage
-        refresh = stage.exchange(stage.consent("alice@alice.example")["code"])["refresh_token"]
+        refresh = stage.exchange(stage.consent("alice@alice.example", f"{SCOPES},ZohoCRM.bulk.READ")["code"])[
+            "refresh_token"
+        ]
         part, store = self.part, import_module("zohocrmsdk.src.com.zoho.api.authenticator.store")
         logger = import_module("zohocrmsdk.src.com.zoho.api.logger").Logger
         token = import_module("zohocrmsdk.src.com.zoho.api.authenticator.oauth_token").OAuthToken
@@ -165,6 +167,29 @@ def test_it_subscribes(sdk: Sdk) -> None:
     (item,) = enabled.get_object().get_watch()
     assert (enabled.get_status_code(), item.get_code().get_value()) == (201, "SUCCESS")
     assert [each["events"] for each in sdk.stage.see("channels", org="Alice Ltd")["channels"]] == [["Contacts.all"]]
+
+
+def test_it_has_a_module_written_into_a_file(sdk: Sdk) -> None:
+    """It makes the job, reads how far it is, and fetches a zip."""
+    part = sdk.part("bulk_read")
+    sdk.stage.do("knobs", bulk_looks=1)
+    query, body = part.Query(), part.BodyWrapper()
+    module = sdk.part("modules").MinifiedModule()
+    module.set_api_name("Contacts")
+    query.set_module(module)
+    query.set_fields(["Last_Name", "Phone"])
+    body.set_query(query)
+    body.set_file_type("csv")
+    jobs = part.BulkReadOperations()
+
+    (made,) = jobs.create_bulk_read_job(body).get_object().get_data()
+    job = int(made.get_details()["id"])
+    (told,) = jobs.get_bulk_read_job_details(job).get_object().get_data()
+    file = jobs.download_result(job).get_object().get_file()
+
+    assert (made.get_code().get_value(), told.get_state().get_value()) == ("ADDED_SUCCESSFULLY", "COMPLETED")
+    assert told.get_result().get_more_records() is False
+    assert b"PK" == b"".join(file.get_stream())[:2]
 
 
 def test_it_says_so_when_consent_is_gone(sdk: Sdk) -> None:

@@ -37,7 +37,7 @@ def doors(dc: DataCentre) -> Blueprint:
         job = world.exports.jobs.get(job_id)
         if job is None or job.org != who.org.name or world.clock.now() >= job.made_at + DAY:
             raise Refused(404, "RESOURCE_NOT_FOUND", "the requested resource does not exist", {"id": job_id})
-        who.needs(f"ZohoCRM.modules.{job.module.api_name}.READ")
+        table_of(job.module.api_name, "READ", who)
         return job
 
     def state_of(job: Job) -> str:
