@@ -16,13 +16,13 @@ from commands.cli import as_json, cli, say, services, table, tenants_of
 from domain import phone
 from domain.besides import SOURCES
 from domain.errors import Missing, Upstream
-from jobs import alarms, both_ways, connect, passages, reconcile, worker
+from jobs import alarms, both_ways, connect, passages, read_phonebook, reconcile, worker
 from jobs.services import Services
 from store.connections import Tie
 
 of_tenant = click.option("--tenant", help="A tenant's id; without it, all of them.")
 OPERATOR = "operator"
-READS = ("read.crm", "read.book", *(source.chore for source in SOURCES))
+READS = ("read.crm", "read.book", *(source.chore for source in SOURCES), read_phonebook.CHORE)
 PATIENCE_SECONDS = 600.0
 PROGRESS_SECONDS = 2.0
 

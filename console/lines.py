@@ -34,6 +34,7 @@ SIDES = {
     "google": "Google",
     "google:others": "Google’s other contacts",
     "google:directory": "Google’s directory",
+    "phonebook": "The telephone system’s phonebook",
 }
 
 

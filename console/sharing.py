@@ -17,26 +17,29 @@ from console.desk import desk, here, page
 from console.forms import Filled, Nothing, asked, filled
 from console.overview import titles
 from console.sharing_forms import TIES, Besides, HeldForm, LimitForm, Pause, SharingForm
-from domain.besides import DIRECTORY, SOURCES, by_slug
+from domain.besides import DIRECTORY, SOURCES, TYPED_IN, by_slug
 from domain.consent import Standing
 from domain.errors import Malformed, Missing, Upstream
 from domain.own_account import holder
 from domain.sharing import WRITING, Limit, Sharing
-from jobs import besides, both_ways, holding, passages, sharing
+from jobs import besides, both_ways, holding, passages, read_phonebook, sharing
 from store.chores import Chore
 from store.connections import Tie
 
 bp = Blueprint("sharing", __name__, url_prefix="/console/connections/<uuid:tie>/contacts")
 EXIT = "held run"  # the gate's name for it (`domain.limited_use`)
-KINDS = ("crm", "workspace")  # connections whose contacts can be written
-SHOWN = ("read.crm", "read.book", *(source.chore for source in SOURCES), both_ways.CHORE)
+KINDS = ("crm", "workspace")  # connections for whose contacts there is something to choose
+SHOWN = (
+    *("read.crm", "read.book", *(source.chore for source in SOURCES), both_ways.CHORE),
+    *(read_phonebook.CHORE, "write.phonebook"),
+)
 
 
 @bp.get("")
 def index(tie: UUID) -> ResponseReturnValue:
     """Show the choice, and how things stand."""
     asked(Nothing())
-    return _page(_tie(tie))
+    return _page(_with_people(tie))
 
 
 @bp.post("")
@@ -65,7 +68,7 @@ def limit(tie: UUID) -> ResponseReturnValue:
 @bp.post("/pause")
 def pause(tie: UUID) -> ResponseReturnValue:
     """Stop for a while, or go on."""
-    found = _tie(tie)
+    found = _with_people(tie)
     form = filled(Pause())
     if not form.good:
         raise Malformed("Pause or go on: there is nothing else.", code="field.invalid")
@@ -88,7 +91,7 @@ def besides_contacts(tie: UUID) -> ResponseReturnValue:
 @bp.post("/held")
 def held(tie: UUID) -> ResponseReturnValue:
     """Let a held run go on, or leave it."""
-    found = _tie(tie)
+    found = _with_people(tie)
     form = filled(HeldForm())
     if not form.good:
         raise Malformed("Continue or leave it: there is nothing else.", code="field.invalid")
@@ -98,9 +101,20 @@ def held(tie: UUID) -> ResponseReturnValue:
 
 
 def _tie(tie: UUID) -> Tie:
-    """A connection of this tenant that has contacts and is not ended. Raises Missing."""
-    found = desk().services.connections.get(here().tenant.id, tie)
-    if found.state == "disconnected" or found.kind not in KINDS or holder(found.facts) is not None:
+    """A connection whose contacts there is something to choose for, and that is not ended. Raises Missing."""
+    found = _with_people(tie)
+    if found.kind not in KINDS:
+        raise Missing("There is nothing to choose for this connection's contacts.")
+    return found
+
+
+def _with_people(tie: UUID) -> Tie:
+    """A connection of this tenant that has contacts, or a phonebook, and is not ended. Raises Missing."""
+    services = desk().services
+    found = services.connections.get(here().tenant.id, tie)
+    phones = services.telephony.get(found.vendor) if found.kind == "telephony" else None
+    keeps = found.kind in KINDS or (phones is not None and phones.traits.phonebook)
+    if found.state == "disconnected" or not keeps or holder(found.facts) is not None:
         raise Missing("This connection keeps no contacts.")
     return found
 
@@ -109,6 +123,8 @@ def _choices(tie: Tie) -> Mapping[str, str]:
     """What can be chosen to take part, and what it is called; while the other side does not answer, what was chosen."""
     if tie.kind == "crm":
         return sync_words.MODULES
+    if tie.kind == "telephony":
+        return {}
     try:
         return desk().services.address_book(tie).labels()
     except Upstream:
@@ -124,7 +140,7 @@ def _on(tie: Tie) -> list[str]:
 def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) -> str:
     services, at = desk().services, here()
     chosen = Sharing.from_facts(tie.facts)
-    features = desk().connect.features(services, at.tenant.id, tie)
+    features = desk().connect.features(services, at.tenant.id, tie) if tie.kind in KINDS else []
     chores = [one for one in services.chores.all(at.tenant.id) if one.connection == tie.id and one.kind in SHOWN]
     given = form.given if form else {}
     return page(
@@ -132,6 +148,7 @@ def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) ->
         tie=tie,
         title=words.vendor(tie.vendor, titles()),
         chosen=chosen,
+        typed_in=services.hub.known(at.tenant.id, tie.id, [TYPED_IN]) if tie.kind == "telephony" else 0,
         direction=given.get("direction", chosen.direction),
         owners={name: given.get(f"owner_{name}", chosen.owner.get(name, "left")) for name in TIES},
         errors=form.errors if form else {},

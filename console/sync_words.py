@@ -53,6 +53,14 @@ HELD = {  # what a held run would do, by its chore
     "read.directory": (
         "{removing} of {known} people are gone from Google’s directory. Continuing removes them here and nowhere else."
     ),
+    "read.phonebook": (
+        "{removing} of {known} people are gone from the phonebook of your telephone system, where they were typed in. "
+        "Continuing removes them here, and from other phonebooks if nobody else knows them."
+    ),
+    "write.phonebook": (
+        "{removing} of {known} people have no place in the phonebook any more. "
+        "Continuing takes out what Linekeeper wrote of them there, and nothing else."
+    ),
     "exchange": "This run would delete {removing} of {known} people on the other side.",
 }
 EXPORTING = "{title} is writing {many} records into files for us. They are taken over as soon as it is done."

@@ -1,7 +1,9 @@
-"""Whom Google knows beside a user's own contacts: its other contacts, and the directory of the user's organisation.
+"""Who says something beside a CRM and a user's own contacts: what else Google knows, and a phone system's phonebook.
 
-Each is a feature of its own, off until somebody switches it on. They are read so that a caller has a name and are
-written nowhere: not into the CRM, not into a phonebook. So provenance keeps them apart from contacts.
+Google's other contacts and the directory of the user's organisation are features of their own, off until somebody
+switches them on. They are read so that a caller has a name and are written nowhere: not into the CRM, not into a
+phonebook. So provenance keeps them apart from contacts. What somebody typed in at the phone system is the tenant's own
+word; it is kept apart from what the phone system hears of us, so that nobody is told what they said.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from domain.contact import Side
 
 GOOGLE = "google"  # who said it, where it is one of a user's own contacts
 BOOK = "contacts"  # the module of those
+PHONES: Side = "phonebook"  # who said it, where somebody typed it in at a phone system
+TYPED_IN = "phonebook.own"  # the module of those
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ _BY_MODULE: Mapping[str, Source] = {one.module: one for one in SOURCES}
 
 def side_of(vendor: str, module: str) -> Side:
     """Who says what a record of this module says."""
+    if module == TYPED_IN:
+        return PHONES
     return _BY_MODULE[module].side if vendor == GOOGLE and module in _BY_MODULE else vendor
 
 

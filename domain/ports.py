@@ -110,6 +110,14 @@ class AccountField:
     kind: Literal["text", "url"] = "text"
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An entry of a phonebook: its id there, "" where even that cannot be told, and what reads the rest of it."""
+
+    remote_id: str
+    read: Callable[[], Person | None]  # None: it says nothing that can be read
+
+
 class PhoneSystem(Protocol):
     """One account at a telephony vendor: what we ask of it."""
 
@@ -136,6 +144,13 @@ class PhoneSystem(Protocol):
 
     def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
         """Tell the phonebook (our contact id, person) and which ids are gone. Safe to tell twice."""
+
+    def phonebook(self, region: str) -> Iterator[Card]:
+        """Yield all of the phonebook, what we put there too, under our contact ids; each id once.
+
+        `region`: where numbers without a country code are dialled from. Raises NotAllowed with `phonebook.none` where
+        there is none to read.
+        """
 
     def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
         """Yield the vendor's own record of calls that ended after that instant, as `ended` events, oldest first."""

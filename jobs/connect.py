@@ -31,6 +31,7 @@ from jobs import (
     leaving,
     numbers,
     own_accounts,
+    read_phonebook,
     reconcile,
     recordings,
     search_order,
@@ -409,7 +410,8 @@ def add_phone_system(services: Services, *, user: User, vendor: str, account: Ma
         services.connections.set_cursor(user.tenant, tie, DOOR_URL, url)
     if made.traits.phonebook:
         every = services.settings.contacts_sync_seconds
-        services.chores.set_up(user.tenant, tie, "write.phonebook", lane="contacts", every_seconds=every)
+        for chore in (read_phonebook.CHORE, "write.phonebook"):
+            services.chores.set_up(user.tenant, tie, chore, lane="contacts", every_seconds=every)
     if made.traits.control:
         services.chores.hurry(user.tenant, "users")  # which goes on to register what can be pressed in the CRM
     if made.traits.calls:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from domain.besides import SOURCES
 from domain.ports import Organisation
+from jobs import read_phonebook
 from jobs.services import Services
 from store.connections import Tie
 from store.database import TenantId
@@ -49,6 +50,7 @@ def _move(services: Services, tenant: TenantId, country: str) -> None:
         for kind in BOOKS:
             if services.connections.cursor(tenant, tie.id, kind):
                 services.connections.set_cursor(tenant, tie.id, kind, "")
-    for kind in ("read.crm", *BOOKS):  # the CRM's reading notices by itself that numbers are read otherwise
+    # the CRM's reading notices by itself that numbers are read otherwise, and a phonebook is always read whole
+    for kind in ("read.crm", read_phonebook.CHORE, *BOOKS):
         services.chores.hurry(tenant, kind)
     services.ring(tenant, "contacts")

@@ -73,9 +73,13 @@ def allowed(
     *,
     actor: str = "system",
     reason: str = "",
+    without: Collection[tuple[UUID, Side]] = (),
 ) -> list[Contact]:
-    """The same without a note, for whoever has yet to see what really leaves; they call `note` then."""
-    every = fitting(services, tenant, way, contacts, actor=actor)
+    """The same without a note, for whoever has yet to see what really leaves; they call `note` then.
+
+    `without`: as for `fitting`.
+    """
+    every = fitting(services, tenant, way, contacts, actor=actor, without=without)
     theirs = [one.id for one in every if from_google(one)]
     if not theirs:
         return every
@@ -90,15 +94,25 @@ def allowed(
             _refused(services, tenant, out, why, len(theirs), actor)
             raise
     held = _held(services, tenant, theirs, shut) if shut else set()
-    if held:
+    if held:  # and what did not fit before must not come back with what others say
         _refused(services, tenant, out, why, len(held), actor)
-    return _stripped(services, tenant, every, held, shut)
+        shut |= _shut(services, tenant, PEOPLE - CONTACTS - out.kinds)
+    return _stripped(services, tenant, every, held, {*shut, *without})
 
 
 def fitting(
-    services: Services, tenant: TenantId, way: str, contacts: Iterable[Contact], *, actor: str = "system"
+    services: Services,
+    tenant: TenantId,
+    way: str,
+    contacts: Iterable[Contact],
+    *,
+    actor: str = "system",
+    without: Collection[tuple[UUID, Side]] = (),
 ) -> list[Contact]:
-    """These contacts without the kinds that never leave there; who is known by nothing else is left out."""
+    """These contacts without the kinds that never leave there; who is known by nothing else is left out.
+
+    `without`: what `untold` has left out already; it stays out.
+    """
     every = list(contacts)
     known = {one.id: kinds for one in every if (kinds := limited_use.kinds_in(one.source.values()))}
     if not known:
@@ -108,7 +122,16 @@ def fitting(
     if not theirs:
         return every
     shut = _shut(services, tenant, unfit)
-    return _stripped(services, tenant, every, _held(services, tenant, theirs, shut), shut)
+    return _stripped(services, tenant, every, _held(services, tenant, theirs, shut), {*shut, *without})
+
+
+def untold(
+    services: Services, tenant: TenantId, contacts: Iterable[Contact], without: Collection[tuple[UUID, Side]]
+) -> list[Contact]:
+    """These contacts without what these sides of connections say: nobody is told their own words."""
+    every, sides = list(contacts), {side for _, side in without}
+    theirs = [one.id for one in every if any(sides.intersection(told) for told in one.source.values())]
+    return _stripped(services, tenant, every, _held(services, tenant, theirs, without), without)
 
 
 def let_out_mail(

@@ -13,15 +13,17 @@ from uuid import UUID
 
 import structlog
 
-from domain.besides import GOOGLE
+from domain.besides import GOOGLE, PHONES
 from domain.limited_use import exit_named
 from domain.plan import ContactId, Link, write_plan
 from domain.ports import in_batches
+from domain.sharing import Sharing
 from jobs import passages
 from jobs.services import Services
 from store.chores import Chore
 from store.connections import Tie
 from store.finding import Contact
+from store.merging import PHONEBOOK
 from store.vault import as_json
 
 log = structlog.get_logger()
@@ -37,6 +39,8 @@ def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool =
 
     Who has to be removed comes last, and only if so many may: else it raises Held.
     """
+    if Sharing.from_facts(tie.facts).paused:
+        return {}
     tenant, gate = tie.tenant, _gate(services, tie)
     then, _, since = services.connections.cursor(tenant, tie.id, MARK).partition(" ")
     changed, mark = services.changes.after(tenant, "contacts", since if then == gate else "")
@@ -45,7 +49,7 @@ def write_phonebook(services: Services, tie: Tie, chore: Chore, *, go_on: bool =
     for batch in in_batches(_news(services, tie, changed, gone), TOLD_AT_ONCE):
         _tell(services, tie, put=batch)
         counts["put"] += len(batch)
-    known = services.hub.known(tenant, tie.id) if gone else 0
+    known = services.hub.known(tenant, tie.id, [PHONEBOOK]) if gone else 0
     for batch in in_batches(write_plan({}, gone, go_on=go_on, known=known), TOLD_AT_ONCE):
         _tell(services, tie, removed=[step.contact for step in batch])
         counts["remove"] += len(batch)
@@ -74,8 +78,10 @@ def pages(
 ) -> Iterator[tuple[dict[ContactId, Contact], dict[ContactId, Link]]]:
     """Yield, of these people or of everybody, who shall stand in the phonebook and who of them stands there.
 
-    Who is not in the hub any more is not among them: their removal is owed since they went (`store.merging`).
+    What people typed in there is not told back: it stands there. Who is not in the hub any more is not among them:
+    their removal is owed since they went (`store.merging`).
     """
+    own = {(tie.id, PHONES)}
     if changed is None:
         people: Iterable[Contact] = services.hub.everybody(tie.tenant)
     else:
@@ -83,8 +89,9 @@ def pages(
         people = chain.from_iterable(services.hub.people(tie.tenant, batch).values() for batch in batches)
     for page in in_batches(people, LOOKED_AT_AT_ONCE):
         written = services.hub.written(tie.tenant, tie.id, [one.id for one in page])
-        every = passages.fitting(services, tie.tenant, EXIT, page)
-        free = passages.allowed(services, tie.tenant, EXIT, every)
+        others = passages.untold(services, tie.tenant, page, own)
+        every = passages.fitting(services, tie.tenant, EXIT, others, without=own)
+        free = passages.allowed(services, tie.tenant, EXIT, every, without=own)
         yield _standing(every, free, written), written
 
 

@@ -20,13 +20,17 @@ from domain.own_account import holder
 from domain.sharing import Sharing
 from domain.telling import MANY, Change, Field, number_key
 from domain.threeway import Side, taken_over
-from jobs import both_ways
+from jobs import both_ways, read_phonebook
 from jobs.services import Services
 from store.connections import Tie
 from store.journal import Kept
 from store.tenants import User
 
-READS: Mapping[str, str] = {"crm": "read.crm", "workspace": "read.book"}
+READS: Mapping[str, str] = {
+    "crm": "read.crm",
+    "workspace": "read.book",
+    "telephony": read_phonebook.CHORE,
+}
 
 
 def choose(services: Services, tie: Tie, chosen: Sharing, *, actor: str) -> None:
@@ -65,7 +69,7 @@ def pause(services: Services, tie: Tie, paused: bool, *, actor: str) -> None:
     choose(services, tie, replace(now, paused=paused), actor=actor)
     if not paused:
         services.effects.wake(tie.tenant, tie.id)
-        for kind in (READS[tie.kind], *(source.chore for source in SOURCES)):
+        for kind in (READS[tie.kind], *(source.chore for source in SOURCES), "write.phonebook"):
             services.chores.hurry(tie.tenant, kind, tie.id)
 
 

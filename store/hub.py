@@ -21,11 +21,11 @@ from domain.deal import OPEN
 from domain.pairs import key_of
 from domain.plan import CROWD, ContactId, Key, Link, Step
 from domain.ports import in_batches
-from store import persons
+from store import own_ids, persons
 from store.database import TenantId, among, as_rows, rowset
 from store.finding import of_side
 from store.merging import PHONEBOOK, Merging
-from store.tables import links, tombstones
+from store.tables import contacts, links, tombstones
 
 REMEMBERED = 16_384  # names of rows: those of a few thousand people, asked for again and again
 SAID = ("contact_id", "owner", "account", "mark", "look", "changed_at")  # what a link learns from each reading
@@ -90,7 +90,21 @@ class Hub(Merging):
     ) -> dict[ContactId, Link]:
         """The same for a side we write to, by contact id; `only` these contacts."""
         wanted = None if only is None else {(PHONEBOOK, str(contact)) for contact in only}
-        return {link.contact: link for link in self.links(tenant, connection, wanted).values()}
+        found = self.links(tenant, connection, wanted).values()
+        return {link.contact: link for link in found if link.module == PHONEBOOK}
+
+    def own_ids(self, tenant: TenantId, ids: Iterable[str]) -> set[str]:
+        """Which of these were made for contacts of this tenant, whatever has become of them."""
+        vault = self._vault.of(tenant)
+        told = {id: contact for id in ids if (contact := own_ids.read(id)) is not None}
+        drawn = {id for id, contact in told.items() if own_ids.is_drawn(vault, contact)}
+        others = {contact for id, contact in told.items() if id not in drawn}  # ids were not always drawn so
+        if others:
+            with self._db.tenant(tenant) as database:
+                found = select(contacts.c.id).where(contacts.c.tenant_id == tenant, among(contacts.c.id, others))
+                known = set(database.execute(found).scalars())
+            drawn |= {id for id, contact in told.items() if contact in known}
+        return drawn
 
     def forget(self, tenant: TenantId, connection: UUID, modules: Collection[str]) -> int:
         """Let go of everything these modules of a side told; return how many records that was."""
@@ -168,7 +182,7 @@ class Hub(Merging):
         counts = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
         rows = {key_of(step.record): row_of(connection, *key_of(step.record)) for step in steps if step.record}
         fresh = [rows[key_of(step.record)] for step in steps if step.record and step.do in ("adopt", "join")]
-        adopted = self._taken_over(database, tenant, fresh)
+        adopted, draw = self._taken_over(database, tenant, fresh), own_ids.drawing(self._vault.of(tenant))
         new: set[UUID] = set()
         told: dict[Key, tuple[UUID, Record]] = {}
         dropped: list[UUID] = []
@@ -179,7 +193,7 @@ class Hub(Merging):
             if step.do in ("adopt", "join") and record is not None and key_of(record) in adopted:
                 contact = adopted[key_of(record)]
             elif step.do == "adopt" and record is not None:
-                contact = adopted[key_of(record)] = uuid.uuid4()
+                contact = adopted[key_of(record)] = draw()
                 new.add(contact)
             elif step.do == "join" and record is not None:
                 contact = UUID(step.contact) if step.contact else adopted[_twin(step)]

@@ -110,6 +110,32 @@ def test_a_held_run_shows_whom_it_is_about_and_goes_on_once(stage: Stage) -> Non
     assert 40 == services.chores.all(office.tenant)[0].may_remove
 
 
+def test_a_phonebook_is_paused_and_its_held_run_goes_on(stage: Stage) -> None:
+    """There is nothing to choose for it; another vendor's phone system keeps none, and Charlie finds nothing."""
+    services, tenant = stage.services, stage.office.tenant
+    pbx = services.connections.add(tenant, "telephony", "standard", label="PBX")
+    services.chores.set_up(tenant, pbx, "read.phonebook", lane="contacts", every_seconds=60)
+    (chore,) = (one for one in services.chores.all(tenant) if one.connection == pbx)
+    services.chores.note(tenant, chore.id, held={"removing": 15, "known": 30, "some": [], "left": False})
+    alice, path = stage.browser("alice"), f"/console/connections/{pbx}/contacts"
+
+    page = alice.get(path).get_data(as_text=True)
+    assert "15 of 30 people are gone from the phonebook" in page
+    assert "known from what was typed in there" in page
+    assert "Which way changes travel" not in page
+    assert path in alice.get("/console/connections").get_data(as_text=True)
+    assert 404 == post(alice, path, direction="both").status_code
+    assert 404 == stage.browser("charlie").get(path).status_code
+    assert 303 == post(alice, f"{path}/held", chore="read.phonebook", do="continue").status_code
+    assert 15 == next(one for one in services.chores.all(tenant) if one.connection == pbx).may_remove
+    assert 303 == post(alice, f"{path}/pause", do="pause").status_code
+    assert chosen(stage, pbx).paused
+    assert 303 == post(alice, f"{path}/pause", do="resume").status_code
+
+    without = services.connections.add(tenant, "telephony", "twilio", label="Twilio")
+    assert 404 == alice.get(f"/console/connections/{without}/contacts").status_code
+
+
 def test_pausing_and_the_limit(stage: Stage) -> None:
     alice, path = stage.browser("alice"), f"/console/connections/{stage.office.crm}/contacts"
 

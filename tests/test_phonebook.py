@@ -217,6 +217,18 @@ def test_who_is_left_only_to_other_contacts_has_no_place_there(office: Office) -
     assert "F7" not in office.names()
 
 
+def test_what_other_contacts_say_stays_out_when_the_consent_for_contacts_has_ended(office: Office) -> None:
+    """Left out for good, not only until somebody else's word is left out as well."""
+    office.say((91, person(91)), by=office.google)
+    other = Record(module="otherContacts", remote_id="o91", person=person(91))
+    sync_contacts.take(office.services, office.google, [other], complete=False, go_on=True)
+    given_before = datetime(2999, 1, 1, tzinfo=UTC)
+    assert office.services.grants.stop(office.tenant, office.google.id, "withdrawn", given_before=given_before)
+
+    assert {"put": 0, "remove": 0} == office.write()
+    assert "F91" not in office.names()
+
+
 def test_a_new_phone_system_is_told_everybody(office: Office) -> None:
     """It has no mark; neither has one whose address was changed."""
     office.write()

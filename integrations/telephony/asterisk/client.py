@@ -15,7 +15,7 @@ from datetime import datetime
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import NotAllowed, Refused, Unanswered
-from domain.ports import Control, Http, Sound, Target
+from domain.ports import Card, Control, Http, Sound, Target
 from integrations.telephony.asterisk import steps
 from integrations.telephony.asterisk.account import PLACE, Account, Reach, log_in
 from integrations.telephony.asterisk.ami import Lost, Session
@@ -99,7 +99,10 @@ class Pbx:
         forget_sound(self._http, url.removesuffix("/file"), self._key_for(url))
 
     def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
-        raise NotAllowed("Asterisk has no phonebook.")
+        raise NotAllowed("Asterisk has no phonebook.", code="phonebook.none")
+
+    def phonebook(self, region: str) -> Iterator[Card]:
+        raise NotAllowed("Asterisk has no phonebook.", code="phonebook.none")
 
     def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
         raise NotAllowed("Asterisk keeps its call records where its manager interface does not reach.")

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import Malformed, NotAllowed, Refused, TryLater, Unanswered
-from domain.ports import Control, Http, Sent, Sound, Target
+from domain.ports import Card, Control, Http, Sent, Sound, Target
 from integrations.telephony import edge, legs
 from integrations.telephony.legs import Leg
 from integrations.telephony.plivo.outbox import Outbox
@@ -137,6 +137,10 @@ class Account:
         edge.forget_sound(self._http, f"{self._base_url}/Recording/{found[1]}/", self._key)
 
     def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
+        """Refuse: Plivo keeps no phonebook."""
+        raise NotAllowed("Plivo has no phonebook.", code="phonebook.none")
+
+    def phonebook(self, region: str) -> Iterator[Card]:
         """Refuse: Plivo keeps no phonebook."""
         raise NotAllowed("Plivo has no phonebook.", code="phonebook.none")
 

@@ -1,4 +1,4 @@
-"""One account at a `standard` platform: dial, steer calls, fetch and forget recordings, tell the phonebook, list calls.
+"""One account at a `standard` platform: dial, steer calls, fetch and forget recordings, the phonebook, list calls.
 
 What comes out is a domain object or one of the errors named after their remedy; a number that may have been dialled is
 `Unanswered`, never tried again by itself.
@@ -16,8 +16,9 @@ from urllib.parse import quote
 from domain.call import CallEvent
 from domain.contact import Line, Person
 from domain.errors import Malformed, Refused, Unanswered
-from domain.ports import Control, Http, Sound, Target, in_batches
+from domain.ports import Card, Control, Http, Sound, Target, in_batches
 from integrations.telephony.edge import BAD_RESPONSE, bad_response, forget_sound, is_below, send, sound, trouble_in
+from integrations.telephony.standard.phonebook import cards
 from integrations.telephony.standard.schemas import (
     ID_CHARACTERS,
     NUMBER_CHARACTERS,
@@ -97,6 +98,10 @@ class Account:
             for part, entry in batch:
                 body[part].append(entry)
             self._ask("PUT", "/contacts", answered=False, json=body)
+
+    def phonebook(self, region: str) -> Iterator[Card]:
+        """Ask for all of the phonebook; its entries are read as they are wanted."""
+        return cards(self._http, f"{self._base_url}/contacts", self._key, region)
 
     def calls(self, ended_after: datetime) -> Iterator[CallEvent]:
         """Yield the platform's record of calls that ended after that instant, in its order: oldest first."""

@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin
 from domain.call import CallEvent
 from domain.contact import Person
 from domain.errors import Malformed, NotAllowed, Refused, Unanswered
-from domain.ports import Control, Http, Sent, Sound, Target, Words
+from domain.ports import Card, Control, Http, Sent, Sound, Target, Words
 from integrations.telephony import edge, legs
 from integrations.telephony.legs import Leg
 from integrations.telephony.messages import MOST_MEDIA
@@ -137,6 +137,10 @@ class Account:
         edge.forget_sound(self._http, f"{self._base_url}/Recordings/{found[1]}.json", self._key)
 
     def put_contacts(self, put: Sequence[tuple[str, Person]], removed: Sequence[str]) -> None:
+        """Refuse: Twilio keeps no phonebook."""
+        raise NotAllowed("Twilio has no phonebook.", code="phonebook.none")
+
+    def phonebook(self, region: str) -> Iterator[Card]:
         """Refuse: Twilio keeps no phonebook."""
         raise NotAllowed("Twilio has no phonebook.", code="phonebook.none")
 

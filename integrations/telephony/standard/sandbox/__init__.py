@@ -12,7 +12,10 @@ ours is imported. The REST side is the platform's; everything under `/_stage/` i
     POST   /_stage/answer      {key, call_id}: a call that rings is answered
     POST   /_stage/recordings  {key, call_id, seconds?}: keep a recording, return its address; no event tells of it
     POST   /_stage/retry       {key}: deliver once more what was never answered with 2xx, as a sender does
-    GET    /_stage/phonebook   ?key=; likewise cdr, deliveries (ids, types, statuses), live, recordings
+    POST   /_stage/entries     {key, entries: [{id?, name, company, numbers, emails}]}: somebody types entries in, or
+                               edits them, as they please; DELETE {key, ids} takes them out
+    GET    /_stage/phonebook   ?key=: what was put; likewise typed (in), cdr, deliveries (ids, types, statuses), live,
+                               recordings
     GET    /_stage/requests    what was asked of the REST side; DELETE forgets it
     POST   /_stage/faults      {match: "PUT /contacts", times, action: status|slow|hang_after|drop_after|html,
                                 status?, seconds?, retry_after?}; DELETE clears them and lets go of what hangs

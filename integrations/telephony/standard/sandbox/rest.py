@@ -154,7 +154,9 @@ def rest(app: Flask, world: World) -> None:
 
     @app.get("/contacts")
     def contacts() -> ResponseReturnValue:
-        return jsonify(contacts=list(caller().phonebook.values()))
+        account = caller()
+        with world.lock:
+            return jsonify(contacts=[*account.phonebook.values(), *account.typed.values()])
 
     @app.put("/contacts")
     def put_contacts() -> ResponseReturnValue:
@@ -165,6 +167,8 @@ def rest(app: Flask, world: World) -> None:
         ):
             abort(422, "at most 500 contacts, each with an id and its numbers")
         with world.lock:
+            if any(card["id"] in account.typed for card in put):
+                abort(409, "somebody typed that entry in: it is not yours to replace")
             account.phonebook.update((card["id"], card) for card in put)
             for id in removed:
                 account.phonebook.pop(id, None)

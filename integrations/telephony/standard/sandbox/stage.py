@@ -55,6 +55,28 @@ def stage(app: Flask, world: World) -> None:
         sent = [{"id": id, "type": kind, "status": world.deliver(account, id, text)} for kind, (id, text) in line]
         return jsonify(call_id=row["call_id"], sent=sent, dropped=[event[0] for event in told if event not in kept])
 
+    @app.post("/_stage/entries")
+    def type_in() -> ResponseReturnValue:
+        wish, ids = body(), []
+        account = world.account(wish["key"])
+        with world.lock:
+            for entry in wish["entries"]:
+                made = f"entry-{secrets.token_hex(6)}"
+                shaped = {"id": made} | entry if isinstance(entry, dict) else entry
+                id = shaped["id"] if isinstance(shaped, dict) and isinstance(shaped["id"], str) else made
+                account.typed[id] = shaped
+                ids.append(id)
+        return jsonify(ids=ids), 201
+
+    @app.delete("/_stage/entries")
+    def take_out() -> ResponseReturnValue:
+        wish = body()
+        account = world.account(wish["key"])
+        with world.lock:
+            for id in wish["ids"]:
+                account.typed.pop(id, None)
+        return "", 204
+
     @app.post("/_stage/answer")
     def answer() -> ResponseReturnValue:
         wish, at = body(), iso(datetime.fromtimestamp(world.now(), UTC))
@@ -80,12 +102,13 @@ def stage(app: Flask, world: World) -> None:
             owed = list(account.owed.items())
         return jsonify(statuses=[world.deliver(account, id, text) for id, text in owed])
 
-    @app.get("/_stage/<any(phonebook, cdr, deliveries, live, recordings):what>")
+    @app.get("/_stage/<any(phonebook, typed, cdr, deliveries, live, recordings):what>")
     def show(what: str) -> ResponseReturnValue:
         account = world.account(request.args.get("key"))
         with world.lock:
             kept: dict[str, list[Any]] = {
                 "phonebook": list(account.phonebook.values()),
+                "typed": list(account.typed.values()),
                 "cdr": account.cdr,
                 "deliveries": account.deliveries,
                 "live": [call.shown() for call in account.live.values()],

@@ -39,7 +39,8 @@ class Account:
     agents: list[Json]
     page: int = PAGE_CALLS
     records: bool = False  # every call somebody answered
-    phonebook: dict[str, Json] = field(default_factory=dict)
+    phonebook: dict[str, Json] = field(default_factory=dict)  # what was put
+    typed: dict[str, Any] = field(default_factory=dict)  # and what people typed in, whatever shape it has
     cdr: list[Json] = field(default_factory=list)
     live: dict[str, Live] = field(default_factory=dict)
     over: set[str] = field(default_factory=set)  # ids of calls that ended, lest a late event brings one back
