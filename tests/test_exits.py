@@ -53,6 +53,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "jobs/mapping.py": {"zoho"},  # asks which fields there are
     "jobs/phonebook.py": {"phone"},
     "jobs/pops.py": {"zoho"},  # numbers and states of calls, no names
+    "jobs/read_phonebook.py": {"phone"},  # reads what was typed in there
     "jobs/reconcile.py": {"phone"},
     "jobs/recordings.py": {"phone"},
     "jobs/relink.py": {"zoho"},  # ids of records
