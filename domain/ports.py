@@ -450,6 +450,18 @@ class Crm(Protocol):
     def some_people(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
         """Re-read the records a notification named."""
 
+    def views(self, module: str) -> Mapping[str, str]:
+        """Id -> name of the views a module has there. Raises NotAllowed."""
+
+    def people_in_view(
+        self, module: str, view: str, since: datetime | None = None, known: Collection[str] | None = None
+    ) -> Iterator[Record | Gone]:
+        """Yield who is in a view and changed since then, and who changed and is not in it, as left out.
+
+        `known`: the view is read whole, and whoever of these it does not show is left out as well. Raises Refused
+        when there is no such view (any more), with nobody left out.
+        """
+
     def further_modules(self) -> list[CrmModule]:
         """Deals and the modules an organisation made, with their phone columns. Raises NotAllowed."""
 

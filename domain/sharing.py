@@ -17,16 +17,19 @@ FACT = "contacts"  # where a connection's facts keep this
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 OWNERS: tuple[Owner, ...] = ("left", "right", "newest")  # the CRM, the address book, whoever changed last
 WRITING = "contacts-write"  # the feature a connection that is written needs
+VIEWING = "views"  # the feature that tells which views there are to choose from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharing:
-    """One connection's choice. `only`: the labels or modules that take part; empty: everything. `stopped`: what Google
-    knows beside contacts (`domain.besides`) and is not read any more."""
+    """One connection's choice. `only`: the labels or modules that take part; empty: everything. `views`: of
+    these modules only who is in that view. `stopped`: what Google knows beside contacts (`domain.besides`) and is not
+    read any more."""
 
     direction: Direction = "read"
     owner: Mapping[Field, Owner] = field(default_factory=dict)
     only: tuple[str, ...] = ()
+    views: Mapping[str, str] = field(default_factory=dict)
     paused: bool = False
     stopped: tuple[str, ...] = ()
 
@@ -42,6 +45,7 @@ class Sharing:
             direction=data.get("direction", "read"),
             owner=dict(data.get("owner", {})),
             only=tuple(data.get("only", ())),
+            views=dict(data.get("views", {})),
             paused=bool(data.get("paused", False)),
             stopped=tuple(data.get("stopped", ())),
         )
@@ -53,6 +57,7 @@ class Sharing:
                 "direction": self.direction,
                 "owner": dict(self.owner),
                 "only": list(self.only),
+                "views": dict(self.views),
                 "paused": self.paused,
                 "stopped": list(self.stopped),
             }

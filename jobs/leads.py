@@ -15,7 +15,7 @@ import structlog
 from domain.contact import Line, Person, Record
 from domain.errors import FieldRefused, Forbidden, Malformed, Missing, NotAllowed, Refused, Unanswered, Upstream
 from domain.ports import Crm, NewLead
-from jobs import choosing, newcomers, retying, sync_contacts
+from jobs import choosing, newcomers, retying, sync_contacts, views
 from jobs.outage import postpone
 from jobs.services import Services
 from store.connections import Tie
@@ -76,7 +76,7 @@ def create(services: Services, tie: Tie, batch: list[Effect]) -> None:
     for position, effect in enumerate(batch):
         number = effect.payload["number"]
         try:
-            record = _read(crm, crm.find_people(number))
+            record = _found(services, tie, crm, number)
             found = record is not None
             if record is None:
                 services.effects.claim(tie.tenant, [effect])
@@ -117,6 +117,8 @@ def _made(services: Services, tie: Tie, crm: Crm, effect: Effect) -> Record:
     more = newcomers.of_lead(services, tie, person, owner)
     remote_id = _write(services, tie, crm, NewLead(number=said["number"], owner=owner, fields=more, **told))
     written = Record(module="Leads", remote_id=remote_id, person=person, owner=owner)
+    if views.left_out(services, tie, [("Leads", remote_id)]):  # the next reading says whether its view shows it
+        return written
     return _read(crm, [("Leads", remote_id)]) or written
 
 
@@ -133,6 +135,16 @@ def _write(services: Services, tie: Tie, crm: Crm, lead: NewLead) -> str:
         else:
             newcomers.refused(services, tie, "Leads", left_out.items())
             return remote_id
+
+
+def _found(services: Services, tie: Tie, crm: Crm, number: str) -> Record | None:
+    """Who has the number there already. Raises Refused where only somebody has it whom no view shows."""
+    places = crm.find_people(number)
+    hidden = views.left_out(services, tie, places)
+    record = _read(crm, [place for place in places if place not in hidden])
+    if record is None and hidden:
+        raise Refused("Somebody who is left out has this number.", code="lead.left_out")
+    return record
 
 
 def _read(crm: Crm, places: Sequence[tuple[str, str]]) -> Record | None:

@@ -20,7 +20,7 @@ from domain.own_account import holder
 from domain.sharing import Sharing
 from domain.telling import MANY, Change, Field, number_key
 from domain.threeway import Side, taken_over
-from jobs import both_ways, read_phonebook
+from jobs import both_ways, read_phonebook, views
 from jobs.services import Services
 from store.connections import Tie
 from store.journal import Kept
@@ -48,10 +48,13 @@ def choose(services: Services, tie: Tie, chosen: Sharing, *, actor: str) -> None
             direction=chosen.direction,
             owner=dict(chosen.owner),
             labels=len(chosen.only),
+            views=len(chosen.views),
             paused=chosen.paused,
         )
-    if chosen.only != before.only:  # read from the beginning: who takes part now may have been there for years
+    if (chosen.only, chosen.views) != (before.only, before.views):
+        # read from the beginning: who takes part now may have been there for years
         services.connections.set_cursor(tenant, tie.id, READS[tie.kind], "")
+        views.begin_anew(services, tie, {*before.views, *chosen.views})
         services.chores.hurry(tenant, READS[tie.kind], tie.id)
     every = services.settings.contacts_sync_seconds
     for book in services.connections.all(tenant, kind="workspace", connected=True):

@@ -30,6 +30,7 @@ from integrations.zoho.notifications import read_notification
 from jobs import both_ways, contact_writes, deals, first_load, sheet_log
 from jobs.outage import postpone
 from jobs.services import Services
+from jobs.views import Viewed, views_of
 from store.chores import Chore
 from store.connections import Tie
 from store.database import TenantId
@@ -56,26 +57,32 @@ def read_crm(services: Services, tie: Tie, chore: Chore, *, go_on: bool = False)
     known = reading == services.connections.cursor(tie.tenant, tie.id, READING)  # a new column is in nobody's changes
     since = datetime.fromisoformat(cursor) if cursor and known else None
     modules = _modules(crm, tie)
-    load = first_load.look(services, tie, crm.exports, modules, reading) if since is None else None
+    viewed = Viewed(services, tie, crm, modules, afresh=not known)
+    whole = tuple(module for module in modules if module not in viewed.views)
+    load = first_load.look(services, tie, crm.exports, whole, reading) if since is None and whole else None
     if load and load.waiting:
         services.connections.ok(tie.tenant, tie.id)
         return {"again_in": first_load.LOOK_AGAIN, "exporting": load.records}
     started = load.began if load else services.db.now()
     told: Iterable[Record | Gone] = chain.from_iterable(
-        _everyone(services, tie, crm, load, module, since) for module in modules
+        _everyone(services, tie, crm, load, module, since) for module in whole
     )
     if since is None:
         left_out = services.hub.known_keys(tie.tenant, tie.id, besides=modules)
         told = chain((Gone(module=module, remote_id=id, apart=True) for module, id in left_out), told)
     else:
-        gone = (_of(crm, module, crm.people_gone, since) for module in modules)
+        gone = (_of(crm, module, crm.people_gone, since) for module in whole)
         told = chain(told, chain.from_iterable(gone))
-    counts = take(services, tie, told, complete=since is None, go_on=go_on, began=started)
+    complete = since is None and bool(whole)
+    missed = whole if complete and viewed.views else ()  # who is in no view is told, not missed
+    told = chain(told, viewed.told())
+    counts = take(services, tie, told, complete=complete, go_on=go_on, modules=missed, began=started)
     deals.read(services, tie, crm)
     if load:
         first_load.done(services, tie)
     services.connections.set_cursor(tie.tenant, tie.id, READING, reading)
     services.connections.set_cursor(tie.tenant, tie.id, "read.crm", started.isoformat())
+    viewed.keep()
     return counts
 
 
@@ -128,6 +135,7 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
         return
     crm = services.crm(tie)
     named: dict[str, set[str]] = {}
+    viewed = views_of(tie, _modules(crm, tie))
     understood: list[UUID] = []
     for delivery in deliveries:
         try:
@@ -136,7 +144,9 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
             services.inbox.failed(tie.tenant, delivery, error.code)
             continue
         understood.append(delivery.id)
-        if notification.module in _modules(crm, tie):
+        if notification.module in viewed:  # who it names may be in no view: the sweep asks the view
+            services.chores.hurry(tie.tenant, "read.crm", tie.id)
+        elif notification.module in _modules(crm, tie):
             named.setdefault(notification.module, set()).update(notification.ids)
     told = [
         item

@@ -148,7 +148,7 @@ def test_the_provider_is_described_without_asking_anybody():
 
 
 def test_every_feature_says_what_it_is_for_and_what_is_missing_without_it():
-    read = ["calls", "repair", "follow-ups", "call-fields", "contacts", "export", "accounts"]
+    read = ["calls", "repair", "follow-ups", "call-fields", "contacts", "export", "accounts", "views"]
     by_name = ["deals", "own-modules", "own-records", "deal-records"]
     written = ["leads", "contacts-write", "notifications", "texts", "notes", "phonebridge"]
     assert [feature.slug for feature in FEATURES] == [*read, *by_name, *written]
@@ -157,7 +157,7 @@ def test_every_feature_says_what_it_is_for_and_what_is_missing_without_it():
         assert feature.without.endswith(".")
         assert all(re.fullmatch(r"(ZohoCRM|PhoneBridge)(\.[A-Za-z_]+){2,3}", scope) for scope in feature.scopes)
         assert not any("modules.ALL" in scope for scope in feature.scopes)
-    optional = ["call-fields", "export", *by_name, "contacts-write", "texts", "notes", "phonebridge"]
+    optional = ["call-fields", "export", "views", *by_name, "contacts-write", "texts", "notes", "phonebridge"]
     assert [feature.slug for feature in FEATURES if feature.optional] == optional
 
 

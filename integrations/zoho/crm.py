@@ -44,6 +44,7 @@ from integrations.zoho.people import MODULES, SPARE, People
 from integrations.zoho.records import Records
 from integrations.zoho.tasks import Tasks
 from integrations.zoho.texts import Texts
+from integrations.zoho.views import Views
 from integrations.zoho.writing import ZohoPeopleWriter
 
 ADMINISTRATOR = "Administrator"  # the profile every organisation has; others may carry any name
@@ -68,6 +69,7 @@ class ZohoCrm:
         self._web = web
         self._channels = Channels(client, now)
         self._people = People(client, region, besides)
+        self._views = Views(client, self._people)
         self._modules = Modules(client)
         self._deals = Deals(client)
         self._records = Records(client)
@@ -124,6 +126,19 @@ class ZohoCrm:
     def some_people(self, module: str, ids: Sequence[str]) -> Iterator[Record | Gone]:
         """Re-read the records a notification named."""
         return self._people.some(module, ids)
+
+    def views(self, module: str) -> Mapping[str, str]:
+        """Id -> name of the views a module has there. Raises NotAllowed."""
+        return self._views.of(module)
+
+    def people_in_view(
+        self, module: str, view: str, since: datetime | None = None, known: Collection[str] | None = None
+    ) -> Iterator[Record | Gone]:
+        """Yield who is in a view and changed since then, and who changed and is not in it, as left out. Raises Refused.
+
+        `known`: the view is read whole, and whoever of these it does not show is left out as well.
+        """
+        return self._views.read(module, view, since, known)
 
     def further_modules(self) -> list[CrmModule]:
         """Deals and the modules the organisation made, with their phone columns. Raises NotAllowed."""

@@ -13,6 +13,7 @@ PAGE = 200
 TOO_FAR = frozenset(  # 100,000 rows by page token, 2,000 by page number, and a token lives a day
     {"zoho.pagination_limit_exceeded", "zoho.discrete_pagination_limit_exceeded", "zoho.expired_value"}
 )
+ORDER = {"sort_by": "Modified_Time", "sort_order": "asc"}
 Asked = Callable[[datetime | None], Mapping[str, str]]  # what is asked for beside order and place; None: of everything
 
 
@@ -23,7 +24,7 @@ def changed(client: ZohoClient, module: str, asked: Asked, since: datetime | Non
     while True:
         newest = ""
         try:
-            for page in _pages(client, module, asked(start), start):
+            for page in pages(client, module, {**asked(start), **ORDER}, start):
                 for row in page:
                     newest = str(row.get("Modified_Time") or newest)
                     if _mark(row) not in before:  # a page may begin with the last one's end
@@ -55,13 +56,13 @@ def _mark(row: Body) -> tuple[str, str]:
     return str(row.get("id")), str(row.get("Modified_Time"))
 
 
-def _pages(client: ZohoClient, module: str, params: Mapping[str, str], start: datetime | None) -> Iterator[list[Body]]:
+def pages(client: ZohoClient, module: str, params: Mapping[str, str], start: datetime | None) -> Iterator[list[Body]]:
     """Yield page after page. A page token keeps its place while people edit; a page number would not."""
-    order = {"sort_by": "Modified_Time", "sort_order": "asc", "per_page": str(PAGE)}
+    params = {**params, "per_page": str(PAGE)}
     place: dict[str, str] = {}
     number = 1
     while True:
-        answer = client.read(f"{CRM}/{module}", {**params, **order, **place}, since=start)
+        answer = client.read(f"{CRM}/{module}", {**params, **place}, since=start)
         yield rows_of(answer, "data")
         info = info_of(answer or {})
         if not info.get("more_records"):

@@ -80,7 +80,7 @@ class People:
         """Yield what changed since then, or everything."""
         if not self.is_there(module):
             return
-        asked = partial(self._listing, module)
+        asked = partial(self.listing, module)
         try:
             for row in changed(self._client, module, asked, since):
                 told = self.read(module, row)
@@ -117,7 +117,7 @@ class People:
         """The rows with these ids as Zoho keeps them, at most a hundred; one that is not there is left out."""
         if not self.is_there(module):
             return {}
-        params = self._listing(module, EVER) | {"ids": ",".join(ids)}
+        params = self.listing(module, EVER) | {"ids": ",".join(ids)}
         return {str(row.get("id")): row for row in rows_of(self._client.read(f"{CRM}/{module}", params), "data")}
 
     def read(self, module: str, row: Body, known: Mapping[str, Line] = MappingProxyType({})) -> Record | Gone:
@@ -159,7 +159,7 @@ class People:
             changed_at=_moment(row.get("Modified_Time")),
         )
 
-    def _listing(self, module: str, since: datetime | None) -> dict[str, str]:
+    def listing(self, module: str, since: datetime | None = None) -> dict[str, str]:
         """What a listing asks for; converted leads stay out of it unless it is to show what became of them."""
         params = {"fields": ",".join(self.columns(module))}
         return params | {"converted": "both"} if since is not None and module == "Leads" else params

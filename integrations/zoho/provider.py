@@ -74,6 +74,15 @@ FEATURES = (
         without="A call from a number that only a company has shows as a number.",
     ),
     Feature(
+        slug="views",
+        title="Read only a view",
+        purpose="Read which views contacts, leads and companies have in Zoho CRM, so that you can choose the one whose"
+        " people take part.",
+        scopes=frozenset({"ZohoCRM.settings.custom_views.READ"}),
+        without="All contacts, leads and companies of a module take part, or none.",
+        optional=True,
+    ),
+    Feature(
         slug="deals",
         title="Log calls on deals",
         purpose="Read deals, whose they are and the numbers they have, so that a call can be logged on a customer's"

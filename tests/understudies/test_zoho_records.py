@@ -40,6 +40,36 @@ def test_a_list_has_a_wall_at_two_thousand_and_a_token_bound_to_its_question(sta
     assert (stage.connect()("GET", f"{path}&page_token={token}").json or {})["code"] == "EXPIRED_VALUE"
 
 
+def test_a_list_through_a_view_has_the_views_people_and_no_order_of_ones_own(stage: Stage) -> None:
+    """Looked at anew each time, for three credits, with pages and what changed; an unknown one is refused."""
+    people = [{"Last_Name": f"No {n}", "Department": "Sales" if n % 2 else "Legal"} for n in range(6)]
+    ids = stage.do("seed", org="Alice Ltd", module="Contacts", records=people)["ids"]
+    told = {"org": "Alice Ltd", "module": "Contacts", "name": "Sales", "field": "Department", "comparator": "equal"}
+    sales = stage.do("views", **told, value="Sales")["id"]
+    api = stage.connect()
+    (view,) = (api("GET", "/crm/v8/settings/custom_views?module=Contacts").json or {})["custom_views"]
+    assert (sales, "Sales", "Sales") == (view["id"], view["name"], view["display_value"])
+    assert api("GET", "/crm/v8/settings/custom_views?module=Leads").status_code == 204
+    path = f"/crm/v8/Contacts?fields=Last_Name&cvid={sales}&per_page=2"
+    spent = stage.world.orgs["Alice Ltd"].spent_sum
+
+    first = api("GET", path).json or {}
+    assert stage.world.orgs["Alice Ltd"].spent_sum == spent + 3
+    second = api("GET", f"{path}&page_token={first['info']['next_page_token']}").json or {}
+    assert [row["id"] for page in (first, second) for row in page["data"]] == [ids[5], ids[3], ids[1]]
+    both = api("GET", f"{path}&sort_by=Modified_Time")
+    assert (both.status_code, (both.json or {})["code"]) == (400, "AMBIGUITY_DURING_PROCESSING")
+    unknown = api("GET", "/crm/v8/Contacts?fields=Last_Name&cvid=1")
+    assert (unknown.status_code, (unknown.json or {})["code"]) == (400, "INVALID_DATA")
+    assert (api("GET", f"/crm/v8/Leads?fields=Last_Name&cvid={sales}").json or {})["code"] == "INVALID_DATA"
+
+    stage.do("clock", advance=60)
+    for row, text in ((ids[1], "Legal"), (ids[2], "Sales")):
+        stage.do("edit", org="Alice Ltd", module="Contacts", id=row, values={"Department": text})
+    since = {"If-Modified-Since": "2026-03-28T12:00:30Z"}
+    assert [row["id"] for row in (api("GET", path, headers=since).json or {})["data"]] == [ids[2]]
+
+
 def test_a_sweep_sees_what_changed_and_what_was_deleted_and_else_a_304(stage: Stage) -> None:
     """Times are in Alice's zone; every edit moves Modified_Time forward, even twice within a second."""
     api = stage.connect()

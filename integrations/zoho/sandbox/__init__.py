@@ -15,7 +15,7 @@ secret, code or token of one data centre is refused by the other.
 | `records`, `writes`, `rules`, `tables` | rows: pages, batches, upsert, tombstones, what a call must look like |
 | `search`, `coql` | the index that lags, and the query language that does not |
 | `bulk`, `exports` | a module written out into a file |
-| `directory`, `metadata` | users, organisation, modules, fields |
+| `directory`, `metadata`, `views` | users, organisation, modules, fields, and views that lists are asked through |
 | `notifications`, `channels` | channels, and posting what changed |
 | `phonebridge`, `bridge` | clicks, call controls, `callnotify`, and the activity Zoho writes itself |
 | `marketplace` | telling an extension's owner that it was installed or removed |

@@ -18,6 +18,7 @@ from integrations.zoho.sandbox.faults import ACTIONS, Fault
 from integrations.zoho.sandbox.metadata import MODULES
 from integrations.zoho.sandbox.orgs import CHOICES, EDITIONS, PHONEBRIDGE_STATES, Client, Knobs, Org, User
 from integrations.zoho.sandbox.tables import Row
+from integrations.zoho.sandbox.views import COMPARATORS, View
 from integrations.zoho.sandbox.world import DataCentre, World
 from integrations.zoho.sandbox.writes import Change, Desk, write_row
 
@@ -80,6 +81,26 @@ def doors(dc: DataCentre) -> Blueprint:
         if not MODULES[module].custom or org.tables.pop(module, None) is None:
             raise Impossible("only a module that an administrator made can be deleted, once")
         return {"left": list(org.tables)}
+
+    @blueprint.post("/views")
+    def views() -> Json:
+        sent = _sent()
+        org, module = _module(world, sent)
+        view_id, field = str(sent.get("id") or org.new_id()), _text(sent, "field")
+        if field not in MODULES[module].fields or sent.get("comparator") not in COMPARATORS:
+            raise Impossible(f"a view compares a field of its module: {', '.join(COMPARATORS)}")
+        org.views[view_id] = View(
+            view_id, module, _text(sent, "name"), field, _text(sent, "comparator"), sent.get("value")
+        )
+        return {"id": view_id}
+
+    @blueprint.post("/views/delete")
+    def views_delete() -> Json:
+        sent = _sent()
+        org = _org(world, sent.get("org"))
+        if org.views.pop(_text(sent, "id"), None) is None:
+            raise Impossible("there is no such view")
+        return {"left": list(org.views)}
 
     @blueprint.post("/seed")
     def seed() -> Json:

@@ -1,4 +1,5 @@
-"""The doors to what an organisation is made of: its users, itself, its modules, fields, layouts and related lists."""
+"""The doors to what an organisation is made of: its users, itself, its modules, fields, layouts, views and
+related lists."""
 
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from integrations.zoho.sandbox.gate import Caller, caller
 from integrations.zoho.sandbox.metadata import MODULES, Module, describe_field, describe_module, module_id
 from integrations.zoho.sandbox.orgs import User
 from integrations.zoho.sandbox.records import since
+from integrations.zoho.sandbox.views import describe_view
 from integrations.zoho.sandbox.world import DataCentre
 
 # Every user here is confirmed and none is deleted, so several of Zoho's types are the same set or empty.
@@ -97,6 +99,18 @@ def doors(dc: DataCentre) -> Blueprint:
         section = {"display_label": f"{module.singular} Information", "api_name": "main", "fields": fields}
         standard = {"id": f"{who.org.prefix}{number:012d}", "name": "Standard", "display_label": "Standard"}
         return {"layouts": [standard | {"status": "active", "visible": True, "sections": [section]}]}
+
+    @blueprint.get("/settings/custom_views")
+    def custom_views() -> Response | Json:
+        who, module = caller(), _asked_module()
+        who.needs("ZohoCRM.settings.custom_views.READ")
+        own = [view for view in who.org.views.values() if view.module == module.api_name]
+        page, size = page_of()
+        shown = own[(page - 1) * size : page * size]
+        if not shown:
+            return nothing()
+        info = {"per_page": size, "count": len(shown), "page": page, "more_records": len(own) > page * size}
+        return {"custom_views": [describe_view(view) for view in shown], "info": info | {"default": None}}
 
     @blueprint.get("/settings/related_lists")
     def related_lists() -> Json:

@@ -20,6 +20,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import parse_qsl
 
 ACTIONS = {"status", "status_after", "html", "slow", "hang_before", "hang_after", "drop_after", "truncated"}
 REMEMBERED = 1_000
@@ -90,19 +91,21 @@ class Faults:
 
 
 class RequestLog:
-    """What was asked: counted by method and path, never with a query string, which can hold tokens and numbers."""
+    """What was asked: counted by method and path; of a query string, which can hold tokens and numbers, no more is kept
+    than which columns of records were asked for, and through which view."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._last: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
 
-    def note(self, at: float, server: str, method: str, path: str, status: int) -> None:
+    def note(self, at: float, server: str, method: str, path: str, status: int, query: str = "") -> None:
         """Remember one request; status 0 means it got no answer."""
+        asked = {name: value for name, value in parse_qsl(query) if name in {"fields", "cvid"}}
         name = f"{method} {template(path)}"
         with self._lock:
             self._counts[name] += 1
-            self._last.append({"at": at, "server": server, "request": name, "status": status})
+            self._last.append({"at": at, "server": server, "request": name, "status": status, **asked})
 
     def clear(self) -> None:
         """Forget everything."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from integrations.zoho.sandbox.clock import DAY, show_time
 from integrations.zoho.sandbox.metadata import MODULES, Field, Module
 from integrations.zoho.sandbox.tables import Row, Table
+from integrations.zoho.sandbox.views import View
 
 # Concurrency, credits a day, further credits for each user, cap: https://www.zoho.com/crm/developer/docs/api/v8/api-limits.html
 EDITIONS = {
@@ -117,6 +118,7 @@ class Org:
     opened_at: datetime
     users: dict[str, User] = field(default_factory=dict)  # by id
     tables: dict[str, Table] = field(default_factory=lambda: {name: Table(MODULES[name]) for name in MODULES})
+    views: dict[str, View] = field(default_factory=dict)  # by id
     integrated: set[str] = field(default_factory=set)  # client ids PhoneBridge is switched on for
     spent: deque[tuple[float, int]] = field(default_factory=deque)  # (when, credits), the last 24 hours
     spent_sum: int = 0

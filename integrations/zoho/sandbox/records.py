@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +15,7 @@ from integrations.zoho.sandbox.clock import DAY, parse_time, show_time
 from integrations.zoho.sandbox.gate import Caller, caller
 from integrations.zoho.sandbox.metadata import MODULES
 from integrations.zoho.sandbox.tables import Row, Table
+from integrations.zoho.sandbox.views import View, view_of
 from integrations.zoho.sandbox.world import DataCentre
 from integrations.zoho.sandbox.writes import Desk
 
@@ -178,7 +179,7 @@ def _page(dc: DataCentre, who: Caller, table: Table, fields: list[str] | None) -
     if sort_by not in PLACES or args.get("sort_order", "desc") not in {"asc", "desc"}:
         raise Refused(400, "INVALID_DATA", "the given data is not valid", {"param_name": "sort_by"})
     place = PLACES[sort_by]
-    rows = sorted(_wanted(table, moment), key=place)
+    rows = sorted(_wanted(table, moment, view_of(who.org.views, table), now), key=place)
     bound = _digest(who, table)
     passed = (page - 1) * size
     if "page_token" in args:
@@ -215,13 +216,15 @@ def _page(dc: DataCentre, who: Caller, table: Table, fields: list[str] | None) -
     return {"data": [who.org.show(table.module, row, who.user.zone, fields) for row in chosen], "info": info}
 
 
-def _wanted(table: Table, moment: datetime | None) -> list[Row]:
+def _wanted(table: Table, moment: datetime | None, view: View | None, now: float) -> list[Row]:
     """Pick the rows a list is about, oldest first."""
     args, rows = request.args, list(table.rows.values())
     if ids := args.get("ids"):
         rows = [table.rows[row_id] for row_id in sorted(ids.split(",")) if row_id in table.rows]
     if moment:
         rows = [row for row in rows if row.modified_at > moment]
+    if view:
+        rows = [row for row in rows if view.shows(row, datetime.fromtimestamp(now, UTC))]
     if "Converted__s" in table.module.fields and (converted := args.get("converted", "false")) != "both":
         rows = [row for row in rows if bool(row.values.get("Converted__s")) == (converted == "true")]
     return rows

@@ -38,7 +38,8 @@ class Wire:
         at, requests = world.clock.now(), world.requests
         fault = world.faults.take(self._dc.server, method, path)
         answer = self._suffer(environ, fault) if fault else self._apply(environ)
-        requests.note(at, self._dc.server, method, path, int(answer[0][:3]) if answer else 0)
+        status_code = int(answer[0][:3]) if answer else 0
+        requests.note(at, self._dc.server, method, path, status_code, environ.get("QUERY_STRING", ""))
         if answer is None:
             return _hang_up(environ, start)
         status, headers, sent = answer
