@@ -1,6 +1,6 @@
 """The contacts of one connection: which way changes travel, whose word counts, how far it is, and what waits.
 
-Nothing is read from the other side here but the labels there are to choose from.
+Nothing is read from the other side here but the labels or views there are to choose from.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from console import sync_words, words
 from console.desk import desk, here, page
 from console.forms import Filled, Nothing, asked, filled
 from console.overview import titles
-from console.sharing_forms import TIES, Besides, HeldForm, LimitForm, Pause, SharingForm
+from console.sharing_forms import TIES, VIEWS, Besides, HeldForm, LimitForm, Pause, SharingForm
 from domain.besides import DIRECTORY, SOURCES, TYPED_IN, by_slug
 from domain.consent import Standing
-from domain.errors import Malformed, Missing, Upstream
+from domain.errors import Malformed, Missing, NotAllowed, Refused, Upstream
 from domain.own_account import holder
-from domain.sharing import WRITING, Limit, Sharing
+from domain.sharing import VIEWING, WRITING, Limit, Sharing
 from jobs import besides, both_ways, holding, passages, read_phonebook, sharing
 from store.chores import Chore
 from store.connections import Tie
@@ -46,7 +46,7 @@ def index(tie: UUID) -> ResponseReturnValue:
 def choose(tie: UUID) -> ResponseReturnValue:
     """Follow another choice from now on."""
     found = _tie(tie)
-    form = filled(SharingForm(frozenset(_choices(found)), Sharing.from_facts(found.facts)))
+    form = filled(SharingForm(frozenset(_choices(found)), Sharing.from_facts(found.facts), _views(found)))
     if not form.good:
         return _page(found, form), 400
     sharing.choose(desk().services, found, form.value, actor=here().actor)
@@ -131,6 +131,24 @@ def _choices(tie: Tie) -> Mapping[str, str]:
         return dict.fromkeys(Sharing.from_facts(tie.facts).only, "A label you chose")
 
 
+def _views(tie: Tie) -> dict[str, Mapping[str, str]]:
+    """The views there are of each module; while the other side does not tell them, what was chosen."""
+    chosen = Sharing.from_facts(tie.facts).views
+    found: dict[str, Mapping[str, str]] = {module: {view: "The view you chose"} for module, view in chosen.items()}
+    if tie.kind != "crm" or VIEWING not in _on(tie):
+        return found
+    try:
+        crm = desk().services.crm(tie)
+        for module in sync_words.MODULES:
+            try:
+                found[module] = crm.views(module)
+            except (NotAllowed, Refused):
+                continue  # of this module it tells none; the others are asked all the same
+    except Upstream:
+        pass
+    return found
+
+
 def _on(tie: Tie) -> list[str]:
     """The features of a connection that are on."""
     every = desk().connect.features(desk().services, here().tenant.id, tie)
@@ -154,6 +172,8 @@ def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) ->
         errors=form.errors if form else {},
         choices=_choices(tie),
         ticked=chosen.only,
+        views=_view_choices(tie, chosen, given),
+        viewing=next((item for item in features if item.feature.slug == VIEWING), None),
         writable=any(item.on and item.feature.slug == WRITING for item in features),
         on=[item.feature.slug for item in features if item.on],
         writing=next((item for item in features if item.feature.slug == WRITING), None),
@@ -165,6 +185,21 @@ def _page(tie: Tie, form: Filled | None = None, limits: Filled | None = None) ->
         exporting=next((one.progress["exporting"] for one in chores if one.progress.get("exporting")), 0),
         waiting=_waiting(tie),
     )
+
+
+def _view_choices(tie: Tie, chosen: Sharing, given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """For each module: the views to choose from, and which is chosen, also where it is not there any more."""
+    if tie.kind != "crm":
+        return []
+    there, found = _views(tie), []
+    for name, module in VIEWS.items():
+        told, was = {"": "All records", **there.get(module, {})}, chosen.views.get(module, "")
+        told |= {} if was in told else {was: "A view that is not there any more"}
+        now = given.get(name, was)
+        found.append(
+            {"name": name, "title": sync_words.MODULES[module], "told": told, "now": now if now in told else was}
+        )
+    return found
 
 
 def _besides(tie: Tie, features: Sequence[Standing], chosen: Sharing) -> list[dict[str, Any]]:

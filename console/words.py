@@ -313,6 +313,10 @@ REASONS = {
     "text.queue_full": "Too many messages were waiting at the telephone system. Try again later.",
     "text.not_delivered": "The network did not deliver it and did not say why. Call them, or try again later.",
     "mail.note_gone": "The message was not there any more, or not to be seen by whoever wanted it written.",
+    "zoho.view_gone": "A view chosen for contacts was deleted in Zoho, or cannot be read any more. Nobody was removed. "
+    "Choose another one under Contacts of Zoho.",
+    "lead.left_out": "Somebody in Zoho has this number whom the view you chose does not show, so no second one was "
+    "made.",
     "zoho.oauth_scope_mismatch": "The permission this needs was not given in Zoho. Give it under Connections.",
     "recording.elsewhere": "It is kept where we may not delete it. Please delete it there.",
     "recording.gone": "The telephone system does not have it any more.",

@@ -10,8 +10,10 @@ import pytest
 
 from domain.consent import standing
 from domain.contact import Person
+from domain.errors import NotAllowed, TryLater
 from domain.sharing import Sharing
 from jobs import both_ways
+from jobs.services import Services
 from store.database import TenantId
 from store.embedded import Postgres
 from store.journal import Line
@@ -173,6 +175,102 @@ def test_what_google_knows_beside_contacts_is_stopped_and_read_again(
     assert (book, "read.directory") in {
         (chore.connection, chore.kind) for chore in stage.services.chores.all(stage.office.tenant)
     }
+
+
+class Saved:
+    """A CRM that has views of contacts, refuses to tell those of companies, and answers as long as `silent` is not."""
+
+    def __init__(self) -> None:
+        self.views_of: dict[str, dict[str, str]] = {"Contacts": {"11": "Sales <only>", "12": "Berlin"}, "Leads": {}}
+        self.silent = False
+
+    def views(self, module: str) -> dict[str, str]:
+        if self.silent:
+            raise TryLater("Zoho did not answer.")
+        if module not in self.views_of:
+            raise NotAllowed("Zoho does not allow this.")
+        return self.views_of[module]
+
+
+@pytest.fixture
+def saved(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Saved:
+    """Everything is allowed, and Zoho has views."""
+    every = stage.services.providers["zoho"].features
+    monkeypatch.setattr(
+        stage.stories, "features", lambda *_: standing(every, {scope for one in every for scope in one.scopes})
+    )
+    crm = Saved()
+    monkeypatch.setattr(Services, "crm", lambda *_: crm)
+    return crm
+
+
+def test_alice_chooses_a_view_by_its_name_and_all_records_again(stage: Stage, saved: Saved) -> None:
+    """What the page does not ask stays; the ledger counts the views; and everything is read from the beginning."""
+    services, tie = stage.services, stage.office.crm
+    alice, path = stage.browser("alice"), f"/console/connections/{tie}/contacts"
+    services.connections.set_cursor(stage.office.tenant, tie, "read.crm", "2026-01-01T00:00:00+00:00")
+    page = alice.get(path).get_data(as_text=True)
+    assert '<label for="f-view_contacts">Contacts</label>' in page
+    assert '<option value="11">Sales &lt;only&gt;</option>' in page
+    assert '<select id="f-view_accounts"' in page
+
+    assert 303 == post(alice, path, direction="read", view_contacts="11", view_leads="").status_code
+    assert {"Contacts": "11"} == chosen(stage, tie).views
+    assert "" == services.connections.cursor(stage.office.tenant, tie, "read.crm")
+    assert '<option value="11" selected>' in alice.get(path).get_data(as_text=True)
+    assert 1 == services.ledger.rows(stage.office.tenant, action="contacts.chosen")[0].facts["views"]
+    assert 303 == post(alice, path, direction="both", labels=["Contacts"]).status_code
+    assert {"Contacts": "11"} == chosen(stage, tie).views
+    assert 303 == post(alice, f"{path}/pause", do="pause").status_code
+    assert {"Contacts": "11"} == chosen(stage, tie).views
+    assert 303 == post(alice, path, direction="read", view_contacts="").status_code
+    assert {} == chosen(stage, tie).views
+
+
+@pytest.mark.parametrize("bad", ["99", "x" * 4_000, "<b>", "11 or 1=1"], ids=["none", "huge", "markup", "a query"])
+@pytest.mark.parametrize("name", ["view_contacts", "view_leads", "view_accounts"])
+def test_a_view_that_is_not_there_is_refused_with_words(stage: Stage, saved: Saved, name: str, bad: str) -> None:
+    """Another module's as well; what was chosen stays chosen and stays selected."""
+    alice, path = stage.browser("alice"), f"/console/connections/{stage.office.crm}/contacts"
+    assert 303 == post(alice, path, direction="read", view_contacts="12").status_code
+    assert 400 == post(alice, path, direction="read", view_leads="11").status_code
+
+    answer = post(alice, path, direction="read", **{name: bad})
+
+    page = answer.get_data(as_text=True)
+    assert 400 == answer.status_code
+    assert "This view is not there. Please choose one of these, or all records." in page
+    assert f'aria-describedby="problem-{name} hint-views" aria-invalid="true"' in page
+    assert '<option value="12" selected>' in page
+    assert {"Contacts": "12"} == chosen(stage, stage.office.crm).views
+
+
+def test_a_chosen_view_outlives_silence_and_a_deleted_one_is_shown_as_such(stage: Stage, saved: Saved) -> None:
+    """Nobody saves the page and has everybody read for it."""
+    alice, path = stage.browser("alice"), f"/console/connections/{stage.office.crm}/contacts"
+    assert 303 == post(alice, path, direction="read", view_contacts="11").status_code
+
+    saved.silent = True
+    assert '<option value="11" selected>The view you chose</option>' in alice.get(path).get_data(as_text=True)
+    assert 303 == post(alice, path, direction="both", view_contacts="11").status_code
+    assert 400 == post(alice, path, direction="both", view_contacts="12").status_code
+    saved.silent = False
+    del saved.views_of["Contacts"]["11"]
+    page = alice.get(path).get_data(as_text=True)
+    assert '<option value="11" selected>A view that is not there any more</option>' in page
+    assert 400 == post(alice, path, direction="read", view_contacts="11").status_code
+    assert {"Contacts": "11"} == chosen(stage, stage.office.crm).views
+    assert 303 == post(alice, path, direction="read", view_contacts="12").status_code
+
+
+def test_without_the_permission_there_is_no_view_to_choose_and_the_page_says_where_to_give_it(stage: Stage) -> None:
+    alice, path = stage.browser("alice"), f"/console/connections/{stage.office.crm}/contacts"
+
+    page = alice.get(path).get_data(as_text=True)
+    assert "A view can be chosen once “Read only a view” is allowed" in page
+    assert "view_contacts" not in page
+    assert 400 == post(alice, path, direction="read", view_contacts="11").status_code
+    assert {} == chosen(stage, stage.office.crm).views
 
 
 def test_charlie_sees_and_undoes_nothing_of_alices(stage: Stage, book: UUID) -> None:

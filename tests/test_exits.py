@@ -23,7 +23,7 @@ CHANNELS = {  # who else speaks to the outside, and by what
     "commands/supervise.py": {"socket"},  # looks for a free port
     "commands/up.py": {"http"},  # asks its own processes whether they are up
     "console/mail.py": {"google"},  # the labels of a user's own mailbox
-    "console/sharing.py": {"google"},  # the labels of a user's own address book
+    "console/sharing.py": {"google", "zoho"},  # the labels of an address book, the names of views
     "integrations/google/lent.py": {"answer"},  # Google's, to the token an event brought
     "integrations/google/sessions.py": {"http"},
     "integrations/google/transport.py": {"http", "answer"},  # Google itself; the answers are Google's
