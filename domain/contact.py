@@ -110,11 +110,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """A record the other side no longer has; `apart`: it has it, and it takes no part by choice."""
+    """A record the other side no longer has; `apart`: it has it, and it takes no part by choice. `converted`: it lives
+    on there as a record of another module."""
 
     module: str
     remote_id: str
     apart: bool = False
+    converted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 NOTHING: Mapping[str, int] = {"adopt": 0, "join": 0, "refresh": 0, "drop": 0}
 READING = "read.crm.reading"  # the cursor that keeps how numbers were read, and from which columns
 AT_ONCE = 1_000  # records held in memory
+CONVERTED = "Contacts"  # where a lead goes on that became a customer
 OWED_AT_ONCE = 20  # effects, each with a hundred or two
 
 
@@ -153,6 +155,7 @@ def hear_crm(services: Services, tie: Tie, deliveries: list[Delivery]) -> None:
         for module, ids in named.items()
         for batch in in_batches(sorted(ids), 100)
         for item in crm.some_people(module, batch)
+        if not (isinstance(item, Gone) and item.converted and CONVERTED in viewed)  # the sweep sees both of them
     ]
     take(services, tie, told, complete=False, go_on=True)  # each of these was named by the CRM itself
     deals.hear(services, tie, crm, named.get(DEALS, ()))
@@ -196,6 +199,8 @@ def take(
     if began is not None:
         unseen = services.hub.unseen(tie.tenant, tie.id, began, modules)
         gone |= {key: Gone(module=key[0], remote_id=key[1]) for key in unseen}
+    stays = _left_behind(services, tie, gone)
+    counts.update(_let_go(services, tie, [replace(gone.pop(key), apart=True) for key in stays], go_on=True))
     counts.update(_let_go(services, tie, list(gone.values()), go_on=go_on, modules=modules))
     if any(counts.values()):
         services.chores.hurry(tie.tenant, "write.phonebook")
@@ -204,6 +209,30 @@ def take(
     if many or any(counts.values()):
         log.info("contacts_read", tenant=str(tie.tenant), connection=str(tie.id), told=many, **counts)
     return dict(counts)
+
+
+def _left_behind(services: Services, tie: Tie, gone: Mapping[Key, Gone]) -> list[Key]:
+    """The converted leads whose contacts take no part by choice: nobody deleted them, so their partners are left alone.
+
+    Where every contact takes part theirs is read as well, if not now then by the next sweep, and the pair follows it.
+    """
+    converted = [key for key, item in gone.items() if item.converted]
+    if not converted or not _partly(tie):
+        return []
+    links = services.hub.links(tie.tenant, tie.id, converted)
+    known = services.hub.where(tie.tenant, [UUID(link.contact) for link in links.values()])
+    followed = {
+        str(contact)
+        for contact, places in known.items()
+        if any((place.connection, place.module) == (tie.id, CONVERTED) for place in places)
+    }
+    return [key for key, link in links.items() if link.contact not in followed]
+
+
+def _partly(tie: Tie) -> bool:
+    """Whether not everybody takes part whom a lead may become."""
+    chosen = Sharing.from_facts(tie.facts)
+    return (bool(chosen.only) and CONVERTED not in chosen.only) or CONVERTED in chosen.views
 
 
 def _take_over(services: Services, tie: Tie, records: list[Record], *, seen: bool) -> dict[str, int]:

@@ -346,6 +346,40 @@ def test_who_is_left_out_stays_out_and_nobody_is_deleted_for_it(office: Office) 
     assert {"Diaz": "", "Roe": "Buyer"} == titles(office)
 
 
+def test_a_lead_that_became_a_customer_is_deleted_nowhere(office: Office) -> None:
+    """Also where contacts take no part: nobody deleted anybody."""
+    office.both_ways(only=())
+    office.choose(office.crm, only=("Leads",))
+    lead = {"Last_Name": "Lead", "Phone": "+34600777888", "Company": "L"}
+    (id,) = office.seed(lead, module="Leads")
+    office.work()
+    assert ["Lead"] == [one["names"][0]["familyName"] for one in office.people().values()]
+
+    office.zoho.post("convert", org="alice", id=id)
+    office.work()
+    office.work()
+
+    assert ["Lead"] == [one["names"][0]["familyName"] for one in office.people().values()]
+    assert 1 == office.services.hub.count(office.tenant)
+
+
+def test_a_lead_that_became_a_contact_keeps_its_partner(office: Office) -> None:
+    """Where contacts take part: one person on each side, before and after."""
+    office.both_ways()
+    (id,) = office.seed({"Last_Name": "Lead", "Phone": "+34600777888", "Company": "L"}, module="Leads")
+    office.work()
+    (there,) = office.people()
+
+    office.zoho.post("convert", org="alice", id=id)
+    office.work()
+    office.written()
+    office.work()
+
+    assert [there] == list(office.people())
+    assert ["Lead"] == [row["Last_Name"] for row in office.rows()]
+    assert {} == office.written()
+
+
 def test_a_module_that_is_left_out_is_not_read(office: Office) -> None:
     office.seed(ERIN)
     office.seed({"Last_Name": "Lead", "Phone": "+34600777888", "Company": "L"}, module="Leads")

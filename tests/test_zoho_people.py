@@ -339,8 +339,8 @@ def test_a_lead_that_became_a_contact_is_gone_as_a_lead():
     since = datetime(2026, 3, 29, tzinfo=UTC)
 
     assert ids(crm.people("Leads", since)) == ["1"]
-    assert list(crm.people_gone("Leads", since)) == [Gone(module="Leads", remote_id="2")]
-    assert list(crm.some_people("Leads", ["2"])) == [Gone(module="Leads", remote_id="2")]
+    assert list(crm.people_gone("Leads", since)) == [Gone(module="Leads", remote_id="2", converted=True)]
+    assert list(crm.some_people("Leads", ["2"])) == [Gone(module="Leads", remote_id="2", converted=True)]
     assert [sent[2]["params"].get("converted") for sent in line.asked[1:]] == ["both", None, "both"]
 
 

@@ -126,7 +126,7 @@ def test_a_lead_that_became_a_contact_is_a_lead_no_more(zoho: zoho_stage.Stage) 
     )
     crm, _ = zoho.crm()
 
-    assert [Gone(module="Leads", remote_id=lead)] == [*crm.people_in_view("Leads", hot, when)]
+    assert [Gone(module="Leads", remote_id=lead, converted=True)] == [*crm.people_in_view("Leads", hot, when)]
 
 
 def test_a_view_that_is_gone_is_named_and_nothing_is_read_in_its_place(zoho: zoho_stage.Stage) -> None:
@@ -392,3 +392,24 @@ def test_no_lead_is_made_of_a_number_somebody_left_out_has(office: Office) -> No
     assert [] == office.rows("Leads")
     assert set() == known(office)
     assert [] == asked(office.zoho)
+
+
+@pytest.mark.parametrize(("field", "value"), [("Department", "Sales"), ("Last_Name", "Lee")])
+def test_a_lead_that_became_a_customer_is_deleted_nowhere(office: Office, field: str, value: str) -> None:
+    """Whether or not the view of contacts shows them: one person at Google, before and after."""
+    only(office, Contacts=view(office.zoho, name=field, field=field, value=value))
+    office.both_ways()
+    lead = {"First_Name": "Ida", "Last_Name": "Lee", "Company": "L", "Phone": "+34600111777"}
+    (id,) = office.seed(lead, module="Leads")
+    office.work()
+    (there,) = office.people()
+
+    contact = office.zoho.post("convert", org="alice", id=id)["details"]["id"]
+    for _ in range(2):
+        office.work()
+
+    assert ({contact} if field == "Last_Name" else set()) == known(office)
+    assert [there] == list(office.people())
+    office.written()
+    office.work()
+    assert {} == office.written()

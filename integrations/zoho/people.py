@@ -130,8 +130,9 @@ class People:
         besides = module in self._besides
         columns = {**({} if besides else LINES), **self._own.known(module)}
         nobody = module not in ("Contacts", "Leads") and not any(row.get(column) for column in columns)
-        if nobody or row.get("Converted__s") is True or row.get("$converted") is True:
-            return Gone(module=module, remote_id=remote_id)
+        converted = row.get("Converted__s") is True or row.get("$converted") is True
+        if nobody or converted:
+            return Gone(module=module, remote_id=remote_id, converted=converted)
         lead = module == "Leads"
         account: Any = row.get("Account_Name")  # of a contact the lookup, of an account its own name
         company = row.get("Company") if lead else account if isinstance(account, str) else _part(account, "name")

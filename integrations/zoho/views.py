@@ -79,7 +79,7 @@ class Views:
             left |= {one.remote_id: one for one in self._people.gone(module, since) if one.remote_id not in shown}
         for remote_id, converted in moved.items():
             if remote_id not in shown and remote_id not in left:
-                left[remote_id] = Gone(module=module, remote_id=remote_id, apart=not converted)
+                left[remote_id] = Gone(module=module, remote_id=remote_id, apart=not converted, converted=converted)
         for remote_id in known or ():
             if remote_id not in shown and remote_id not in left:
                 left[remote_id] = Gone(module=module, remote_id=remote_id, apart=True)

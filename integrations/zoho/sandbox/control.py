@@ -23,6 +23,7 @@ from integrations.zoho.sandbox.world import DataCentre, World
 from integrations.zoho.sandbox.writes import Change, Desk, write_row
 
 UTC_ZONE = ZoneInfo("UTC")
+CARRIED = ("First_Name", "Last_Name", "Phone", "Mobile", "Email")  # from a lead to the contact it becomes
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -123,6 +124,19 @@ def doors(dc: DataCentre) -> Blueprint:
         org, module = _module(world, sent)
         by = _user(org, sent["by"]) if sent.get("by") else org.admin
         return Desk(world, org, by, module).delete([_text(sent, "id")])[0]
+
+    @blueprint.post("/convert")
+    def convert() -> Json:
+        """Make a contact of a lead, as somebody does at Zoho's screen; the lead stays, and shows it."""
+        sent = _sent()
+        org, lead = _org(world, sent.get("org")), _text(sent, "id")
+        row = org.tables["Leads"].rows.get(lead)
+        if row is None:
+            raise Impossible(f"There is no lead {lead}.")
+        values = {name: row.values[name] for name in CARRIED if row.values.get(name)}
+        row.values["Converted__s"] = True
+        Desk(world, org, org.admin, "Leads").update([{"id": lead, "Description": "Converted"}])
+        return Desk(world, org, org.admin, "Contacts").insert([values])[0]
 
     @blueprint.get("/records")
     def records() -> Json:
