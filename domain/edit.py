@@ -12,7 +12,7 @@ from typing import Any
 
 from domain.contact import Person
 from domain.telling import FIELDS, Field, said
-from domain.threeway import Terms, Verdict, Why, judge
+from domain.threeway import Side, Terms, Verdict, Why, judge
 
 DEVICE = "device"  # the module of whoever edits
 
@@ -38,8 +38,9 @@ class Edit:
             left_takes={module: self.takes},
             right_takes={DEVICE: frozenset(FIELDS)},
         )
-        people, marks = {"left": there, "right": self.now}, {"left": self.was, "right": self.was}
-        return judge(people, marks, {"left": module, "right": DEVICE}, terms)  # type: ignore[arg-type]  # sides by name
+        people: dict[Side, Person] = {"left": there, "right": self.now}
+        marks: dict[Side, Person | None] = {"left": self.was, "right": self.was}
+        return judge(people, marks, {"left": module, "right": DEVICE}, terms)
 
     def lost(self, verdict: Verdict) -> dict[Field, Why]:
         """Which of the changed fields a record does not take over, and why."""
