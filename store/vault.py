@@ -41,7 +41,7 @@ HEADER = struct.Struct(">BBI")
 FORMAT = AES_256_GCM = 1
 NONCE_BYTES = 12  # random; at most 2^32 seals under one key (NIST SP 800-38D), which no tenant's rows come near
 START = HEADER.size + NONCE_BYTES  # of what is sealed
-REMEMBERED = 16_384  # fingerprints of one key: those of a few hundred people, in some megabytes
+REMEMBERED = 16_384  # fingerprints, of all tenants together: those of a few hundred people, in some megabytes
 REMEMBER_SECONDS = 60.0  # unwrapped keys other than mail's; a destroyed one is gone from every process by then
 NO_TENANT = UUID(int=0)
 LARGEST_KEY_ID = 2**31 - 1  # of the column; an envelope that names a larger one was tampered with
@@ -102,7 +102,6 @@ class Key:
     secret: bytes
     cipher: AESGCM = field(init=False, compare=False)  # made once: its key schedule costs as much as a short value
     mac: HMAC = field(init=False, compare=False)  # keyed once, and copied for each value
-    known: dict[tuple[str, str], bytes] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cipher", AESGCM(self.secret))
@@ -113,16 +112,6 @@ class Key:
         mac = self.mac.copy()
         mac.update(f"{kind}\0{value}".encode("utf-8", "replace"))
         return mac.finalize()
-
-    def fingerprints(self, told: Iterable[tuple[str, str]]) -> list[bytes]:
-        """The fingerprints of many (kind, value), in their order; what is told again before long is reckoned once.
-
-        A number is looked for before it is written down, and people share the beginnings of their names.
-        """
-        known, fingerprint = self.known, self.fingerprint
-        if len(known) > REMEMBERED:
-            known.clear()
-        return [known.get(one) or known.setdefault(one, fingerprint(*one)) for one in told]
 
     def __repr__(self) -> str:
         return f"Key({self.id})"
@@ -249,7 +238,7 @@ class TenantVault:
 
     def fingerprints(self, told: Iterable[tuple[str, str]]) -> list[bytes]:
         """The fingerprints of many (kind, value), in their order."""
-        return self._vault.active(self.tenant, "index").fingerprints(told)
+        return self._vault.fingerprints(self._vault.active(self.tenant, "index"), told)
 
     def fingerprinting(self, kind: str) -> Callable[[str], bytes]:
         """What fingerprints long values of a kind, one by one; none of them is remembered."""
@@ -265,10 +254,26 @@ class Vault:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[tuple[TenantId, str | int], tuple[float, Key]] = {}
+        self._lately: dict[tuple[int, str, str], bytes] = {}  # fingerprints, of whoever was busy
         self._own: Key | None = None
 
     def of(self, tenant: TenantId) -> TenantVault:
         return TenantVault(self, tenant)
+
+    def fingerprints(self, key: Key, told: Iterable[tuple[str, str]]) -> list[bytes]:
+        """The fingerprints of many (kind, value), in their order; what is told again before long is reckoned once.
+
+        A number is looked for before it is written down, and people share the beginnings of their names.
+        """
+        if len(self._lately) > REMEMBERED:
+            self._lately.clear()
+        lately, found = self._lately, []
+        for kind, value in told:
+            known = lately.get((key.id, kind, value))
+            if known is None:
+                known = lately[key.id, kind, value] = key.fingerprint(kind, value)
+            found.append(known)
+        return found
 
     # -- what belongs to no tenant
 

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from store.database import Database, TenantId
 from store.vault import (
     REMEMBER_SECONDS,
+    REMEMBERED,
     Key,
     KeyGone,
     KeyRing,
@@ -139,7 +140,9 @@ def test_the_kinds_of_sealed_text(tenant: TenantId, vault: Vault) -> None:
     assert {"name": "Ada ?", "many": 2**70} == mine.open_json("contacts", ROW, "person", strange)
 
 
-def test_a_fingerprint_is_the_same_however_often_it_is_asked_for(tenant: TenantId, vault: Vault) -> None:
+def test_a_fingerprint_is_the_same_however_often_it_is_asked_for(
+    tenant: TenantId, neighbour: TenantId, vault: Vault
+) -> None:
     """In the order of the question, remembered or not; of half a character too."""
     mine = vault.of(tenant)
     asked = [
@@ -154,7 +157,17 @@ def test_a_fingerprint_is_the_same_however_often_it_is_asked_for(tenant: TenantI
     assert told == mine.fingerprints(asked) == mine.fingerprints(asked)
     assert told[0] == told[2] == hmac.digest(vault.active(tenant, "index").secret, b"number\0+34600111222", "sha256")
     assert 3 == len(set(told))
+    assert told != vault.of(neighbour).fingerprints(asked) != mine.fingerprints(asked)
     assert told[:2] == [mine.fingerprinting(kind)(value) for kind, value in asked[:2]]
+
+
+def test_what_is_remembered_of_fingerprints_is_bounded(tenant: TenantId, vault: Vault) -> None:
+    """For all tenants together: a process that serves thousands grows no further."""
+    mine = vault.of(tenant)
+    for start in range(0, 4 * REMEMBERED, REMEMBERED):
+        mine.fingerprints(("number", str(number)) for number in range(start, start + REMEMBERED))
+
+    assert len(vault._lately) <= 2 * REMEMBERED
 
 
 def test_a_destroyed_key_is_gone_everywhere_within_a_minute(tenant: TenantId, db: Database, vault: Vault) -> None:
