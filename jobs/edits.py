@@ -67,9 +67,22 @@ def edit(services: Services, tenant: TenantId, contact: UUID, wish: Edit, *, act
 
 
 def again(services: Services, database: Connection, tenant: TenantId, errand: Errand, there: Record) -> None:
-    """Somebody was faster: owe what of the edit is news to what they wrote, in the caller's transaction."""
+    """Somebody was faster: owe what of the edit is news to what they wrote, in the caller's transaction.
+
+    The device was told that all of it is on its way, so the ledger says which fields keep their word instead.
+    """
+    if errand.edit is None:
+        return
+    if kept := errand.edit.lost(errand.edit.against(there.person, there.module)):
+        services.ledger.write(
+            database,
+            tenant,
+            "contacts.edit_kept",
+            subject=f"connections:{errand.crm}",
+            fields=dict(sorted(kept.items())),
+        )
     side: Side = "left" if errand.steps[0].left is not None else "right"
-    if errand.edit is not None and (step := _step(side, there, errand.edit)) is not None:
+    if (step := _step(side, there, errand.edit)) is not None:
         anew = replace(errand, steps=[step]).as_data()
         services.effects.plan_each(database, tenant, both_ways.KIND, [anew], connection=errand.crm, lane="contacts")
 

@@ -142,6 +142,8 @@ def test_whoever_is_faster_than_we_know_is_not_overwritten(office: Office, devic
     work(office)
     work(office)
 
+    kept = office.services.ledger.rows(office.tenant, action="contacts.edit_kept")
+    assert [{"fields": {"title": "both changed"}}] == [row.facts for row in kept], "what is lost is not lost unsaid"
     zoho, _ = standing(office)
     assert {"title": "Director", "numbers": ["+34 911 000 111", "+34600111222"]} == zoho
 
